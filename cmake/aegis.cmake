@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: AGPL-3.0-only
+# How this project builds: one flag set, one library per room, one function per kind of target.
+
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+
+option(AEGIS_WERROR "Treat warnings as errors" ON)
+set(AEGIS_SANITIZE "" CACHE STRING "Sanitizers to build with: address,undefined or thread")
+option(AEGIS_FUZZ "Build the libFuzzer targets (clang)" OFF)
+option(AEGIS_COVERAGE "Instrument for coverage" OFF)
+
+add_library(aegis_flags INTERFACE)
+target_include_directories(aegis_flags INTERFACE ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR}/generated)
+target_compile_definitions(aegis_flags INTERFACE _GNU_SOURCE AEGIS_VERSION="${PROJECT_VERSION}")
+target_compile_options(aegis_flags INTERFACE
+	-Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla
+	-Wno-unused-parameter -fno-common -fno-strict-aliasing
+	-fstack-protector-strong -fPIE -fno-omit-frame-pointer
+	# The same source gives the same bytes wherever the checkout lies.
+	-ffile-prefix-map=${CMAKE_SOURCE_DIR}/=)
+target_link_options(aegis_flags INTERFACE -pie -Wl,-z,relro,-z,now,-z,noexecstack)
+target_link_libraries(aegis_flags INTERFACE Threads::Threads)
+if(AEGIS_WERROR)
+	target_compile_options(aegis_flags INTERFACE -Werror)
+endif()
+if(AEGIS_SANITIZE)
+	target_compile_options(aegis_flags INTERFACE -fsanitize=${AEGIS_SANITIZE} -fno-sanitize-recover=all)
+	target_link_options(aegis_flags INTERFACE -fsanitize=${AEGIS_SANITIZE})
+else()
+	target_compile_options(aegis_flags INTERFACE $<$<NOT:$<CONFIG:Debug>>:-D_FORTIFY_SOURCE=2>)
+	# Request fibers run on 64 KiB: no single frame may eat a sixteenth of that.
+	target_compile_options(aegis_flags INTERFACE -Wframe-larger-than=4096)
+endif()
+if(AEGIS_FUZZ)
+	target_compile_options(aegis_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+if(AEGIS_COVERAGE)
+	target_compile_options(aegis_flags INTERFACE --coverage)
+	target_link_options(aegis_flags INTERFACE --coverage)
+endif()
+
+# Debian packages the build needs, found once by pkg-config; a room names what it links as pkg_NAME.
+function(aegis_package name module)
+	pkg_check_modules(${name} REQUIRED IMPORTED_TARGET ${module})
+	add_library(pkg_${name} INTERFACE IMPORTED GLOBAL)
+	target_link_libraries(pkg_${name} INTERFACE PkgConfig::${name})
+endfunction()
+
+aegis_package(uring liburing)
+aegis_package(sodium libsodium)
+
+# Each room adds itself with aegis_library() in its own CMakeLists.txt.
+function(aegis_rooms)
+	foreach(room ${ARGN})
+		add_subdirectory(${CMAKE_SOURCE_DIR}/${room})
+	endforeach()
+endfunction()
+
+# aegis_library(NAME SOURCES a.c ... [LINK aegis_base pkg_x ...]): the room's library, aegis_NAME.
+function(aegis_library name)
+	cmake_parse_arguments(A "" "" "SOURCES;LINK" ${ARGN})
+	add_library(aegis_${name} STATIC ${A_SOURCES})
+	target_link_libraries(aegis_${name} PUBLIC aegis_flags ${A_LINK})
+endfunction()
+
+# aegis_program(NAME SOURCES a.c ... LINK ...): an executable in the build's bin/.
+function(aegis_program name)
+	cmake_parse_arguments(A "" "" "SOURCES;LINK" ${ARGN})
+	add_executable(${name} ${A_SOURCES})
+	target_link_libraries(${name} PRIVATE aegis_flags ${A_LINK})
+	set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+endfunction()
