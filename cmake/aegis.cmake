@@ -59,8 +59,13 @@ endfunction()
 # aegis_library(NAME SOURCES a.c ... [LINK aegis_base pkg_x ...]): the room's library, aegis_NAME.
 function(aegis_library name)
 	cmake_parse_arguments(A "" "" "SOURCES;LINK" ${ARGN})
-	add_library(aegis_${name} STATIC ${A_SOURCES})
-	target_link_libraries(aegis_${name} PUBLIC aegis_flags ${A_LINK})
+	if(A_SOURCES)
+		add_library(aegis_${name} STATIC ${A_SOURCES})
+		target_link_libraries(aegis_${name} PUBLIC aegis_flags ${A_LINK})
+	else() # a room of headers only
+		add_library(aegis_${name} INTERFACE)
+		target_link_libraries(aegis_${name} INTERFACE aegis_flags ${A_LINK})
+	endif()
 endfunction()
 
 # aegis_program(NAME SOURCES a.c ... LINK ...): an executable in the build's bin/.
