@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/*
+ * One function takes every tool call, as an envelope (decisions, [11]): it validates the arguments
+ * against the tool's schema, asks policy, runs the call, and reports one record. File tools run in
+ * the daemon on nfs/fsal; cmd.run is handed to the sandbox by the dispatch function that the
+ * execution gives.
+ */
+#pragma once
+
+#include "nfs/fsal/fsal.h"
+#include "policy/context/context.h"
+
+struct tool_description {
+	const char *name; /* "fs.read" */
+	const char *description; /* shown to the model */
+	const char *schema; /* JSON Schema text of the arguments */
+	bool read_only;
+};
+
+/* The built-in tools, ordered by name. */
+const struct tool_description *tool_list(size_t *ret_count);
+const struct tool_description *tool_find(struct span name); /* NULL if unknown */
+
+/* How the call came in, and who vouches for it. */
+enum tool_signer {
+	TOOL_SIGNED_BY_AGENT, /* key made inside the sandbox; non-repudiation is claimed */
+	TOOL_SIGNED_BY_DAEMON, /* the daemon's own conversation loop */
+};
+
+struct tool_envelope {
+	struct span call_id; /* ours, a UUID */
+	struct span name;
+	struct span arguments; /* JSON text */
+	enum tool_signer signer;
+	struct span
+		signature; /* base64 Ed25519 over the canonical envelope; empty if not yet signed */
+};
+
+struct tool_dispatch {
+	struct span command; /* argv[0] */
+	const struct span *argv; /* the whole, argv[0] included */
+	size_t argc;
+	struct span cwd; /* in the sandbox */
+	int64_t timeout_ms;
+	size_t max_output_bytes; /* of stdout and stderr together; the tail is kept */
+};
+struct tool_dispatch_result {
+	int exit_code; /* -1: could not be run, timed out */
+	struct span stdout_text;
+	struct span stderr_text;
+	int64_t duration_ms;
+	bool truncated;
+};
+
+/* Runs a command in the execution's sandbox; -ECANCELED, -ETIME, -EPIPE if the sandbox is gone. */
+typedef AWAITS int (*tool_dispatch_fn)(void *ctx, struct span call_id,
+	const struct tool_dispatch *d, struct arena *a, struct tool_dispatch_result *ret);
+
+/* What a call may touch: made by the execution once per iteration. */
+struct tool_context {
+	struct span execution_id;
+	struct span agent;
+	struct span tenant;
+	const struct rule_set *rules;
+	struct rate_state *rate;
+	struct fsal_attachment *workspace; /* mounted at workspace_path */
+	struct span workspace_path; /* "/workspace" */
+	tool_dispatch_fn dispatch;
+	void *dispatch_ctx;
+	int64_t cmd_timeout_ms; /* node's ceiling */
+	size_t cmd_output_bytes;
+	bool shell_allowed; /* policy lets cmd.run go through a shell */
+	const uint8_t *signing_key; /* 64 bytes, libsodium's form: the execution's daemon key; NULL:
+				       none */
+};
+
+enum tool_status { TOOL_OK, TOOL_DENIED, TOOL_BAD_ARGUMENTS, TOOL_UNKNOWN, TOOL_FAILED };
+
+/* JSON-RPC codes that go with them (builtin-tools reference): 0, -32000, -32602, -32601, -32603. */
+int tool_status_rpc_code(enum tool_status s);
+
+struct tool_result {
+	enum tool_status status;
+	struct span content; /* what the model is told: text, or JSON text for cmd.run */
+	struct decision decision; /* the one that allowed or denied */
+	struct span
+		canonical_request; /* JSON of the request as it was decided, for the record [2] */
+	struct span signature; /* of the envelope, base64 */
+	int64_t duration_ns;
+};
+
+/* 0 with *ret filled, whatever the call's fate; negative only if the caller must stop
+ * (-ECANCELED, -ETIME, -ENOMEM). Everything lives in the arena. */
+AWAITS int tool_invoke(const struct tool_context *t, const struct tool_envelope *e, struct arena *a,
+	int64_t deadline_ns, struct tool_result *ret) MUST_USE;
