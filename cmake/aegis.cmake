@@ -48,6 +48,7 @@ endfunction()
 
 aegis_package(uring liburing)
 aegis_package(sodium libsodium)
+aegis_package(openssl openssl)
 
 # Each room adds itself with aegis_library() in its own CMakeLists.txt.
 function(aegis_rooms)

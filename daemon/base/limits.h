@@ -15,4 +15,21 @@ enum {
 	LIMIT_NAME_BYTES = 253, /* longest DNS name; bounds agent, workflow and volume names too */
 	LIMIT_PATH_BYTES = 4096, /* PATH_MAX */
 	LIMIT_PATH_COMPONENT_BYTES = 255, /* NAME_MAX */
+
+	/* HTTP/1.1 messages (RFC 9112 section 3 asks for 8000 bytes of request line at least) */
+	LIMIT_HTTP_HEAD_BYTES = 16 * 1024, /* of a request: start line and headers */
+	LIMIT_HTTP_ANSWER_HEAD_BYTES = 64 * 1024, /* of a response that our client reads */
+	LIMIT_HTTP_HEADERS = 100,
+	LIMIT_HTTP_METHOD_BYTES = 32,
+	LIMIT_HTTP_TARGET_BYTES = 8192,
+	LIMIT_HTTP_BODY_BYTES = 16 * 1024 * 1024, /* the most that any route may ask for */
+	LIMIT_HTTP_CHUNK_LINE_BYTES = 256, /* size and extensions */
+	LIMIT_HTTP_CHUNK_OVERHEAD_BYTES = 16 * 1024, /* framing beyond what the content earns */
+	LIMIT_HTTP_TRAILER_BYTES = 4096,
+	LIMIT_HTTP_SKIPPED_BODY_BYTES = 64 * 1024, /* unread; a longer one ends the connection */
+	LIMIT_HTTP_INTERIM_ANSWERS = 8, /* 1xx in front of one final response */
+	LIMIT_HTTP_PATH_SEGMENTS = 32,
+	LIMIT_HTTP_PATH_PARAMS = 8,
+	LIMIT_HTTP_URL_BYTES = 16 * 1024,
+	LIMIT_SSE_EVENT_BYTES = 4 * 1024 * 1024, /* one event that our client reads */
 };
