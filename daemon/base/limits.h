@@ -11,6 +11,21 @@ enum {
 	LIMIT_JSON_BYTES = 16 * 1024 * 1024,
 	LIMIT_JSON_NUMBER_BYTES = 1024,
 
+	/* Documents that people write: manifests, node configuration, workflows */
+	LIMIT_DOC_BYTES = 1024 * 1024,
+	LIMIT_DOC_DEPTH = 48,
+	LIMIT_DOC_VALUES = 50 * 1000, /* scalars, lists and maps, aliases expanded */
+	LIMIT_DOC_KEY_BYTES = 1024,
+	LIMIT_REPORT_FINDINGS = 64, /* kept per document; further ones are counted */
+
+	/* JSON Schema: one check of one instance */
+	LIMIT_JSONSCHEMA_DEPTH = 64, /* schemas inside schemas, $ref followed */
+	LIMIT_JSONSCHEMA_STEPS = 2 * 1000 * 1000, /* keywords and comparisons */
+	LIMIT_JSONSCHEMA_PATTERN_BYTES = 4096,
+	LIMIT_PATTERN_MATCH_STEPS = 1000 * 1000, /* PCRE2 match limit */
+	LIMIT_PATTERN_MATCH_DEPTH = 1000, /* PCRE2 depth limit */
+	LIMIT_PATTERN_MATCH_KIB = 4096, /* PCRE2 heap limit */
+
 	/* Names and ids */
 	LIMIT_NAME_BYTES = 253, /* longest DNS name; bounds agent, workflow and volume names too */
 	LIMIT_PATH_BYTES = 4096, /* PATH_MAX */
