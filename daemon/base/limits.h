@@ -47,4 +47,16 @@ enum {
 	LIMIT_HTTP_PATH_PARAMS = 8,
 	LIMIT_HTTP_URL_BYTES = 16 * 1024,
 	LIMIT_SSE_EVENT_BYTES = 4 * 1024 * 1024, /* one event that our client reads */
+
+	/* Store */
+	LIMIT_STORE_PAGE = 1000, /* rows of one answer */
+	LIMIT_STORE_TEXT_BYTES = 4 * 1024 * 1024, /* one text or JSON column */
+	LIMIT_STORE_BLOB_BYTES = 16 * 1024 * 1024,
+	LIMIT_STORE_READ_BYTES = 8 * 1024 * 1024, /* one answer; it then holds fewer rows */
+	LIMIT_STORE_COMMIT_ITEMS = 1024, /* events, changes, outbox entries or blobs of one commit */
+
+	/* Audit journal */
+	LIMIT_AUDIT_KIND_BYTES = 64,
+	LIMIT_AUDIT_PAYLOAD_BYTES = 8 * 1024 * 1024,
+	LIMIT_AUDIT_ANCHOR_BYTES = 64 * 1024, /* a file of exported heads */
 };
