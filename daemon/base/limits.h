@@ -53,7 +53,8 @@ enum {
 	LIMIT_STORE_TEXT_BYTES = 4 * 1024 * 1024, /* one text or JSON column */
 	LIMIT_STORE_BLOB_BYTES = 16 * 1024 * 1024,
 	LIMIT_STORE_READ_BYTES = 8 * 1024 * 1024, /* one answer; it then holds fewer rows */
-	LIMIT_STORE_COMMIT_ITEMS = 1024, /* events, changes, outbox entries or blobs of one commit */
+	LIMIT_STORE_COMMIT_ITEMS =
+		1024, /* events, changes, outbox entries or blobs of one commit */
 
 	/* Audit journal */
 	LIMIT_AUDIT_KIND_BYTES = 64,
