@@ -12,13 +12,11 @@
  */
 #pragma once
 
+#include "daemon/audit/head.h"
 #include "daemon/rt/rt.h"
 
 enum {
-	AUDIT_HASH_BYTES = 32,
-	AUDIT_KEY_BYTES = 32, /* Ed25519 public key */
-	AUDIT_SIGNATURE_BYTES = 64,
-	AUDIT_HEAD_BYTES = 128, /* what is signed: audit_head_message */
+	AUDIT_HASH_BYTES = HEAD_HASH_BYTES,
 };
 
 struct audit_hash {
@@ -53,27 +51,11 @@ struct audit_record {
 
 /* ---- heads ---- */
 
-struct audit_head {
-	struct uuid journal;
-	uint64_t number; /* of the record that it seals, and so of all before */
-	struct audit_hash hash; /* of that record */
-	int64_t wall_ns;
-	uint64_t previous_number; /* the head that the signer signed before; 0: none */
-	struct audit_hash previous_hash;
-};
-struct audit_signature {
-	uint8_t key[AUDIT_KEY_BYTES];
-	uint8_t bytes[AUDIT_SIGNATURE_BYTES];
-};
-
-/* The bytes that are signed with Ed25519. The helper and the verifier share this. */
-void audit_head_message(const struct audit_head *h, uint8_t ret[AUDIT_HEAD_BYTES]);
-bool audit_head_verify(const struct audit_head *h, const struct audit_signature *sig);
-
-/* Signs a head that extends the last one it signed for this journal: it fills in the previous_
- * fields from its own memory, and refuses (-EPERM) a number that is not greater than theirs. */
-typedef AWAITS int (*audit_sign_fn)(
-	void *ctx, struct audit_head *head, struct audit_signature *ret, int64_t deadline_ns);
+/* Has a head signed (helper_sign_head in the daemon; tests sign themselves). The signer signs only
+ * what extends the head that it signed last for this journal; else -ESTALE, and *ret_last is that
+ * head. It gives the same answer when asked for the last one again. */
+typedef AWAITS int (*audit_sign_fn)(void *ctx, const struct head *head, struct head_signed *ret,
+	struct head_signed *ret_last, int64_t deadline_ns);
 
 /* ---- writing ---- */
 
@@ -92,6 +74,7 @@ struct journal_options {
 	size_t queue_bytes; /* records that wait; 0: 8 MiB. Full: producers wait */
 	audit_sign_fn sign; /* NULL: heads are not signed, and verification says so */
 	void *sign_ctx;
+	const uint8_t *key; /* HEAD_PUBLIC_KEY_BYTES: the signer's public key; copied */
 };
 
 struct journal;
@@ -171,15 +154,15 @@ int audit_reader_newest(struct audit_reader *r, uint64_t *ret) MUST_USE;
 
 /* ---- verifying ---- */
 
-/* A signed head that was exported. */
+/* A signed head that was exported, with the key that signed it. */
 struct audit_anchor {
-	struct audit_head head;
-	struct audit_signature signature;
+	struct head_signed head;
+	uint8_t key[HEAD_PUBLIC_KEY_BYTES];
 };
 
 int audit_anchor_parse(struct span json, struct audit_anchor *ret) MUST_USE;
 void audit_anchor_put(struct json_writer *w, const struct audit_anchor *a);
-/* If the payload of a "Head" record is one. */
+/* What the payload of a "Head" record says. -EINVAL if it is none. */
 int audit_anchor_of_record(const struct audit_record *r, struct audit_anchor *ret) MUST_USE;
 
 struct audit_finding {
@@ -190,7 +173,7 @@ struct audit_finding {
 struct audit_verify_options {
 	const struct audit_anchor *anchors;
 	size_t anchor_count;
-	const uint8_t (*keys)[AUDIT_KEY_BYTES]; /* trusted; none: whichever key signed */
+	const uint8_t (*keys)[HEAD_PUBLIC_KEY_BYTES]; /* trusted; none: whichever key signed */
 	size_t key_count;
 };
 
