@@ -55,6 +55,7 @@ aegis_package(sodium libsodium)
 aegis_package(openssl openssl)
 aegis_package(yaml yaml-0.1)
 aegis_package(pcre2 libpcre2-8)
+aegis_package(seccomp libseccomp)
 
 # Each room adds itself with aegis_library() in its own CMakeLists.txt.
 function(aegis_rooms)
