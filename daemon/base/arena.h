@@ -18,12 +18,16 @@ void arena_cleanup(struct arena **a); /* for CLEANUP */
 /* Forgets all allocations, keeps the first block for the next request. */
 void arena_reset(struct arena *a);
 size_t arena_used(const struct arena *a); /* bytes handed out since new or reset */
+size_t arena_left(const struct arena *a); /* bytes until the limit */
 
 /* Zeroed, aligned for any type. NULL beyond the limit or out of memory. */
 void *arena_alloc(struct arena *a, size_t bytes);
 void *arena_alloc_array(struct arena *a, size_t count, size_t bytes); /* NULL on overflow too */
 #define arena_make(a, type) ((type *)arena_alloc((a), sizeof(type)))
 #define arena_make_array(a, type, count) ((type *)arena_alloc_array((a), (count), sizeof(type)))
+
+/* Aligned for any type, not zeroed: for what is filled at once. */
+void *arena_raw(struct arena *a, size_t bytes);
 
 /* Unaligned and not zeroed: for bytes. */
 char *arena_bytes(struct arena *a, size_t bytes);

@@ -15,7 +15,7 @@ struct cursor {
 
 static inline struct cursor cursor_of(struct span s)
 {
-	return (struct cursor){s.p, s.p + s.n, false};
+	return (struct cursor){s.p, s.p ? s.p + s.n : s.p, false};
 }
 
 static inline size_t cursor_left(const struct cursor *c)

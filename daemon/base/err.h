@@ -43,13 +43,20 @@ struct err_trail {
 /* Start a trail and return `code` (negative). An older trail is replaced. */
 #define err_raise(code, ...) err_raise_at((code), __FILE__, __func__, __LINE__, __VA_ARGS__)
 
-/* Start a trail from a failed system call: the text of errno `-code` is appended to the message. */
+/* Start a trail from a failed system call: ": " and the text of errno `-code` end the message. */
 #define err_sys(code, ...) err_sys_at((code), __FILE__, __func__, __LINE__, __VA_ARGS__)
 
 /* Add this place to the trail and return `r`. Does nothing if r >= 0. */
-#define err_trace(r) err_trace_at((r), __FILE__, __func__, __LINE__)
+#define err_trace(r) \
+	({ \
+		int traced_ = (r); \
+		__builtin_expect(traced_ < 0, 0) \
+			? err_trace_at(traced_, __FILE__, __func__, __LINE__) \
+			: traced_; \
+	})
 
-/* Put words in front of the message ("agent.yaml: ..."), add this place, and return `r`. */
+/* Put words and ": " in front of the message (err_wrap(r, "%s", "agent.yaml"), add this place, and
+ * return `r`. */
 #define err_wrap(r, ...) err_wrap_at((r), __FILE__, __func__, __LINE__, __VA_ARGS__)
 
 /* The message of the current failure, or the text of its errno, never NULL. Valid until the next

@@ -9,6 +9,7 @@
 
 #include "daemon/base/arena.h"
 #include "daemon/base/buf.h"
+#include "daemon/base/limits.h"
 
 enum json_type { JSON_NULL, JSON_BOOL, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
 

@@ -24,7 +24,8 @@ void map_init(struct map *m, size_t max_entries);
 void map_fini(struct map *m); /* values are the caller's */
 
 void *map_get(const struct map *m, struct span key); /* NULL if absent */
-int map_put(struct map *m, struct span key, void *value) MUST_USE; /* -EEXIST, -ENOSPC, -ENOMEM */
+int map_put(struct map *m, struct span key, void *value) MUST_USE; /* value not NULL; -EEXIST,
+								    -ENOSPC, -ENOMEM */
 void *map_remove(struct map *m, struct span key); /* the value, NULL if absent */
 
 /* Order is unspecified; the map must not be changed inside the loop. */
@@ -34,3 +35,6 @@ void *map_remove(struct map *m, struct span key); /* the value, NULL if absent *
 
 /* SipHash-2-4 under a key drawn at start; the same for the life of the process. */
 uint64_t map_hash(struct span key);
+
+/* For the simulator, whose runs must repeat: before the first map is filled. */
+void map_hash_fix_key(const uint8_t key[16]);

@@ -8,14 +8,17 @@
 #include "daemon/base/annotate.h"
 
 struct pool {
-	void *memory;
+	char *memory; /* NULL before pool_init */
 	void *free_list;
+	uint64_t *out; /* bit n: object n is handed out */
 	size_t object_bytes;
+	size_t stride; /* bytes from one object to the next */
 	size_t count;
 	size_t used;
+	size_t fresh; /* objects from this one on were never handed out */
 };
 
 int pool_init(struct pool *p, size_t object_bytes, size_t count) MUST_USE; /* -ENOMEM */
-void pool_fini(struct pool *p); /* every object must be back */
+void pool_fini(struct pool *p); /* every object must be back; a zeroed pool is allowed */
 void *pool_get(struct pool *p); /* zeroed; NULL if none is left */
-void pool_put(struct pool *p, void *object); /* NULL is allowed */
+void pool_put(struct pool *p, void *object); /* NULL is allowed; twice, or a stranger, is a CHECK */
