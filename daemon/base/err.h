@@ -19,6 +19,7 @@
 #pragma once
 
 #include "daemon/base/annotate.h"
+#include <errno.h>
 
 enum {
 	ERR_TRAIL_PLACES = 16,

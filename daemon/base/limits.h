@@ -60,4 +60,22 @@ enum {
 	LIMIT_AUDIT_KIND_BYTES = 64,
 	LIMIT_AUDIT_PAYLOAD_BYTES = 8 * 1024 * 1024,
 	LIMIT_AUDIT_ANCHOR_BYTES = 64 * 1024, /* a file of exported heads */
+	/* Commands of cmd.run */
+	LIMIT_COMMAND_BYTES = 32 * 1024, /* half of what one exec argument may have is plenty */
+	LIMIT_ARGV_COUNT = 512,
+
+	/* Rules of one execution */
+	LIMIT_RULES = 4096,
+	LIMIT_RULE_SET_BYTES = 4 * 1024 * 1024,
+
+	/* Files */
+	LIMIT_FSAL_LIST_ENTRIES = 100000, /* of one folder */
+
+	/* Tool calls */
+	LIMIT_TOOL_ARGUMENT_BYTES = 4 * 1024 * 1024, /* of all arguments of a call */
+	LIMIT_TOOL_FILE_BYTES = 4 * 1024 * 1024, /* of a file that is edited or searched */
+	LIMIT_TOOL_OUTPUT_BYTES = 256 * 1024, /* of what a file tool answers; the tail is kept */
+	LIMIT_TOOL_EDITS = 256,
+	LIMIT_TOOL_SEARCH_FILES = 50000, /* looked at by one fs.grep or fs.glob */
+	LIMIT_TOOL_SEARCH_DEPTH = 64,
 };

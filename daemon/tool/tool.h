@@ -3,23 +3,36 @@
  * One function takes every tool call, as an envelope (decisions, [11]): it validates the arguments
  * against the tool's schema, asks policy, runs the call, and reports one record. File tools run in
  * the daemon on nfs/fsal; cmd.run is handed to the sandbox by the dispatch function that the
- * execution gives.
+ * execution gives. A command line that needs a shell is decided, and run, as `sh -c`.
  */
 #pragma once
 
 #include "nfs/fsal/fsal.h"
 #include "policy/context/context.h"
 
+enum tool_argument_type { TOOL_ARG_STRING, TOOL_ARG_BOOL, TOOL_ARG_EDITS };
+
+struct tool_argument {
+	const char *name;
+	enum tool_argument_type type;
+	bool required;
+	const char *description;
+};
+
 struct tool_description {
 	const char *name; /* "fs.read" */
 	const char *description; /* shown to the model */
-	const char *schema; /* JSON Schema text of the arguments */
+	const struct tool_argument *arguments;
+	size_t argument_count;
 	bool read_only;
 };
 
-/* The built-in tools, ordered by name. */
-const struct tool_description *tool_list(size_t *ret_count);
-const struct tool_description *tool_find(struct span name); /* NULL if unknown */
+/* The built-in tools, ordered by name; NULL at the end of the list, or if the name is unknown. */
+const struct tool_description *tool_at(size_t index);
+const struct tool_description *tool_find(struct span name);
+
+/* JSON Schema of a tool's arguments, made from the table that validates them. */
+void tool_schema_put(struct json_writer *w, const struct tool_description *d);
 
 /* How the call came in, and who vouches for it. */
 enum tool_signer {
@@ -33,7 +46,7 @@ struct tool_envelope {
 	struct span arguments; /* JSON text */
 	enum tool_signer signer;
 	struct span
-		signature; /* base64 Ed25519 over the canonical envelope; empty if not yet signed */
+		signature; /* TOOL_SIGNED_BY_AGENT: verified by the caller, kept for the record */
 };
 
 struct tool_dispatch {
@@ -69,7 +82,6 @@ struct tool_context {
 	void *dispatch_ctx;
 	int64_t cmd_timeout_ms; /* node's ceiling */
 	size_t cmd_output_bytes;
-	bool shell_allowed; /* policy lets cmd.run go through a shell */
 	const uint8_t *signing_key; /* 64 bytes, libsodium's form: the execution's daemon key; NULL:
 				       none */
 };
@@ -83,9 +95,10 @@ struct tool_result {
 	enum tool_status status;
 	struct span content; /* what the model is told: text, or JSON text for cmd.run */
 	struct decision decision; /* the one that allowed or denied */
+	struct span canonical_request; /* JSON of the question as decided, for the record [2] */
 	struct span
-		canonical_request; /* JSON of the request as it was decided, for the record [2] */
-	struct span signature; /* of the envelope, base64 */
+		envelope; /* canonical JSON of {payload, timestamp}: the bytes that are signed */
+	struct span signature; /* base64 Ed25519 over the envelope; empty without a signing key */
 	int64_t duration_ns;
 };
 

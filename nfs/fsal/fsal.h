@@ -12,6 +12,7 @@
 
 #include "daemon/rt/rt.h"
 #include "policy/context/context.h"
+#include <sys/stat.h>
 
 /* ---- backends ---- */
 
@@ -25,8 +26,39 @@ struct fsal_attr {
 	int64_t ctime_ns;
 };
 
-struct fsal_backend; /* table of operations; implementations stand in nfs/backend */
+struct fsal_entry {
+	struct span name;
+	struct fsal_attr attr;
+};
+
+/*
+ * What a backend offers; implementations stand in nfs/backend. Paths are as above and already
+ * authorised. An operation may take as long as a network takes (AWAITS everywhere); none relies on
+ * rename, and sizes reported by getattr may lag behind writes on remote backends.
+ */
+struct fsal_backend {
+	const char *name; /* "local" */
+	AWAITS int (*getattr)(
+		void *volume, struct span path, struct fsal_attr *ret, int64_t deadline_ns);
+	AWAITS int (*read)(void *volume, struct span path, uint64_t offset, void *p, size_t n,
+		size_t *ret_n, bool *ret_eof, int64_t deadline_ns);
+	AWAITS int (*write)(void *volume, struct span path, uint64_t offset, struct span bytes,
+		bool create, int64_t deadline_ns);
+	AWAITS int (*replace)(
+		void *volume, struct span path, struct span content, int64_t deadline_ns);
+	AWAITS int (*mkdir)(void *volume, struct span path, bool parents, int64_t deadline_ns);
+	AWAITS int (*remove)(void *volume, struct span path, bool recursive, int64_t deadline_ns);
+	AWAITS int (*list)(void *volume, struct span path, struct arena *a, struct fsal_entry **ret,
+		size_t *ret_count, int64_t deadline_ns); /* in order of bytes of the names */
+	void (*close)(void *volume);
+};
+
 struct fsal_volume; /* an open volume on a backend */
+
+/* Takes `backend_volume` over, also on failure. */
+int fsal_volume_new(const struct fsal_backend *b, void *backend_volume, struct span volume_id,
+	struct fsal_volume **ret) MUST_USE;
+struct fsal_volume *fsal_volume_free(struct fsal_volume *v); /* no attachment may be left; NULL */
 
 /* Called once per operation, on the fiber that made it, after its end; must not park. */
 struct fsal_record {
@@ -39,15 +71,16 @@ struct fsal_record {
 	uint64_t bytes;
 	int64_t latency_ns;
 	int result; /* 0 or negative errno */
-	const struct decision *decision; /* NULL if it never came to a decision */
+	const struct decision *decision;
 };
 typedef void (*fsal_observer)(void *ctx, const struct fsal_record *r);
 
 /* ---- attachments ---- */
 
 struct fsal_attach_options {
-	struct span execution_id;
+	struct span execution_id; /* these texts are copied */
 	struct span agent;
+	struct span tenant;
 	struct span mount_path; /* where the agent sees the volume: "/workspace" */
 	bool read_only;
 	struct rule_set *rules; /* a reference is taken */
@@ -91,11 +124,6 @@ AWAITS int fsal_replace(struct fsal_call *c, struct span path, struct span conte
 AWAITS int fsal_mkdir(struct fsal_call *c, struct span path, bool parents) MUST_USE; /* -EEXIST */
 AWAITS int fsal_remove(
 	struct fsal_call *c, struct span path, bool recursive) MUST_USE; /* -ENOTEMPTY */
-
-struct fsal_entry {
-	struct span name;
-	struct fsal_attr attr;
-};
 
 /* Entries in order of bytes of their names, those that policy denies left out; at most
  * LIMIT_FSAL_LIST_ENTRIES, -EOVERFLOW beyond. */

@@ -33,6 +33,7 @@ struct decision_request {
 	size_t path_count;
 	const struct span *argv; /* action "tool:cmd.run" and "exec" */
 	size_t argv_count;
+	struct span cwd; /* of the command; a relative first argument is resolved against it */
 	struct span domain; /* lower case; empty if none */
 };
 
@@ -74,8 +75,9 @@ int rule_deny_tool(struct rule_set_builder *b, const char *pattern, struct rule_
 int rule_allow_path(struct rule_set_builder *b, const char *action, const char *glob,
 	struct rule_origin o) MUST_USE;
 
-/* Base name of argv[0]; first_args NULL: any; else the accepted first arguments. An entry that
- * begins with '/' accepts any path below it. */
+/* Base name of argv[0], "*" for any program, shells included; first_args NULL: any; else the
+ * accepted first arguments. An entry that begins with '/' accepts any path below it. A set without
+ * command rules allows no command. */
 int rule_allow_command(struct rule_set_builder *b, const char *command,
 	const char *const *first_args, size_t count, struct rule_origin o) MUST_USE;
 
@@ -88,7 +90,10 @@ struct rule_set *rule_set_seal(struct rule_set_builder *b);
 struct rule_set *rule_set_ref(struct rule_set *s);
 struct rule_set *rule_set_unref(struct rule_set *s); /* always NULL */
 struct span rule_set_hash(const struct rule_set *s); /* BLAKE2b-256 of the text, hex */
-struct span rule_set_text(const struct rule_set *s); /* what is stored under that hash */
+struct span rule_set_text(const struct rule_set *s); /* JSON; what is stored under that hash */
+
+/* The set that a stored text describes: same hash, same decisions. -EINVAL with the reason. */
+int rule_set_load(struct span text, struct rule_set **ret) MUST_USE;
 
 /* The mutable half of a decision: token buckets, one per execution. */
 struct rate_state;
@@ -107,6 +112,9 @@ int policy_decide(const struct rule_set *s, struct rate_state *rate,
  * are NUL, control bytes and anything over LIMIT_PATH_BYTES. -EINVAL with the reason. */
 int context_canonical_path(
 	struct span path, struct span cwd, struct arena *a, struct span *ret) MUST_USE;
+
+/* "*" within a component, "**" across components, "?" one byte; no other character is special. */
+bool context_glob_match(struct span glob, struct span path);
 
 enum context_argv_outcome {
 	CONTEXT_ARGV_SHELL =

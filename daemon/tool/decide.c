@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/* Asking policy on behalf of a call, and keeping the question so that it can be asked again. */
+#include "daemon/tool/internal.h"
+
+static void spans_put(struct json_writer *w, const char *key, const struct span *list, size_t count)
+{
+	json_key(w, key);
+	json_array(w);
+	for (size_t i = 0; i < count; i++)
+		json_put_span(w, list[i]);
+	json_end(w);
+}
+
+int tool_request_keep(struct tool_call *c, const struct decision_request *q)
+{
+	struct buf b CLEANUP(buf_fini) = buf_init(2 * LIMIT_TOOL_ARGUMENT_BYTES);
+	struct json_writer w = json_writer(&b);
+
+	json_object(&w);
+	json_field_span(&w, "action", q->action);
+	json_field_span(&w, "agent", q->agent);
+	if (q->argv_count) {
+		spans_put(&w, "argv", q->argv, q->argv_count);
+		json_field_span(&w, "cwd", q->cwd);
+	}
+	json_field_span(&w, "execution_id", q->execution_id);
+	if (q->path_count)
+		spans_put(&w, "paths", q->paths, q->path_count);
+	json_field_span(&w, "tenant", q->tenant);
+	json_end(&w);
+	int r = buf_error(&b);
+	if (r < 0)
+		return err_trace(r);
+	c->result->canonical_request = arena_span(c->arena, buf_view(&b));
+	return c->result->canonical_request.p ? 0
+					      : err_raise(-ENOMEM, "tool: request memory used up");
+}
+
+int tool_deny(struct tool_call *c, const struct decision *d)
+{
+	c->result->decision = *d;
+	char *reason = arena_printf(c->arena, "Denied: %s (%d): " SPAN_FMT " [policy " SPAN_FMT "]",
+		decision_code_name(d->code), (int)d->code, SPAN_ARG(d->reason),
+		SPAN_ARG(d->policy_id));
+	if (!reason)
+		return err_raise(-ENOMEM, "tool: request memory used up");
+	return err_trace(tool_refuse(c, TOOL_DENIED, span_cstr(reason)));
+}
+
+int tool_decide(struct tool_call *c, const struct decision_request *q)
+{
+	struct decision d;
+	int r = tool_request_keep(c, q);
+	if (r == 0)
+		r = policy_decide(c->t->rules, c->t->rate, q, rt_now_ns(), c->arena, &d);
+	if (r < 0)
+		return err_trace(r);
+	if (!d.allowed)
+		return err_trace(tool_deny(c, &d));
+	c->result->decision = d;
+	return 0;
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/* Inside of daemon/tool: what a running call carries, and the functions that run tools. */
+#pragma once
+
+#include "daemon/tool/tool.h"
+
+struct tool_call {
+	const struct tool_context *t;
+	const struct tool_description *tool;
+	const struct tool_envelope *envelope;
+	const struct json *arguments; /* validated: an object whose members have their types */
+	struct arena *arena;
+	int64_t deadline_ns;
+	struct tool_result *result;
+};
+
+/* Each answers by tool_ok or tool_refuse and returns 0, or a negative errno that ends the flow. */
+typedef AWAITS int (*tool_run_fn)(struct tool_call *c);
+
+struct tool_entry {
+	struct tool_description description;
+	tool_run_fn run;
+};
+
+extern const struct tool_entry tool_entries[];
+extern const size_t tool_entry_count;
+
+AWAITS int fs_read_run(struct tool_call *c);
+AWAITS int fs_write_run(struct tool_call *c);
+AWAITS int fs_list_run(struct tool_call *c);
+AWAITS int fs_create_dir_run(struct tool_call *c);
+AWAITS int fs_delete_run(struct tool_call *c);
+AWAITS int fs_edit_run(struct tool_call *c);
+AWAITS int fs_multi_edit_run(struct tool_call *c);
+AWAITS int fs_grep_run(struct tool_call *c);
+AWAITS int fs_glob_run(struct tool_call *c);
+AWAITS int cmd_run_run(struct tool_call *c);
+
+/* Answers. `content` is copied into the arena, and its head cut off beyond LIMIT_TOOL_OUTPUT_BYTES.
+ */
+int tool_ok(struct tool_call *c, struct span content);
+int tool_okf(struct tool_call *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
+int tool_refuse(struct tool_call *c, enum tool_status status, struct span reason);
+
+/* Asks policy; the question is kept in the result. The result's status is TOOL_DENIED if it said
+ * no. */
+int tool_decide(struct tool_call *c, const struct decision_request *q) MUST_USE;
+int tool_request_keep(struct tool_call *c, const struct decision_request *q) MUST_USE;
+int tool_deny(struct tool_call *c, const struct decision *d) MUST_USE;
+
+/* Turns what a file operation returned into the call's answer: a denial, a failure that the model
+ * can read, or a negative errno that ends the flow. */
+int tool_file_outcome(struct tool_call *c, const struct fsal_call *f, int r);
+
+/* The named argument as a path inside the workspace's volume, relative to its root. */
+enum tool_path_outcome { TOOL_PATH_ANSWERED = 1 }; /* the call has its answer already */
+AWAITS int tool_path(struct tool_call *c, const char *argument, const char *action,
+	struct fsal_call *ret_file, struct span *ret_path) MUST_USE;
+
+/* A whole file. TOOL_PATH_ANSWERED if the call has its answer already. */
+AWAITS int tool_read_file(
+	struct tool_call *c, struct fsal_call *f, struct span path, struct span *ret) MUST_USE;

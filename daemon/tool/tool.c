@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/*
+ * The way of every tool call: find the tool, check the arguments, seal the envelope, ask policy,
+ * run, answer. Whatever happens on the way, the caller gets one result that says what was asked,
+ * who decided it and how it ended.
+ */
+#include "daemon/tool/arguments.h"
+#include "daemon/tool/internal.h"
+#include <sodium.h>
+#include <stdio.h>
+
+int tool_status_rpc_code(enum tool_status s)
+{
+	switch (s) {
+	case TOOL_OK:
+		return 0;
+	case TOOL_DENIED:
+		return -32000;
+	case TOOL_BAD_ARGUMENTS:
+		return -32602;
+	case TOOL_UNKNOWN:
+		return -32601;
+	case TOOL_FAILED:
+		return -32603;
+	}
+	UNREACHABLE();
+}
+
+int tool_ok(struct tool_call *c, struct span content)
+{
+	c->result->status = TOOL_OK;
+	if (content.n > LIMIT_TOOL_OUTPUT_BYTES) {
+		size_t cut = content.n - LIMIT_TOOL_OUTPUT_BYTES;
+		return tool_okf(c, "[the first %zu bytes are left out]\n%.*s", cut,
+			LIMIT_TOOL_OUTPUT_BYTES, content.p + cut);
+	}
+	char *copy = arena_cstr(c->arena, content);
+	if (!copy)
+		return err_raise(-ENOMEM, "tool: request memory used up");
+	c->result->content = span_of(copy, content.n);
+	return 0;
+}
+
+int tool_okf(struct tool_call *c, const char *fmt, ...)
+{
+	va_list args;
+	va_start(args, fmt);
+	char *text = arena_vprintf(c->arena, fmt, args);
+	va_end(args);
+	if (!text)
+		return err_raise(-ENOMEM, "tool: request memory used up");
+	c->result->status = TOOL_OK;
+	c->result->content = span_cstr(text);
+	return 0;
+}
+
+int tool_refuse(struct tool_call *c, enum tool_status status, struct span reason)
+{
+	int r = tool_ok(c, reason);
+	c->result->status = status;
+	return r;
+}
+
+/* The MCP call as JSON-RPC, with the time, in canonical form: what is signed and kept. */
+static int envelope_seal(struct tool_call *c)
+{
+	struct buf b CLEANUP(buf_fini) = buf_init(2 * LIMIT_TOOL_ARGUMENT_BYTES);
+	struct json_writer w = json_writer(&b);
+	const struct json *v;
+	uint8_t signature[crypto_sign_BYTES];
+
+	json_object(&w);
+	json_key(&w, "payload");
+	json_object(&w);
+	json_field_cstr(&w, "jsonrpc", "2.0");
+	json_field_span(&w, "id", c->envelope->call_id);
+	json_field_cstr(&w, "method", "tools/call");
+	json_key(&w, "params");
+	json_object(&w);
+	json_field_span(&w, "name", c->envelope->name);
+	json_key(&w, "arguments");
+	json_put(&w, c->arguments);
+	json_end(&w);
+	json_end(&w);
+	json_field_i64(&w, "timestamp", rt_wall_ns() / NS_PER_S);
+	json_end(&w);
+	int r = buf_error(&b);
+	if (r == 0)
+		r = json_parse(c->arena, buf_view(&b), NULL, &v);
+	if (r < 0)
+		return err_trace(r);
+	buf_reset(&b);
+	json_canonical(&b, v);
+	r = buf_error(&b);
+	if (r < 0)
+		return err_trace(r);
+	c->result->envelope = arena_span(c->arena, buf_view(&b));
+	c->result->signature = c->envelope->signature;
+	if (c->envelope->signer == TOOL_SIGNED_BY_DAEMON && c->t->signing_key) {
+		crypto_sign_detached(
+			signature, NULL, (const uint8_t *)b.data, b.len, c->t->signing_key);
+		buf_reset(&b);
+		base64_encode(&b, span_of(signature, sizeof(signature)), BASE64_STANDARD);
+		c->result->signature = arena_span(c->arena, buf_view(&b));
+		r = c->result->signature.p ? 0 : -ENOMEM;
+	}
+	if (r < 0 || !c->result->envelope.p)
+		return err_raise(-ENOMEM, "tool: request memory used up");
+	return 0;
+}
+
+static const struct tool_entry *entry_find(struct span name)
+{
+	for (size_t i = 0; i < tool_entry_count; i++)
+		if (span_is(name, tool_entries[i].description.name))
+			return &tool_entries[i];
+	return NULL;
+}
+
+/* Policy on the tool itself. cmd.run asks with its argv, once that is known. */
+static int tool_allowed(struct tool_call *c)
+{
+	struct decision_request q = {
+		.execution_id = c->t->execution_id,
+		.agent = c->t->agent,
+		.tenant = c->t->tenant,
+	};
+	char *action = arena_printf(c->arena, "tool:" SPAN_FMT, SPAN_ARG(c->envelope->name));
+	if (!action)
+		return err_raise(-ENOMEM, "tool: request memory used up");
+	q.action = span_cstr(action);
+	return err_trace(tool_decide(c, &q));
+}
+
+static int invoke(struct tool_call *c)
+{
+	const struct tool_entry *entry = entry_find(c->envelope->name);
+	if (!entry) {
+		char *reason = arena_printf(
+			c->arena, "Unknown tool '" SPAN_FMT "'", SPAN_ARG(c->envelope->name));
+		return err_trace(tool_refuse(c, TOOL_UNKNOWN, span_cstr(reason)));
+	}
+	c->tool = &entry->description;
+	int r = tool_arguments_parse(c->tool, c->envelope->arguments, c->arena, &c->arguments);
+	if (r == -EINVAL) {
+		r = tool_refuse(c, TOOL_BAD_ARGUMENTS, span_cstr(err_message(r)));
+		err_clear();
+		return err_trace(r);
+	}
+	if (r == 0)
+		r = envelope_seal(c);
+	if (r < 0)
+		return err_trace(r);
+	if (entry->run != cmd_run_run) {
+		r = tool_allowed(c);
+		if (r < 0 || c->result->status == TOOL_DENIED)
+			return err_trace(r);
+	}
+	return err_trace(entry->run(c));
+}
+
+int tool_invoke(const struct tool_context *t, const struct tool_envelope *e, struct arena *a,
+	int64_t deadline_ns, struct tool_result *ret)
+{
+	struct tool_result result = {.decision = {.reason = SPAN("not decided")}};
+	struct tool_call c = {
+		.t = t,
+		.envelope = e,
+		.arena = a,
+		.deadline_ns = deadline_ns,
+		.result = &result,
+	};
+	int64_t began_ns = rt_now_ns();
+	int r = invoke(&c);
+	if (r < 0)
+		return err_trace(r);
+	result.duration_ns = rt_now_ns() - began_ns;
+	*ret = result;
+	return 0;
+}
