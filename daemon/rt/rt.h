@@ -143,12 +143,17 @@ AWAITS void stream_stop(struct stream *s); /* cancels, closes; NULL is allowed *
 int stream_fd(const struct stream *s);
 
 /* The bytes that have arrived and were not consumed yet, waiting until there are more than
- * `have` of them. 0 in *ret means the peer has closed. The view is valid until the next await or
- * stream_consume on this stream. At most `RT_STREAM_BUFFER_BYTES` are held; beyond that receiving
- * pauses. */
+ * `have` of them. An empty *ret means the peer has closed. The view is valid until the next
+ * stream_peek or stream_consume on this stream; other awaits do not touch it. It may be less than
+ * all that has arrived: ask again with a greater `have`. At most RT_STREAM_BUFFER_BYTES are held;
+ * beyond that receiving pauses, and a `have` that can never be exceeded is -E2BIG. What has
+ * arrived, and the end, are reported even if the deadline has passed already. */
 AWAITS int stream_peek(
 	struct stream *s, size_t have, struct span *ret, int64_t deadline_ns) MUST_USE;
 void stream_consume(struct stream *s, size_t n);
+
+/* Tells the peer that nothing more will be sent (SHUT_WR); receiving goes on. Does not park. */
+void stream_shutdown(struct stream *s);
 
 /* Sends everything, or fails: a failed stream sends nothing more. */
 AWAITS int stream_send(struct stream *s, struct span bytes, int64_t deadline_ns) MUST_USE;
@@ -204,6 +209,9 @@ int worker_count(void);
 struct worker *worker_at(int index);
 struct worker *worker_self(void); /* NULL outside of workers */
 int worker_index(const struct worker *w);
+
+/* The worker's own fibers, which outlive requests: cancelled and joined when rt_run ends. */
+struct group *worker_services(void);
 
 /* Message to another worker: runs m->fn(m) there, as a callback that must not park. The message
  * belongs to the receiver from then on. From a worker it travels by MSG_RING; from other threads

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/*
+ * Stacks for fibers: one reserved range per size, cut into slots of a guard page and a stack. A
+ * slot becomes accessible when it is first needed and stays with the pool; the one given back last
+ * is handed out next, because it is warm. The fiber's own struct sits on top of its stack, so that
+ * a parked fiber costs few pages.
+ *
+ * Invariant: every accessible free stack reads as zeros. stack_put wipes what the fiber used, so
+ * no request finds the secrets of another. To know how much was used it looks for two pages that
+ * are all zero: -Wframe-larger-than keeps our frames to a page, and each leaves at least a return
+ * address behind. Stacks for library code, whose frames obey no such rule, are wiped on top and
+ * dropped below. (Dropping a small stack with madvise and faulting it in again cost eight times
+ * as much as wiping it; tests/bench/rt measures both.)
+ */
+#include "daemon/rt/sanitize.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+enum {
+	PAGE_BYTES = 4096,
+	GUARD_BYTES = PAGE_BYTES,
+	KEEP_BYTES = 4 * PAGE_BYTES, /* wiped rather than dropped */
+};
+
+size_t stack_bytes_of(enum fiber_stack kind)
+{
+	return (size_t)(kind == FIBER_LARGE ? 256 : 64) * 1024 * STACK_FACTOR;
+}
+
+int stack_pool_init(struct stack_pool *p, size_t stack_bytes, int max)
+{
+	*p = (struct stack_pool){.stack_bytes = stack_bytes, .max = max, .first_free = -1};
+	size_t bytes = (size_t)max * (stack_bytes + GUARD_BYTES);
+	p->slots = calloc((size_t)max, sizeof(*p->slots));
+	if (!p->slots)
+		return err_raise(-ENOMEM, "no memory to keep book of %d stacks", max);
+	void *base =
+		mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (base == MAP_FAILED) {
+		int r = err_sys(
+			-errno, "reserve %zu bytes of address space for %d stacks", bytes, max);
+		free(p->slots);
+		p->slots = NULL;
+		return r;
+	}
+	p->base = base;
+	/* A huge page would make a whole group of stacks resident at the first touch. */
+	(void)madvise(base, bytes, MADV_NOHUGEPAGE);
+	return 0;
+}
+
+void stack_pool_fini(struct stack_pool *p)
+{
+	if (!p->base)
+		return;
+	CHECK(p->used == 0);
+	for (int i = 0; i < p->made; i++) {
+		VALGRIND_STACK_DEREGISTER(p->slots[i].valgrind_id);
+#if defined(RT_TSAN)
+		__tsan_destroy_fiber(p->slots[i].tsan_fiber);
+#endif
+	}
+	munmap(p->base, (size_t)p->max * (p->stack_bytes + GUARD_BYTES));
+	free(p->slots);
+	*p = (struct stack_pool){0};
+}
+
+static char *slot_low(const struct stack_pool *p, int slot)
+{
+	return p->base + (size_t)slot * (p->stack_bytes + GUARD_BYTES) + GUARD_BYTES;
+}
+
+/* Makes the next slot accessible. Each guard page splits a mapping, so this is what fails when
+ * vm.max_map_count is used up. */
+static int make_slot(struct stack_pool *p)
+{
+	if (p->made == p->max)
+		return -1;
+	char *low = slot_low(p, p->made);
+	if (mprotect(low, p->stack_bytes, PROT_READ | PROT_WRITE) < 0)
+		return -1;
+	struct stack_slot *s = &p->slots[p->made];
+	s->valgrind_id = VALGRIND_STACK_REGISTER(low, low + p->stack_bytes);
+#if defined(RT_TSAN)
+	s->tsan_fiber = __tsan_create_fiber(0);
+#endif
+	return p->made++;
+}
+
+static struct fiber *fiber_on(char *low, size_t bytes)
+{
+	return (struct fiber *)(low + bytes - ((sizeof(struct fiber) + 63) & ~(size_t)63));
+}
+
+struct fiber *stack_get(struct stack_pool *p)
+{
+	int slot = p->first_free;
+	if (slot >= 0)
+		p->first_free = p->slots[slot].next_free;
+	else
+		slot = make_slot(p);
+	if (slot < 0)
+		return NULL;
+	p->used++;
+	char *low = slot_low(p, slot);
+	struct fiber *f = fiber_on(low, p->stack_bytes);
+	f->pool = p;
+	f->slot = slot;
+	f->stack_low = low;
+	f->stack_bytes = p->stack_bytes;
+	f->tsan_fiber = p->slots[slot].tsan_fiber;
+	return f;
+}
+
+static bool all_zero(const char *p, size_t n)
+{
+	const uint64_t *w = (const uint64_t *)(const void *)p;
+	for (size_t i = 0; i < n / sizeof(*w); i += 8)
+		if (w[i] | w[i + 1] | w[i + 2] | w[i + 3] | w[i + 4] | w[i + 5] | w[i + 6] |
+			w[i + 7])
+			return false;
+	return true;
+}
+
+static void wipe_small(char *low, char *top)
+{
+	char *p = top - PAGE_BYTES;
+	memset(p, 0, PAGE_BYTES);
+	for (int zeros = 0; p > low && zeros < 2;) {
+		p -= PAGE_BYTES;
+		if (all_zero(p, PAGE_BYTES)) {
+			zeros++;
+		} else {
+			zeros = 0;
+			memset(p, 0, PAGE_BYTES);
+		}
+	}
+}
+
+static void wipe_large(char *low, char *top)
+{
+	memset(top - KEEP_BYTES, 0, KEEP_BYTES);
+	size_t below = (size_t)(top - low) - KEEP_BYTES;
+	if (madvise(low, below, MADV_DONTNEED) < 0)
+		memset(low, 0, below);
+}
+
+void stack_put(struct fiber *f)
+{
+	struct stack_pool *p = f->pool;
+	int slot = f->slot;
+	char *low = f->stack_low;
+	char *top = low + f->stack_bytes;
+	ASAN_UNPOISON_MEMORY_REGION(low, f->stack_bytes);
+	if (p->stack_bytes == stack_bytes_of(FIBER_SMALL))
+		wipe_small(low, top);
+	else
+		wipe_large(low, top);
+	p->slots[slot].next_free = p->first_free;
+	p->first_free = slot;
+	p->used--;
+}
