@@ -18,6 +18,8 @@ struct stream {
 	size_t own_first;
 	size_t own_n;
 	size_t own_cap;
+	bool viewed; /* the reader looks at own: it must stay where it is */
+	char *retired; /* former own memory that the reader looks at */
 	struct op recv_op;
 	bool recv_armed;
 	bool recv_single; /* the operation under way fills own memory, once */

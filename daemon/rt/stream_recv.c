@@ -28,26 +28,46 @@ static size_t held(const struct stream *s)
 
 /* ---- own memory ---- */
 
+/* A new home for what is own. The reader may still look at the old one. */
+static int own_move(struct stream *s, size_t cap)
+{
+	char *p = malloc(cap);
+	if (!p)
+		return -ENOMEM;
+	if (s->own_n > 0)
+		memcpy(p, s->own + s->own_first, s->own_n);
+	if (s->viewed)
+		s->retired = s->own;
+	else
+		free(s->own);
+	s->viewed = false;
+	s->own = p;
+	s->own_first = 0;
+	s->own_cap = cap;
+	return 0;
+}
+
 /* Room for n more bytes at the end. */
 static int own_reserve(struct stream *s, size_t n)
 {
 	if (s->own_first + s->own_n + n <= s->own_cap)
 		return 0;
-	if (s->own_first > 0) {
-		memmove(s->own, s->own + s->own_first, s->own_n);
-		s->own_first = 0;
-	}
 	size_t cap = MAX(s->own_cap, (size_t)BUFS_BYTES);
 	while (cap < s->own_n + n)
 		cap *= 2;
-	if (cap == s->own_cap)
-		return 0;
-	char *p = realloc(s->own, cap);
-	if (!p)
-		return -ENOMEM;
-	s->own = p;
-	s->own_cap = cap;
+	if (cap > s->own_cap || s->viewed)
+		return own_move(s, cap);
+	memmove(s->own, s->own + s->own_first, s->own_n);
+	s->own_first = 0;
 	return 0;
+}
+
+/* The reader has done with the last view. */
+static void end_view(struct stream *s)
+{
+	s->viewed = false;
+	free(s->retired);
+	s->retired = NULL;
 }
 
 static int own_append(struct stream *s, const char *p, size_t n)
@@ -62,10 +82,10 @@ static int own_append(struct stream *s, const char *p, size_t n)
 
 static void own_trim(struct stream *s)
 {
-	if (s->own_n > 0)
+	if (s->own_n > 0 || s->recv_single)
 		return;
 	s->own_first = 0;
-	if (s->own_cap > OWN_KEEP && !s->recv_single) {
+	if (s->own_cap > OWN_KEEP) {
 		free(s->own);
 		s->own = NULL;
 		s->own_cap = 0;
@@ -227,8 +247,10 @@ static bool view(struct stream *s, size_t have, struct span *ret, int *ret_r)
 			return true;
 		}
 		*ret_r = own_lent(s);
-		if (*ret_r == 0)
-			*ret = span_of(s->own + s->own_first, s->own_n);
+		if (*ret_r < 0)
+			return true;
+		*ret = span_of(s->own + s->own_first, s->own_n);
+		s->viewed = true;
 		return true;
 	}
 	if (s->recv_end > 0)
@@ -254,6 +276,7 @@ int stream_peek(struct stream *s, size_t have, struct span *ret, int64_t deadlin
 	CHECK(s->home == worker_current);
 	if (f->group->cancelled && f->shield == 0)
 		return -ECANCELED;
+	end_view(s);
 	for (;;) {
 		int r;
 		if (view(s, have, ret, &r))
@@ -278,6 +301,7 @@ int stream_peek(struct stream *s, size_t have, struct span *ret, int64_t deadlin
 void stream_consume(struct stream *s, size_t n)
 {
 	CHECK(n <= held(s));
+	end_view(s);
 	size_t lent = MIN(n, s->lent_n);
 	s->lent += lent;
 	s->lent_n -= lent;
@@ -295,6 +319,7 @@ void stream_recv_free(struct stream *s)
 	list_remove(&s->starved_link);
 	if (s->lent_id >= 0)
 		give_back(s);
+	end_view(s);
 	free(s->own);
 	s->own = NULL;
 }
