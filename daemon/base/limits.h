@@ -78,4 +78,12 @@ enum {
 	LIMIT_TOOL_EDITS = 256,
 	LIMIT_TOOL_SEARCH_FILES = 50000, /* looked at by one fs.grep or fs.glob */
 	LIMIT_TOOL_SEARCH_DEPTH = 64,
+
+	/* Conversations with models */
+	LIMIT_LLM_REQUEST_BYTES = 8 * 1024 * 1024,
+	LIMIT_LLM_REPLY_BYTES = 8 * 1024 * 1024,
+	LIMIT_LLM_RECORDING_BYTES = 16 * 1024 * 1024,
+	LIMIT_LLM_TOOL_CALLS = 64, /* of one turn */
+	LIMIT_LLM_TOOL_NAME_BYTES = 128,
+	LIMIT_LLM_URL_BYTES = 2048,
 };

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "daemon/net/net.h"
 #include "daemon/rt/rt.h"
 
 enum llm_role { LLM_SYSTEM, LLM_USER, LLM_ASSISTANT, LLM_TOOL };
@@ -38,6 +39,7 @@ struct llm_request {
 	size_t message_count;
 	const struct llm_tool *tools;
 	size_t tool_count;
+	double temperature; /* negative: the model's own */
 	int64_t deadline_ns;
 };
 
@@ -67,35 +69,44 @@ enum llm_outcome {
 struct llm;
 
 /* Providers and aliases come from the node configuration (spec.llm_providers, llm_selection);
- * llm_new takes what it needs, in this room's own words, so that config knows nobody. */
+ * llm_new takes what it needs, in this room's own words, so that config knows nobody. All is
+ * copied. */
 struct llm_provider_options {
 	const char *name;
 	const char
 		*type; /* "openai", "openai-compatible", "ollama" (its OpenAI endpoint), "replay" */
-	const char *endpoint; /* base URL; for replay the file */
-	const struct secret *api_key; /* NULL: none; copied */
+	const char *endpoint; /* base URL ("https://api.openai.com/v1"); for replay the file */
+	const struct secret *api_key; /* NULL: none */
 	const char *record_to; /* file; NULL: no recording */
 };
 struct llm_alias_options {
 	const char *alias;
 	const char *provider;
 	const char *model;
-	int64_t context_window; /* tokens, 0 unknown */
 };
 struct llm_options {
 	const struct llm_provider_options *providers;
 	size_t provider_count;
+	/* In order of preference: of several with one name, the next is asked when one is
+	 * unavailable. */
 	const struct llm_alias_options *aliases;
 	size_t alias_count;
-	int max_retries;
-	int64_t retry_delay_ms;
+	int max_retries; /* of one provider, after the first try */
+	int64_t retry_delay_ms; /* doubles with each retry */
+	struct tls_client
+		*tls; /* for https endpoints; a reference is taken; NULL: https is refused */
 };
-int llm_new(const struct llm_options *o, struct llm **ret) MUST_USE;
-struct llm *llm_free(struct llm *l);
 
-/* One turn. 0; a positive llm_outcome with the reason in err_message; -ECANCELED, -ETIME. */
+/* Reads recordings (blocking: at start). -EINVAL for an unknown type or provider, a malformed
+ * endpoint or recording. */
+int llm_new(const struct llm_options *o, struct llm **ret) MUST_USE;
+AWAITS struct llm *llm_stop(struct llm *l); /* no turn may be under way; always NULL */
+bool llm_has_alias(const struct llm *l, struct span alias);
+
+/* One turn, on any worker. 0; a positive llm_outcome, whose reason is *ret_why (in the arena);
+ * -ECANCELED, -ETIME, -ENOMEM. */
 AWAITS int llm_complete(struct llm *l, const struct llm_request *q, llm_on_text on_text, void *ctx,
-	struct arena *a, struct llm_reply *ret) MUST_USE;
+	struct arena *a, struct llm_reply *ret, struct span *ret_why) MUST_USE;
 
 /* The conversation's JSON form, as it is stored in events and recordings. */
 void llm_message_put(struct json_writer *w, const struct llm_message *m);
