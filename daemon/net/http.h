@@ -73,7 +73,7 @@ enum {
  * Finds the end of a head in the bytes that have arrived so far. `*seen` is 0 at first and is the
  * function's own afterwards, so that no byte is looked at twice however slowly they come.
  * 0 with the length, terminator included; HTTP_MORE; -EBADMSG with a fault: a line that does not
- * end in CRLF, a NUL, or no end within limit_bytes.
+ * end in CRLF, or no end within limit_bytes.
  */
 int http_find_head(struct span in, size_t *seen, size_t limit_bytes, size_t *ret_head_bytes,
 	struct http_fault *ret_fault) MUST_USE;
