@@ -64,9 +64,11 @@ void clock_rfc3339(int64_t wall_ns, int fraction_digits, char ret_text[CLOCK_RFC
 {
 	int year, month, day;
 	int64_t seconds = floor_div(wall_ns, NS_PER_S);
-	int64_t fraction = wall_ns - seconds * NS_PER_S;
+	int64_t fraction = wall_ns % NS_PER_S;
 	int64_t days = floor_div(seconds, DAY_S);
 	int of_day = (int)(seconds - days * DAY_S);
+	if (fraction < 0)
+		fraction += NS_PER_S;
 	CHECK(fraction_digits >= 0 && fraction_digits <= 9);
 	date_from_days(days, &year, &month, &day);
 	int n = snprintf(ret_text, CLOCK_RFC3339_BYTES, "%04d-%02d-%02dT%02d:%02d:%02d", year,

@@ -13,8 +13,8 @@
  *		return err_trace(r);
  *	...
  *	if (size > LIMIT_BODY_BYTES)
- *		return err_raise(-E2BIG, "body of %zu bytes, at most %d are accepted", size,
- *LIMIT_BODY_BYTES);
+ *		return err_raise(-E2BIG, "body of %zu bytes; at most %d are accepted", size,
+ *			LIMIT_BODY_BYTES);
  */
 #pragma once
 
