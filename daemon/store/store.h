@@ -78,6 +78,7 @@ struct store_agent {
 	struct span manifest_yaml; /* as sent; lists leave both manifests empty */
 	struct span manifest_json; /* after defaults */
 	struct store_hash manifest_hash; /* (store) of manifest_json */
+	struct store_hash manifest_yaml_hash; /* (store) */
 	int64_t timeout_ms;
 	const char *status; /* a name of states.agent */
 	int64_t revision; /* (store) from 1, +1 per change */
