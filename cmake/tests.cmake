@@ -36,6 +36,9 @@ function(aegis_register kind name)
 		set(A_COMMAND sh -c "${gate}" ${A_COMMAND})
 		list(APPEND A_LOCK root)
 	endif()
+	if(kind STREQUAL vm) # an emulated machine fills the real one
+		list(APPEND A_LOCK guest)
+	endif()
 	add_test(NAME ${id} COMMAND ${A_COMMAND} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
 	set_tests_properties(${id} PROPERTIES
 		LABELS ${kind} TIMEOUT ${A_TIMEOUT} ENVIRONMENT "${AEGIS_TEST_ENV}")
@@ -59,15 +62,15 @@ function(aegis_test kind name)
 	aegis_register(${kind} ${name} COMMAND $<TARGET_FILE:${target}> LOCK ${A_LOCK} TIMEOUT ${A_TIMEOUT} ${options})
 endfunction()
 
-# aegis_script_test(KIND NAME script [TIMEOUT s] [ROOT] [LOCK x]): an executable script of this folder that
+# aegis_script_test(KIND NAME script [ARGS x ...] [TIMEOUT s] [ROOT] [LOCK x]): an executable script of this folder that
 # prints TAP (tests/tap.sh and tests/tap.py help). It finds the tree in $AEGIS_SOURCE, the build in $AEGIS_BUILD.
 function(aegis_script_test kind name script)
-	cmake_parse_arguments(A "ROOT" "TIMEOUT" "LOCK" ${ARGN})
+	cmake_parse_arguments(A "ROOT" "TIMEOUT" "LOCK;ARGS" ${ARGN})
 	set(options)
 	if(A_ROOT)
 		list(APPEND options ROOT)
 	endif()
-	aegis_register(${kind} ${name} COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/${script}
+	aegis_register(${kind} ${name} COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/${script} ${A_ARGS}
 		LOCK ${A_LOCK} TIMEOUT ${A_TIMEOUT} ${options})
 endfunction()
 
