@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /*
  * An arena is a chain of blocks of growing size; allocations are cut off the newest block. What
- * would waste more than a quarter of the next block gets a block of its own behind the newest.
+ * is larger than a quarter of the next block gets one of its own, in a second chain, so that the
+ * rest of the newest block stays in use.
  *
  * `used` counts the bytes that were asked for, rounded up to the alignment asked for, and is what
  * the limit bounds: the memory behind it stays below twice that, and one block.
@@ -28,7 +29,8 @@ struct arena {
 	char *at; /* free bytes of the newest block: [at, end) */
 	char *end;
 	struct block *newest;
-	struct block *first;
+	struct block *first; /* the last of newest's chain; kept by arena_reset */
+	struct block *large;
 	size_t used;
 	size_t limit;
 	size_t next_bytes;
@@ -72,6 +74,7 @@ struct arena *arena_free(struct arena *a)
 {
 	if (a) {
 		blocks_free(a->newest, NULL);
+		blocks_free(a->large, NULL);
 		free(a);
 	}
 	return NULL;
@@ -84,17 +87,15 @@ void arena_cleanup(struct arena **a)
 
 void arena_reset(struct arena *a)
 {
-	/* A first request of unusual size must not stay for the life of a connection. */
-	if (a->first && a->first->bytes > LARGEST_BLOCK_BYTES)
-		a->first = NULL;
 	blocks_free(a->newest, a->first);
+	blocks_free(a->large, NULL);
+	a->large = NULL;
 	a->newest = a->first;
 	a->at = a->end = NULL;
 	a->used = 0;
 	a->next_bytes = FIRST_BLOCK_BYTES;
 	if (!a->first)
 		return;
-	a->first->older = NULL;
 	a->at = block_data(a->first);
 	a->end = a->at + a->first->bytes;
 	asan_poison(a->at, a->first->bytes);
@@ -113,13 +114,13 @@ size_t arena_left(const struct arena *a)
 /* n bytes from a block that is not there yet. n is at most the limit. */
 COLD static char *from_new_block(struct arena *a, size_t n)
 {
-	bool alone = a->first && n > a->next_bytes / 4;
-	struct block *b = block_new(alone ? n : MAX(n, a->next_bytes));
+	bool alone = n > a->next_bytes / 4;
+	struct block *b = block_new(alone ? n : a->next_bytes);
 	if (!b)
 		return NULL;
 	if (alone) {
-		b->older = a->newest->older;
-		a->newest->older = b;
+		b->older = a->large;
+		a->large = b;
 		return block_data(b);
 	}
 	b->older = a->newest;

@@ -10,7 +10,9 @@
 #include <stdio.h>
 #include <time.h>
 
-enum { DAY_S = 86400, DAYS_PER_ERA = 146097 /* 400 years */, EPOCH_DAYS = 719468 };
+static const int64_t minute_s = 60, hour_s = 3600, day_s = 86400;
+
+enum { DAYS_PER_ERA = 146097 /* 400 years */, EPOCH_DAYS = 719468 };
 
 static int64_t read_clock(clockid_t id)
 {
@@ -65,8 +67,8 @@ void clock_rfc3339(int64_t wall_ns, int fraction_digits, char ret_text[CLOCK_RFC
 	int year, month, day;
 	int64_t seconds = floor_div(wall_ns, NS_PER_S);
 	int64_t fraction = wall_ns % NS_PER_S;
-	int64_t days = floor_div(seconds, DAY_S);
-	int of_day = (int)(seconds - days * DAY_S);
+	int64_t days = floor_div(seconds, day_s);
+	int of_day = (int)(seconds - days * day_s);
 	if (fraction < 0)
 		fraction += NS_PER_S;
 	CHECK(fraction_digits >= 0 && fraction_digits <= 9);
@@ -170,9 +172,9 @@ int clock_parse_rfc3339(struct span s, int64_t *ret_wall_ns)
 		return -EINVAL;
 	if (hour > 23 || minute > 59 || second > 60)
 		return -EINVAL;
-	int64_t seconds = days * DAY_S + hour * 3600 + minute * 60 + second - offset;
+	int64_t seconds = days * day_s + hour * hour_s + minute * minute_s + second - offset;
 	/* A leap second ends a day of UTC; POSIX time gives it the number of the second after. */
-	if (second == 60 && seconds % DAY_S != 0)
+	if (second == 60 && seconds % day_s != 0)
 		return -EINVAL;
 	if (seconds < 0 && fraction > 0) { /* so that no step overflows where the sum fits */
 		seconds++;
@@ -191,7 +193,7 @@ struct unit {
 };
 
 static const struct unit units[] = {
-	{{"d", 1}, DAY_S *NS_PER_S},
+	{{"d", 1}, day_s *NS_PER_S},
 	{{"h", 1}, 3600 * NS_PER_S},
 	{{"m", 1}, 60 * NS_PER_S},
 	{{"s", 1}, NS_PER_S},

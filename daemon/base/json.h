@@ -51,8 +51,10 @@ bool json_bool(const struct json *v, const char *key, bool otherwise);
 int json_number_i64(const struct json *v, int64_t *ret) MUST_USE;
 int json_number_double(const struct json *v, double *ret) MUST_USE; /* -ERANGE beyond double */
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): the loop variable's name is no expression */
 #define json_for_each(item, v) \
 	for (const struct json *item = (v)->items; item < (v)->items + (v)->count; item++)
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 /* Deep equality by value: numbers by mathematical value, objects without regard to order. */
 bool json_equal(const struct json *a, const struct json *b);

@@ -14,17 +14,13 @@ static void put_escape(struct buf *b, unsigned char c)
 	static const char letters[0x20] = {
 		['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r'};
 	static const char hex[] = "0123456789abcdef";
-	char text[6] = {'\\', (char)c};
-	size_t n = 2;
-	if (c < 0x20 && letters[c]) {
-		text[1] = letters[c];
-	} else if (c < 0x20) {
-		memcpy(text + 1, "u00", 3);
-		text[4] = hex[c >> 4];
-		text[5] = hex[c & 15];
-		n = 6;
+	if (c >= 0x20 || letters[c]) {
+		char text[2] = {'\\', c < 0x20 ? letters[c] : (char)c};
+		buf_put(b, text, sizeof(text));
+	} else {
+		char text[6] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
+		buf_put(b, text, sizeof(text));
 	}
-	buf_put(b, text, n);
 }
 
 /* `s` is UTF-8. */

@@ -64,9 +64,11 @@ static inline struct list *list_pop_front(struct list *head)
 #define list_entry(node, type, member) container_of(node, type, member)
 #define list_first(head, type, member) list_entry((head)->next, type, member)
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): the loop variable's name is no expression */
 /* The body must not remove `node`; with _safe it may remove `node`, and only that. */
 #define list_for_each(node, head) \
 	for (struct list *node = (head)->next; node != (head); node = node->next)
 #define list_for_each_safe(node, head) \
 	for (struct list *node = (head)->next, *node##_next = node->next; node != (head); \
 		node = node##_next, node##_next = node->next)
+/* NOLINTEND(bugprone-macro-parentheses) */

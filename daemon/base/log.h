@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /*
- * Structured log lines on stderr, text or JSON, each with the execution and call it belongs to.
- * A log line is for operators; what must be provable goes to the audit journal instead.
+ * Structured log lines on stderr, each with the execution and call it belongs to. A log line is for
+ * operators; what must be provable goes to the audit journal instead.
+ *
+ *	TEXT  2026-02-17T14:32:01.123Z warn  aegisd: MESSAGE execution=ID call=ID (FILE:LINE)
+ *	JSON  {"time","level","program","message","execution_id","call_id","file","line"}
+ *
+ * Ids are left out where there are none. A message is cut at 4095 bytes; control characters and
+ * bytes that are not UTF-8 are made visible, so that one call is always one line.
  */
 #pragma once
 
@@ -16,6 +22,7 @@ struct log_context {
 	char call_id[37]; /* "" if none */
 };
 
+/* Before other threads start. `program` is kept, not copied. */
 void log_setup(enum log_level least, enum log_format format, const char *program);
 bool log_enabled(enum log_level level);
 struct log_context *log_context(void); /* of the current fiber or thread; fields may be set */

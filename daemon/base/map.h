@@ -29,9 +29,11 @@ int map_put(struct map *m, struct span key, void *value) MUST_USE; /* value not 
 void *map_remove(struct map *m, struct span key); /* the value, NULL if absent */
 
 /* Order is unspecified; the map must not be changed inside the loop. */
+/* NOLINTBEGIN(bugprone-macro-parentheses): the loop variable's name is no expression */
 #define map_for_each(slot, m) \
 	for (struct map_slot *slot = (m)->slots; slot < (m)->slots + (m)->capacity; slot++) \
 		if (slot->key.p)
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 /* SipHash-2-4 under a key drawn at start; the same for the life of the process. */
 uint64_t map_hash(struct span key);

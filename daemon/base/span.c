@@ -43,8 +43,8 @@ struct span span_sub(struct span s, size_t from, size_t to)
 {
 	to = MIN(to, s.n);
 	from = MIN(from, to);
-	/* NULL + 0 is undefined in C, so the empty span stays as it is. */
-	return s.p ? span_of(s.p + from, to - from) : s;
+	/* NULL + 0 is undefined in C. */
+	return s.p ? span_of(s.p + from, to - from) : (struct span){NULL, 0};
 }
 
 static bool blank(char c)

@@ -7,7 +7,11 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { MEMORY_BYTES = 64 * 1024 * 1024, TEXT_BYTES = 64 * 1024 * 1024 };
+enum {
+	INPUT_BYTES_MAX = 64 * 1024,
+	MEMORY_BYTES = 64 * 1024 * 1024,
+	TEXT_BYTES = 64 * 1024 * 1024
+};
 
 static const struct json *reparse(struct arena *a, const struct buf *b)
 {
@@ -37,7 +41,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const struct json *v;
 	struct arena *a CLEANUP(arena_cleanup) = arena_new(MEMORY_BYTES);
 	/* Pretty text may nest past the size limit of a reparse; small inputs do not. */
-	if (size > 64 * 1024)
+	if (size > INPUT_BYTES_MAX)
 		return 0;
 	if (json_parse(a, span_of(data, size), NULL, &v) < 0) {
 		err_clear();

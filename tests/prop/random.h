@@ -54,9 +54,11 @@ static inline uint64_t random_env(const char *name, uint64_t otherwise)
 }
 
 /* for_each_seed (seed, 200) { struct random r = {seed}; ... } */
+/* NOLINTBEGIN(bugprone-macro-parentheses): the loop variable's name is no expression */
 #define for_each_seed(seed, rounds) \
 	for (uint64_t seed = random_env("AEGIS_SEED", 0), \
 		      last_##seed = getenv("AEGIS_SEED") \
 			? seed \
 			: random_env("AEGIS_ROUNDS", (rounds)) - 1; \
 		seed <= last_##seed; seed++)
+/* NOLINTEND(bugprone-macro-parentheses) */

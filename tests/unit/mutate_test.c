@@ -23,7 +23,7 @@ static void counts_each_kind(void **state)
 {
 	struct seen seen = {.valid = SPAN("abc")};
 	assert_int_equal(mutate(seen.valid, MUTATE_FLIP_BIT, look, &seen), 24);
-	assert_int_equal(mutate(seen.valid, MUTATE_FLIP_TWO_BITS, look, &seen), 24 * 23 / 2);
+	assert_int_equal(mutate(seen.valid, MUTATE_FLIP_TWO_BITS, look, &seen), 276);
 	assert_int_equal(mutate(seen.valid, MUTATE_FLIP_BYTE, look, &seen), 3);
 	assert_int_equal(mutate(seen.valid, MUTATE_DROP_BYTE, look, &seen), 3);
 	assert_int_equal(mutate(seen.valid, MUTATE_DOUBLE_BYTE, look, &seen), 3);
@@ -32,8 +32,8 @@ static void counts_each_kind(void **state)
 	assert_int_equal(mutate(seen.valid, MUTATE_CUT_END, look, &seen), 3);
 	assert_int_equal(mutate(seen.valid, MUTATE_CUT_START, look, &seen), 2);
 	assert_true(seen.prefix && seen.doubled);
-	assert_true(mutate(seen.valid, MUTATE_SET_BYTE, look, &seen) > 3 * 20);
-	assert_true(seen.calls > 24 * 12);
+	assert_true(mutate(seen.valid, MUTATE_SET_BYTE, look, &seen) > 60);
+	assert_true(seen.calls > 288);
 }
 
 static void copes_with_nothing(void **state)

@@ -10,6 +10,7 @@
 
 enum {
 	ROUNDS = 400,
+	NUMBER_ROUNDS = 8000,
 	ARENA_BYTES = 16 << 20,
 	TEXT_BYTES = 4 << 20,
 	DEPTH = 6,
@@ -212,7 +213,7 @@ static void every_member_is_found(void **state)
 
 static void numbers_read_back(void **state)
 {
-	for_each_seed (seed, ROUNDS * 20) {
+	for_each_seed (seed, NUMBER_ROUNDS) {
 		struct random r = {seed};
 		struct arena *a CLEANUP(arena_cleanup) = arena_new(4096);
 		struct buf b CLEANUP(buf_fini) = buf_init(256);

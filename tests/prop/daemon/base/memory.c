@@ -137,8 +137,8 @@ static void arena_allocations_never_overlap(void **state)
 	enum { COUNT = 300 };
 	for_each_seed (seed, ROUNDS) {
 		struct random r = {seed};
-		unsigned char *at[COUNT];
-		size_t bytes[COUNT];
+		static unsigned char *at[COUNT];
+		static size_t bytes[COUNT];
 		struct arena *a CLEANUP(arena_cleanup) = arena_new(random_below(&r, 1 << 22) + 1);
 		for (int round = 0; round < 2; round++) {
 			for (size_t i = 0; i < COUNT; i++) {

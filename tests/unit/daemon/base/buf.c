@@ -89,10 +89,10 @@ static void reserves_and_commits(void **state)
 	struct buf b CLEANUP(buf_fini) = buf_init(8);
 	char *room = buf_reserve(&b, 8);
 	assert_non_null(room);
-	memcpy(room, "abcdefgh", 8);
+	memset(room, 'a', 8);
 	assert_int_equal(b.len, 0);
 	buf_commit(&b, 3);
-	assert_string_equal(buf_cstr(&b), "abc");
+	assert_string_equal(buf_cstr(&b), "aaa");
 	assert_non_null(buf_reserve(&b, 0));
 }
 

@@ -62,10 +62,10 @@ static void hash_is_siphash_2_4(void **state)
 {
 	/* The reference vector of the SipHash paper, appendix A. */
 	uint8_t key[16], text[15];
-	for (uint8_t i = 0; i < sizeof(key); i++)
-		key[i] = i;
-	for (uint8_t i = 0; i < sizeof(text); i++)
-		text[i] = i;
+	for (size_t i = 0; i < sizeof(key); i++)
+		key[i] = (uint8_t)i;
+	for (size_t i = 0; i < sizeof(text); i++)
+		text[i] = (uint8_t)i;
 	map_hash_fix_key(key);
 	assert_true(map_hash(span_of(text, sizeof(text))) == UINT64_C(0xa129ca6149be45e5));
 }

@@ -2,6 +2,7 @@
 #include "daemon/base/base.h"
 #include "tests/tap.h"
 #include <stdio.h>
+#include <stdlib.h>
 
 static void keeps_and_compares(void **state)
 {
@@ -33,13 +34,14 @@ static void is_read_only_and_left_out_of_core_dumps(void **state)
 	assert_int_equal(fd_read_file("/proc/self/smaps", &b), 0);
 	rest = buf_view(&b);
 	while (span_split(&rest, '\n', &done, &line)) {
-		unsigned long from, to;
-		char text[256], rights[5];
+		char text[256], *end;
 		snprintf(text, sizeof(text), SPAN_FMT, (int)MIN(line.n, sizeof(text) - 1), line.p);
-		if (sscanf(text, "%lx-%lx %4s", &from, &to, rights) == 3) {
+		uintptr_t from = strtoull(text, &end, 16);
+		uintptr_t to = *end == '-' ? strtoull(end + 1, &end, 16) : 0;
+		if (to != 0 && *end == ' ') {
 			inside = (uintptr_t)secret_reveal(s).p >= from &&
 				(uintptr_t)secret_reveal(s).p < to;
-			writable = inside ? rights[1] != '-' : writable;
+			writable = inside ? end[2] != '-' : writable;
 		} else if (inside && span_starts(line, SPAN("VmFlags:"))) {
 			dumped = span_find(line, SPAN(" dd"), 0) < 0;
 		}
