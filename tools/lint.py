@@ -115,10 +115,15 @@ def room_of(path, rooms):
     return None
 
 
+# What programs without the runtime need of a room whose public header stands on it.
+PLAIN_HEADERS = {"daemon/helper": ("launch", "landlock"), "daemon/net": ("http",)}
+
+
 def public_headers(room):
     base = os.path.basename(room)
     # The structs that a BPF program set shares with user space are its public face.
-    return {f"{room}/{base}.h", f"{room}/{base}_api.h"}
+    names = (base, f"{base}_api", *PLAIN_HEADERS.get(room, ()))
+    return {f"{room}/{name}.h" for name in names}
 
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^">]+)[">]', re.MULTILINE)

@@ -7,7 +7,7 @@
  * Invariant: the program and seccomp_policy_verdict() agree on every number and argument. A test
  * interprets the program to prove it.
  */
-#include "daemon/sandbox/seccomp_table.h"
+#include "daemon/confine/seccomp_table.h"
 #include <errno.h>
 #include <linux/audit.h>
 #include <linux/seccomp.h>

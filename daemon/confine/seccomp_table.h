@@ -2,7 +2,7 @@
 /* The table behind seccomp_policy.h: private to this room and its tests. */
 #pragma once
 
-#include "daemon/sandbox/seccomp_policy.h"
+#include "daemon/confine/seccomp_policy.h"
 
 /* Calls that share a fate and the reason for it. */
 struct seccomp_group {

@@ -5,7 +5,7 @@
  * agent has no business in, or reaches another process or namespace. Where a program has an older
  * way to do the same, the call is played as absent, so that it takes that way.
  */
-#include "daemon/sandbox/seccomp_table.h"
+#include "daemon/confine/seccomp_table.h"
 #include <linux/netlink.h>
 #include <netinet/in.h>
 #include <sched.h>

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/*
+ * Running one program: exec of an argument vector, no shell; both outputs captured with their tail
+ * kept; a deadline; and nothing of it left behind.
+ */
+#pragma once
+
+#include "daemon/base/base.h"
+#include "tools/aegis-bootstrap/loop.h"
+#include "tools/aegis-bootstrap/reap.h"
+#include "tools/aegis-bootstrap/tail.h"
+
+struct call_spec {
+	char *const *argv; /* argv[0] is looked up in PATH of envp unless it has a slash */
+	char *const *envp;
+	const char *cwd;
+	int procs_fd; /* the call's cgroup.procs, joined before the exec; -1: none */
+	int kill_fd; /* its cgroup.kill; -1: none */
+	int64_t timeout_ms; /* INT64_MAX: none */
+	size_t output_max;
+	bool background; /* what is left after its end is not killed */
+};
+
+struct call_result {
+	int exit_code; /* 128 + N for signal N; 127, 126 not found, not executable; -1 timeout, or
+			  it could not be started */
+	struct tail out;
+	struct tail err; /* with our own remark behind the program's words */
+	int64_t duration_ms;
+	bool truncated;
+};
+
+/* 0 also when the program could not be started: the result says so. -errno only where this process
+ * cannot go on. *ret is to be finished in any case. */
+int call_run(struct loop *l, struct reaper *r, const struct call_spec *spec,
+	struct call_result *ret) MUST_USE;
+void call_result_fini(struct call_result *r);
