@@ -38,6 +38,7 @@ enum {
 	LIMIT_HTTP_METHOD_BYTES = 32,
 	LIMIT_HTTP_TARGET_BYTES = 8192,
 	LIMIT_HTTP_BODY_BYTES = 16 * 1024 * 1024, /* the most that any route may ask for */
+	LIMIT_HTTP_REQUEST_ARENA_BYTES = 64 * 1024 * 1024, /* what one request may allocate */
 	LIMIT_HTTP_CHUNK_LINE_BYTES = 256, /* size and extensions */
 	LIMIT_HTTP_CHUNK_OVERHEAD_BYTES = 16 * 1024, /* framing beyond what the content earns */
 	LIMIT_HTTP_TRAILER_BYTES = 4096,

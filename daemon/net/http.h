@@ -95,7 +95,7 @@ struct http_body {
 	uint32_t line_bytes; /* of the current chunk line or trailer section */
 	uint32_t overhead; /* framing bytes not paid for by content */
 	uint8_t digits;
-	bool done;
+	bool done; /* nothing more will come, and nothing more is needed to know it */
 };
 
 struct http_body http_body_of(const struct http_head *h);

@@ -201,6 +201,7 @@ int http_body_next(struct http_body *b, struct span in, size_t *ret_consumed, st
 		return HTTP_MORE;
 	*ret_data = take_content(b, in);
 	*ret_consumed = ret_data->n;
+	b->done = b->left == 0;
 	return HTTP_DATA;
 }
 

@@ -50,8 +50,8 @@ typedef void (*http_handler)(void *ctx, struct http_request *q, struct http_repl
 AWAITS int http_body_all(
 	struct http_request *q, size_t limit_bytes, struct span *ret_body) MUST_USE;
 
-/* The next piece, empty at the end; valid until the next call. Errors as above; the limit for all
- * pieces together is the caller's. */
+/* The next piece, empty at the end; valid until the next call, or until an event is sent. Errors as
+ * above; the limit for all pieces together is the caller's. */
 AWAITS int http_body_some(struct http_request *q, struct span *ret_piece) MUST_USE;
 
 /* The status to answer with when one of the two failed with r. */
@@ -78,7 +78,8 @@ AWAITS int http_reply_write(struct http_reply *p, struct span piece) MUST_USE;
 AWAITS int http_reply_end(struct http_reply *p) MUST_USE;
 
 /* As server-sent events. Each is on the wire when the call returns. -EPIPE also as soon as the
- * client has closed its end. After http_reply_sse, end with http_reply_end. */
+ * client has closed its end; -ECANCELED also when the listener is being stopped. End with
+ * http_reply_end. */
 AWAITS int http_reply_sse(struct http_reply *p) MUST_USE;
 AWAITS int http_reply_event(struct http_reply *p, const struct sse_event *e) MUST_USE;
 AWAITS int http_reply_heartbeat(struct http_reply *p) MUST_USE; /* a comment */
@@ -91,7 +92,8 @@ struct http_server_options {
 	http_handler handler;
 	void *ctx;
 	int max_connections; /* of this server; 0: 1024 */
-	int64_t head_timeout_ms; /* first byte of a request to the end of its head; 0: 10 s */
+	int64_t head_timeout_ms; /* from the connection, or the first byte, to the end of the head;
+				    0: 10 s */
 	int64_t idle_timeout_ms; /* between requests; 0: 75 s */
 	int64_t handshake_timeout_ms; /* TLS; 0: 10 s */
 	int64_t write_timeout_ms; /* for each write, plus its bytes at min_bytes_per_s; 0: 30 s */
@@ -137,6 +139,6 @@ struct http_fleet;
 
 AWAITS int http_fleet_start(const struct http_server_options *o, struct http_fleet **ret) MUST_USE;
 struct http_server *http_fleet_here(struct http_fleet *f); /* this worker's */
-AWAITS int http_fleet_listen(
-	struct http_fleet *f, int fd, const struct http_listen *l) MUST_USE; /* takes fd */
+/* Takes fd. After a failure some of the workers may serve it: stop the fleet. */
+AWAITS int http_fleet_listen(struct http_fleet *f, int fd, const struct http_listen *l) MUST_USE;
 AWAITS void http_fleet_stop(struct http_fleet *f, int64_t deadline_ns);

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/* Private to this room: a server, its listeners, and one connection with the exchange on it. */
+#pragma once
+
+#include "daemon/net/server.h"
+#include "daemon/net/transport.h"
+
+struct http_server {
+	struct http_server_options options; /* defaults filled in */
+	struct worker *home;
+	struct list listeners;
+	struct pool conns;
+	struct http_server_stats stats;
+	int64_t date_s; /* the second that `date` shows */
+	char date[HTTP_DATE_BYTES];
+};
+
+struct http_listener {
+	struct http_server *server;
+	struct list link;
+	struct listener *socket;
+	struct tls_server *tls;
+	void *tag;
+	bool is_unix;
+	bool stopping;
+	int max_connections;
+	int open;
+	struct list conns; /* struct conn */
+	struct group acceptor;
+	struct group fibers; /* one per connection */
+};
+
+struct http_reply {
+	struct buf headers; /* the handler's, as lines */
+	int status;
+	bool bad_header; /* the handler gave one that may not be sent */
+	bool begun;
+	bool ended;
+	bool bodiless; /* HEAD, 204, 304 */
+	bool chunked;
+	int64_t left; /* bytes still owed; -1: not known */
+	struct buf event; /* text of one event */
+};
+
+struct conn {
+	struct http_listener *listener;
+	struct list link;
+	int fd; /* until the transport has taken it */
+	struct transport transport;
+	struct http_peer peer;
+	char subject[256];
+
+	/* what comes in */
+	struct arena *arena; /* of one request */
+	size_t ahead; /* bytes known to have arrived and not consumed */
+	size_t pending; /* bytes of the last piece, to be consumed before the next */
+	struct http_head head;
+	struct http_body body;
+	int64_t body_start_ns;
+	struct buf body_bytes;
+	bool body_failed;
+	bool continue_due; /* the client waits for 100 Continue */
+
+	/* what goes out */
+	struct buf out; /* complete replies, and heads, not yet sent */
+	bool keep; /* another request may follow */
+	bool broken; /* a send has failed: nothing more can be said */
+	bool idle; /* between requests */
+	bool served; /* at least one request */
+
+	struct http_request request;
+	struct http_reply reply;
+};
+
+enum {
+	CONN_OUT_BYTES = 64 * 1024, /* of replies in one send */
+	CONN_COPY_BYTES = 16 * 1024, /* a body up to this joins its head in `out` */
+};
+
+void conn_main(void *arg); /* the fiber of a struct conn */
+
+/* Sends what is in `out`, and then the pieces (which may be none). */
+AWAITS int conn_flush(struct conn *c, const struct iovec *pieces, int count) MUST_USE;
+
+/* As transport_peek, but what is in `out` is sent first if that means to wait. */
+AWAITS int conn_peek(struct conn *c, size_t have, struct span *ret, int64_t deadline_ns) MUST_USE;
+void conn_consume(struct conn *c, size_t n);
+
+/* Readies body and reply for the request whose head has been parsed. */
+void request_begin(struct conn *c);
+
+/* Reads what the handler has left of the body. False if the connection cannot be used again. */
+AWAITS bool request_skip_body(struct conn *c);
+
+/* Whether the body's end will be found, so that "keep-alive" may be said now. */
+bool request_end_in_sight(const struct conn *c);
+
+/* Answers with the server's own words. */
+AWAITS int reply_error(struct conn *c, int status, const char *reason) MUST_USE;
