@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 #include "daemon/base/base.h"
 #include "tests/tap.h"
+#include "tests/unit/daemon/base/dies.h"
 #include "tests/unit/mutate.h"
 #include <errno.h>
 #include <float.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -367,6 +369,71 @@ static void writes_what_it_is_told(void **state)
 		"\"k\\n\":[null,{\"raw\":1},[],{\"b\":1.50,\"a\":[]}]}");
 }
 
+static void value_without_key(void *arg)
+{
+	struct json_writer w = json_writer(arg);
+	json_object(&w);
+	json_put_null(&w);
+}
+
+static void key_in_array(void *arg)
+{
+	struct json_writer w = json_writer(arg);
+	json_array(&w);
+	json_key(&w, "k");
+}
+
+static void two_keys(void *arg)
+{
+	struct json_writer w = json_writer(arg);
+	json_object(&w);
+	json_key(&w, "a");
+	json_key(&w, "b");
+}
+
+static void key_without_value(void *arg)
+{
+	struct json_writer w = json_writer(arg);
+	json_object(&w);
+	json_key(&w, "a");
+	json_end(&w);
+}
+
+static void end_of_nothing(void *arg)
+{
+	struct json_writer w = json_writer(arg);
+	json_end(&w);
+}
+
+static void two_documents(void *arg)
+{
+	struct json_writer w = json_writer(arg);
+	json_put_null(&w);
+	json_put_null(&w);
+}
+
+static void too_deep(void *arg)
+{
+	struct json_writer w = json_writer(arg);
+	for (int i = 0; i <= LIMIT_JSON_DEPTH; i++)
+		json_array(&w);
+}
+
+static void no_number(void *arg)
+{
+	struct json_writer w = json_writer(arg);
+	json_put_double(&w, INFINITY);
+}
+
+static void misuse_of_the_writer_is_a_bug(void **state)
+{
+	static void (*const misuses[])(void *) = {value_without_key, key_in_array, two_keys,
+		key_without_value, end_of_nothing, two_documents, too_deep, no_number};
+	struct buf b CLEANUP(buf_fini) = buf_init(4096);
+	for (size_t i = 0; i < ARRAY_LEN(misuses); i++)
+		assert_true(dies(misuses[i], &b, NULL));
+}
+
 static void doubles_are_short_and_read_back(void **state)
 {
 	static const struct {
@@ -456,6 +523,7 @@ int main(void)
 		CASE(numbers_as_doubles),
 		CASE(equality_is_by_value),
 		CASE(writes_what_it_is_told),
+		CASE(misuse_of_the_writer_is_a_bug),
 		CASE(doubles_are_short_and_read_back),
 		CASE(canonical_form),
 		CASE(pretty_form),
