@@ -76,10 +76,12 @@ function(aegis_library name)
 	endif()
 endfunction()
 
-# aegis_program(NAME SOURCES a.c ... LINK ...): an executable in the build's bin/.
+# aegis_program(NAME SOURCES a.c ... LINK ...): an executable in the build's bin/, and part of the target "programs".
+add_custom_target(programs)
 function(aegis_program name)
 	cmake_parse_arguments(A "" "" "SOURCES;LINK" ${ARGN})
 	add_executable(${name} ${A_SOURCES})
 	target_link_libraries(${name} PRIVATE aegis_flags ${A_LINK})
 	set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+	add_dependencies(programs ${name})
 endfunction()
