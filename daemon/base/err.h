@@ -41,18 +41,30 @@ struct err_trail {
 	char message[ERR_MESSAGE_BYTES]; /* UTF-8, cut at the end if longer */
 };
 
+/* What these functions promise (a negative code, which err_raise_at CHECKs), told to compilers and
+ * analyzers. */
+#define err_negative_(call) \
+	({ \
+		int negative_ = (call); \
+		if (negative_ >= 0) \
+			__builtin_unreachable(); \
+		negative_; \
+	})
+
 /* Start a trail and return `code` (negative). An older trail is replaced. */
-#define err_raise(code, ...) err_raise_at((code), __FILE__, __func__, __LINE__, __VA_ARGS__)
+#define err_raise(code, ...) \
+	err_negative_(err_raise_at((code), __FILE__, __func__, __LINE__, __VA_ARGS__))
 
 /* Start a trail from a failed system call: ": " and the text of errno `-code` end the message. */
-#define err_sys(code, ...) err_sys_at((code), __FILE__, __func__, __LINE__, __VA_ARGS__)
+#define err_sys(code, ...) \
+	err_negative_(err_sys_at((code), __FILE__, __func__, __LINE__, __VA_ARGS__))
 
 /* Add this place to the trail and return `r`. Does nothing if r >= 0. */
 #define err_trace(r) \
 	({ \
 		int traced_ = (r); \
 		__builtin_expect(traced_ < 0, 0) \
-			? err_trace_at(traced_, __FILE__, __func__, __LINE__) \
+			? err_negative_(err_trace_at(traced_, __FILE__, __func__, __LINE__)) \
 			: traced_; \
 	})
 
