@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/*
+ * Sandboxes, as the flows see them: one interface, a driver for each kind behind it. A sandbox is
+ * one iteration of one execution: made fresh, ended, read out, let go. The /workspace belongs to
+ * the execution and outlives it (decisions, [9]).
+ *
+ * A driver and its sandboxes belong to the worker that opened the driver. Everything a sandbox is
+ * made of survives this process; after a restart sandbox_list tells what is there, and
+ * sandbox_adopt takes it up again [4].
+ *
+ * Outcomes that are not 0, of every function: -ENOTCONN when the power behind the driver (the
+ * helper) stayed away until the deadline; -EOPNOTSUPP when this host lacks something, with words;
+ * -ENOENT, -ERANGE, -E2BIG name the field that is at fault.
+ */
+#pragma once
+
+#include "daemon/confine/confine.h"
+#include "daemon/rt/rt.h"
+#include "daemon/sandbox/snapshot.h"
+
+/*
+ * The durable states (T3). `starting` may hide a sandbox that was made already: a restart looks
+ * for it in sandbox_list before it decides between `running` and `failed`.
+ */
+enum sandbox_state {
+	SANDBOX_STARTING,
+	SANDBOX_RUNNING,
+	SANDBOX_STOPPING, /* asked to end; still alive */
+	SANDBOX_ENDED, /* nothing of it is alive; how it ended can be read */
+	SANDBOX_RELEASED, /* forgotten by the driver */
+	SANDBOX_FAILED, /* never came to life */
+	SANDBOX_STATE_COUNT
+};
+extern const struct state_table sandbox_states;
+
+struct sandbox_driver;
+struct sandbox;
+
+struct sandbox_limits {
+	uint32_t cpu_millis; /* 1000: one core */
+	uint32_t pids;
+	uint64_t memory_bytes; /* page cache, /tmp and swap included */
+	uint64_t tmp_bytes;
+	uint64_t file_bytes; /* longest single file */
+	uint32_t open_files;
+};
+
+struct sandbox_spec {
+	struct uuid execution;
+	uint32_t iteration; /* from 1 */
+	struct span language; /* of the manifest; the runtime registry decides */
+	struct span version;
+	struct sandbox_limits limits;
+	const char *prompt; /* of the built-in agent, aegis-bootstrap */
+	char *const
+		*program; /* the agent's own program instead, NULL-ended; a script is given to the
+			     language's interpreter, with the prompt as last argument. NULL: none */
+	char *const *env; /* "NAME=value", NULL-ended: on top of sandbox_base_env; may be NULL */
+};
+
+struct sandbox_usage {
+	uint64_t cpu_us;
+	uint64_t memory_peak_bytes; /* 0 where the kernel does not tell */
+	uint64_t oom_kills;
+};
+
+enum sandbox_end {
+	SANDBOX_END_EXITED = 1, /* status: exit status of the agent */
+	SANDBOX_END_KILLED = 2, /* status: signal */
+	SANDBOX_END_UNKNOWN = 3, /* it ended while nobody was there to see how */
+};
+
+struct sandbox_ending {
+	enum sandbox_end how;
+	int status;
+	struct sandbox_usage usage;
+};
+
+/* What is there, with or without a `struct sandbox` of this process. */
+struct sandbox_entry {
+	uint64_t id; /* of the driver's */
+	struct uuid execution;
+	uint32_t iteration;
+	bool alive;
+};
+
+enum sandbox_stop_how {
+	SANDBOX_TERMINATE, /* SIGTERM to the agent's program */
+	SANDBOX_KILL, /* every process of it, at once */
+};
+
+/* Outcome: processes of the call were still there and were killed, or kept as asked [6]. */
+#define SANDBOX_CALL_HAD_REST 1
+
+/* The operations of a kind. All AWAIT. `s` is as the driver's start or adopt made it. */
+struct sandbox_ops {
+	const char *kind; /* "process" */
+	int (*start)(struct sandbox_driver *d, const struct sandbox_spec *spec,
+		struct sandbox **ret, int64_t deadline_ns);
+	int (*list)(struct sandbox_driver *d, struct sandbox_entry **ret, size_t *ret_count,
+		int64_t deadline_ns);
+	int (*adopt)(struct sandbox_driver *d, const struct sandbox_entry *e, struct sandbox **ret,
+		int64_t deadline_ns);
+	int (*call_open)(
+		struct sandbox *s, struct uuid call, uint64_t *ret_identity, int64_t deadline_ns);
+	int (*call_close)(struct sandbox *s, struct uuid call, bool keep_rest,
+		struct sandbox_usage *ret, int64_t deadline_ns);
+	int (*stop)(struct sandbox *s, enum sandbox_stop_how how, int64_t deadline_ns);
+	int (*wait)(struct sandbox *s, struct sandbox_ending *ret, int64_t deadline_ns);
+	int (*stats)(struct sandbox *s, struct sandbox_usage *ret, int64_t deadline_ns);
+	int (*release)(struct sandbox *s, int64_t deadline_ns);
+	int (*workspace_open)(
+		struct sandbox_driver *d, struct uuid execution, int *ret_fd, int64_t deadline_ns);
+	int (*workspace_remove)(
+		struct sandbox_driver *d, struct uuid execution, int64_t deadline_ns);
+	void (*forget)(struct sandbox *s); /* frees the memory; the sandbox itself goes on */
+	void (*close)(struct sandbox_driver *d);
+};
+
+/* A driver embeds these two. */
+struct sandbox_driver {
+	const struct sandbox_ops *ops;
+};
+struct sandbox {
+	struct sandbox_driver *driver;
+	int state; /* enum sandbox_state; moved by the functions below only */
+	struct uuid execution;
+	uint32_t iteration;
+	uint64_t id;
+	uint64_t identity; /* of its cgroup, as kernel events name it */
+	int listener; /* accept the agent's connections here: who connects is this execution [7];
+			 -1 once it has ended */
+	int log; /* what aegis-bootstrap says about itself: read end, non-blocking; -1 if none */
+};
+
+/* Opens the workspace too. Fails early, before anything is made, if no runtime serves the language
+ * (-ENOENT, with what is installed). The state is `running` when it returns. -EEXIST: a sandbox of
+ * that execution and iteration is listed. */
+AWAITS int sandbox_start(struct sandbox_driver *d, const struct sandbox_spec *spec,
+	struct sandbox **ret, int64_t deadline_ns) MUST_USE;
+
+/* In order of id; *ret is malloc'ed. */
+AWAITS int sandbox_list(struct sandbox_driver *d, struct sandbox_entry **ret, size_t *ret_count,
+	int64_t deadline_ns) MUST_USE;
+
+/* The state is `running` or `ended`. */
+AWAITS int sandbox_adopt(struct sandbox_driver *d, const struct sandbox_entry *e,
+	struct sandbox **ret, int64_t deadline_ns) MUST_USE;
+
+/* Gives a dispatched call its identity [6]: the id of its own cgroup, by which kernel events and
+ * leases know it. The dispatch reply that names `call` may be sent once this has returned. May be
+ * asked again with the same answer. -ESRCH: the sandbox has ended. */
+AWAITS int sandbox_call_open(
+	struct sandbox *s, struct uuid call, uint64_t *ret_identity, int64_t deadline_ns) MUST_USE;
+
+/* 0 or SANDBOX_CALL_HAD_REST. A call that is closed already: 0 with a usage of zeros. */
+AWAITS int sandbox_call_close(struct sandbox *s, struct uuid call, bool keep_rest,
+	struct sandbox_usage *ret, int64_t deadline_ns) MUST_USE;
+
+AWAITS int sandbox_stop(struct sandbox *s, enum sandbox_stop_how how, int64_t deadline_ns) MUST_USE;
+
+/* Until it has ended. May be called again. -ETIME. */
+AWAITS int sandbox_wait(
+	struct sandbox *s, struct sandbox_ending *ret, int64_t deadline_ns) MUST_USE;
+
+AWAITS int sandbox_stats(
+	struct sandbox *s, struct sandbox_usage *ret, int64_t deadline_ns) MUST_USE;
+
+/* Terminates, waits up to `grace_ns`, kills, waits. */
+AWAITS int sandbox_end(struct sandbox *s, int64_t grace_ns, struct sandbox_ending *ret,
+	int64_t deadline_ns) MUST_USE;
+
+/* Frees what the driver keeps of an ended sandbox, and the memory. -EBUSY while it lives. */
+AWAITS int sandbox_release(struct sandbox *s, int64_t deadline_ns) MUST_USE;
+
+/* Lets a live sandbox go on without us (the daemon ends). NULL is allowed; always NULL. */
+struct sandbox *sandbox_forget(struct sandbox *s);
+
+/* A directory descriptor of the execution's /workspace, made if it is not there. */
+AWAITS int sandbox_workspace_open(
+	struct sandbox_driver *d, struct uuid execution, int *ret_fd, int64_t deadline_ns) MUST_USE;
+/* -ENOTEMPTY: empty it first. A workspace that is gone already: 0. */
+AWAITS int sandbox_workspace_remove(
+	struct sandbox_driver *d, struct uuid execution, int64_t deadline_ns) MUST_USE;
+
+struct sandbox_driver *sandbox_driver_close(struct sandbox_driver *d); /* always NULL */
+
+/* ---- kind `process`: namespaces, cgroups, seccomp and Landlock by the helper ---- */
+
+/* `registry` must outlive the driver. The connection to the helper is made, and made again when it
+ * was lost, by the calls above. -ENOMEM. */
+int sandbox_process_open(const char *helper_socket, const struct runtime_registry *registry,
+	struct sandbox_driver **ret) MUST_USE;
+
+/* The environment every sandbox begins with: PATH, HOME, LANG, TMPDIR and the like. NULL-ended. */
+extern const char *const sandbox_base_env[];
