@@ -5,10 +5,8 @@
 #include "nfs/fsal/fsal.h"
 
 /*
- * A local folder. `root` holds the volume's files and nothing else; `staging` is a folder on the
- * same file system, outside the root, for content that is not complete yet. Calls run on the
- * threads of `o`, which outlives the volume. Both folders must exist; they are kept by descriptor,
- * so that a rename of them does not matter.
+ * A local folder: `root` is a descriptor of it and becomes the volume's, also on failure. It holds
+ * the volume's files and nothing else. Calls run on the threads of `o`, which outlives the volume.
  */
-int backend_local_open(const char *root, const char *staging, struct offload *o,
-	struct span volume_id, struct fsal_volume **ret) MUST_USE;
+int backend_local_open(
+	int root, struct offload *o, struct span volume_id, struct fsal_volume **ret) MUST_USE;

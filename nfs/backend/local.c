@@ -17,7 +17,6 @@
 
 struct local_volume {
 	int root;
-	int staging;
 	struct offload *offload;
 };
 
@@ -172,9 +171,26 @@ static int replace_mode(int parent, const char *name, mode_t *ret)
 	return 0;
 }
 
+/* The content is complete before it has a name. The name it gets first stands there for the moment
+ * between link and rename, since nothing in the kernel links over an existing name. */
+static int put_in_place(int fd, int parent, const char *name)
+{
+	char self[64], temporary[64], id[UUID_TEXT_BYTES];
+
+	uuid_text(uuid_new(), id);
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	snprintf(temporary, sizeof(temporary), ".aegis-%s", id);
+	if (linkat(AT_FDCWD, self, parent, temporary, AT_SYMLINK_FOLLOW) < 0)
+		return err_sys(-errno, "link the new content of '%s'", name);
+	if (renameat(parent, temporary, parent, name) == 0)
+		return 0;
+	int r = err_sys(-errno, "put the new content of '%s' in place", name);
+	(void)unlinkat(parent, temporary, 0);
+	return r;
+}
+
 static int do_replace(struct job *j)
 {
-	char temporary[UUID_TEXT_BYTES];
 	const char *name;
 	mode_t mode;
 	AUTO_FD parent = open_parent(j->v, j->path, &name);
@@ -183,18 +199,14 @@ static int do_replace(struct job *j)
 	int r = replace_mode(parent, name, &mode);
 	if (r < 0)
 		return err_trace(r);
-	uuid_text(uuid_new(), temporary);
-	AUTO_FD fd =
-		openat(j->v->staging, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	AUTO_FD fd = openat(parent, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return err_sys(-errno, "make room for the new content of '%s'", j->path);
 	r = fd_write_all(fd, j->content);
 	if (r == 0 && fchmod(fd, mode) < 0)
 		r = err_sys(-errno, "chmod the new content of '%s'", j->path);
-	if (r == 0 && renameat(j->v->staging, temporary, parent, name) < 0)
-		r = err_sys(-errno, "put the new content of '%s' in place", j->path);
-	if (r < 0)
-		(void)unlinkat(j->v->staging, temporary, 0);
+	if (r == 0)
+		r = put_in_place(fd, parent, name);
 	return err_trace(r);
 }
 
@@ -235,8 +247,12 @@ static int do_remove(struct job *j)
 	AUTO_FD parent = open_parent(j->v, j->path, &name);
 	if (parent < 0)
 		return err_trace(parent);
-	if (j->flag)
+	if (j->flag) {
+		struct stat st;
+		if (fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			return err_sys(-errno, "delete '%s'", j->path);
 		return err_trace(fd_remove_tree(parent, name));
+	}
 	if (unlinkat(parent, name, 0) == 0)
 		return 0;
 	if ((errno == EISDIR || errno == EPERM) && unlinkat(parent, name, AT_REMOVEDIR) == 0)
@@ -437,10 +453,7 @@ static int local_list(void *volume, struct span path, struct arena *a, struct fs
 static void local_close(void *volume)
 {
 	struct local_volume *v = volume;
-	if (v->root >= 0)
-		close(v->root);
-	if (v->staging >= 0)
-		close(v->staging);
+	close(v->root);
 	free(v);
 }
 
@@ -456,19 +469,13 @@ static const struct fsal_backend local_backend = {
 	.close = local_close,
 };
 
-int backend_local_open(const char *root, const char *staging, struct offload *o,
-	struct span volume_id, struct fsal_volume **ret)
+int backend_local_open(int root, struct offload *o, struct span volume_id, struct fsal_volume **ret)
 {
 	struct local_volume *v = calloc(1, sizeof(*v));
-	if (!v)
+	if (!v) {
+		close(root);
 		return err_raise(-ENOMEM, "volume: out of memory");
-	v->offload = o;
-	v->root = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	v->staging = open(staging, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (v->root < 0 || v->staging < 0) {
-		int r = err_sys(-errno, "open the volume's folders '%s' and '%s'", root, staging);
-		local_close(v);
-		return r;
 	}
+	*v = (struct local_volume){.root = root, .offload = o};
 	return err_trace(fsal_volume_new(&local_backend, v, volume_id, ret));
 }

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/*
+ * Executions, layer 4: an agent at work. The outer loop gives it a fresh sandbox per iteration and
+ * one /workspace (decisions, [9]), validates what it answers, and lets the lowest score decide
+ * between success, refinement and failure. The inner loop holds the conversation with the model
+ * and answers every tool call of a turn in order.
+ *
+ * Truth is in the store: each step is published (event and projection in one commit) before it
+ * shows outside. After a crash executions_start takes every unfinished execution up again [4]: the
+ * conversation is rebuilt from its events, a live sandbox is adopted, a model call that was under
+ * way is repeated and recorded as repeated, and an iteration whose sandbox died counts as
+ * interrupted.
+ *
+ * All of this lives on one worker, the one that called executions_start; functions are called
+ * there.
+ */
+#pragma once
+
+#include "daemon/agent/agent.h"
+#include "daemon/event/event.h"
+#include "daemon/llm/llm.h"
+#include "daemon/sandbox/sandbox.h"
+#include "daemon/store/store.h"
+#include "daemon/tool/tool.h"
+
+/* Names as stored and as upstream's clients know them. */
+extern const struct state_table execution_states; /* pending running completed failed cancelled */
+extern const struct state_table iteration_states; /* running success failed refining */
+
+struct executions;
+
+/* The node's ceilings and defaults, from the configuration. */
+struct execution_limits {
+	size_t running_max; /* more are pending, in order */
+	int64_t timeout_ns; /* of an execution whose manifest names none */
+	int64_t cmd_timeout_ms;
+	size_t cmd_output_bytes;
+	int64_t cancel_grace_ns; /* between the request to stop and the kill */
+};
+
+struct execution_deps {
+	struct store *store;
+	struct event_bus *bus;
+	struct sandbox_driver *sandboxes;
+	struct llm *llm;
+	struct offload *files; /* for the file layer and snapshots */
+	struct span node_id;
+	struct execution_limits limits;
+};
+
+/* Takes up what a former process left unfinished, then returns; the flows run in the group given.
+ */
+AWAITS int executions_start(
+	struct group *g, const struct execution_deps *deps, struct executions **ret) MUST_USE;
+
+/* Parks every flow where a restart finds it; sandboxes go on. NULL is allowed. */
+AWAITS void executions_stop(struct executions *x);
+
+/* ---- asking for work ---- */
+
+enum execution_outcome {
+	EXECUTION_REFUSED =
+		1, /* parsed but not enforced on this node [10], or the agent is paused */
+	EXECUTION_NOT_FOUND = 2,
+	EXECUTION_BUSY = 3, /* the queue is full: come again */
+	EXECUTION_BAD_INPUT = 4, /* against the manifest's input_schema */
+	EXECUTION_FINISHED = 5, /* it has ended already */
+};
+
+struct execution_request {
+	struct uuid agent_id;
+	struct span tenant_id;
+	struct span input; /* JSON; empty: null */
+	struct span intent;
+	struct span context_overrides; /* JSON object; empty: none */
+	struct span initiating_user_sub;
+};
+
+/* Durable when it returns: ExecutionStarted is in the store. A positive outcome's reason is
+ * *ret_why, in the arena. */
+AWAITS int execution_start(struct executions *x, const struct execution_request *q, struct arena *a,
+	struct uuid *ret_id, struct span *ret_why, int64_t deadline_ns) MUST_USE;
+
+/* Asks its sandbox to stop and kills it after the grace (at once with `force`); returns when the
+ * cancellation is recorded. EXECUTION_NOT_FOUND, EXECUTION_FINISHED. */
+AWAITS int execution_cancel(struct executions *x, struct uuid id, struct span reason, bool force,
+	int64_t deadline_ns) MUST_USE;
+
+/* Waits until it has ended. -ETIME. EXECUTION_NOT_FOUND. */
+AWAITS int execution_wait(struct executions *x, struct uuid id, int64_t deadline_ns) MUST_USE;
+
+/* Removes the record, the workspace and the snapshots of one that has ended. EXECUTION_NOT_FOUND;
+ * EXECUTION_BUSY while it runs. The audit journal keeps what it has. */
+AWAITS int execution_remove(struct executions *x, struct uuid id, int64_t deadline_ns) MUST_USE;
+
+/* ---- the dispatch protocol ---- */
+
+/*
+ * One message of an agent (POST /v1/dispatch-gateway) that came through the socket of execution
+ * `id`: {type: generate | dispatch_result | program_result, ...}. Waits for the answer, which may
+ * take as long as a model and appends it to *reply: {type: dispatch | final, ...}; *ret_status is
+ * the HTTP status, with {"error": ...} if it is none of 200. An execution_id in the body that is
+ * not `id` is refused (403): identity comes from the socket. A message that is repeated under the
+ * same request id gets the same answer.
+ */
+AWAITS int execution_dispatch(struct executions *x, struct uuid id, const struct json *message,
+	struct span request_id, struct arena *a, struct buf *reply, int *ret_status,
+	int64_t deadline_ns) MUST_USE;
+
+/* ---- what came of it ---- */
+
+/* A file of the iteration that is returned, from its snapshot. A descriptor for reading, or
+ * EXECUTION_NOT_FOUND through *ret_fd == -1. `path` relative to the workspace. */
+AWAITS int execution_file(struct executions *x, struct uuid id, struct span path, int *ret_fd,
+	int64_t deadline_ns) MUST_USE;

@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/* Tool calls as a model makes them: right, wrong, forbidden, and meant to hurt. */
+#include "daemon/tool/tool.h"
+#include "nfs/backend/backend.h"
+#include "tests/unit/daemon/rt/in_fiber.h"
+#include <fcntl.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct fixture {
+	char folder[64];
+	int root;
+	struct arena *arena;
+	struct offload *offload;
+	struct fsal_volume *volume;
+	struct rule_set *rules;
+	struct tool_context context;
+	uint8_t public_key[crypto_sign_PUBLICKEYBYTES];
+	uint8_t key[crypto_sign_SECRETKEYBYTES];
+	/* what was dispatched last */
+	int dispatches;
+	char argv[256]; /* joined by '|' */
+	struct tool_result result;
+};
+
+static int dispatch(void *ctx, struct span call_id, const struct tool_dispatch *d, struct arena *a,
+	struct tool_dispatch_result *ret)
+{
+	struct fixture *f = ctx;
+	struct buf b CLEANUP(buf_fini) = buf_init(sizeof(f->argv) - 1);
+	for (size_t i = 0; i < d->argc; i++) {
+		buf_puts(&b, i ? "|" : "");
+		buf_span(&b, d->argv[i]);
+	}
+	snprintf(f->argv, sizeof(f->argv), "%s", buf_cstr(&b));
+	f->dispatches++;
+	*ret = (struct tool_dispatch_result){
+		.exit_code = 3, .stdout_text = SPAN("out"), .stderr_text = SPAN("err \xff")};
+	return 0;
+}
+
+static struct rule_origin at(const char *field)
+{
+	return (struct rule_origin){.field = field};
+}
+
+static struct rule_set *rules_new(void)
+{
+	static const char *const scripts[] = {"/workspace"};
+	struct rule_set_builder *b = rule_set_builder_new();
+	EXPECT_INT(rule_allow_tool(b, "fs.*", at("tools[0]")), 0);
+	EXPECT_INT(rule_deny_tool(b, "fs.delete", at("deny[0]")), 0);
+	EXPECT_INT(rule_allow_tool(b, "cmd.run", at("tools[1]")), 0);
+	EXPECT_INT(rule_allow_command(b, "ls", NULL, 0, at("cmd[0]")), 0);
+	EXPECT_INT(rule_allow_command(b, "python3", scripts, 1, at("cmd[1]")), 0);
+	EXPECT_INT(rule_allow_path(b, "fs:read", "/workspace", at("read[0]")), 0);
+	EXPECT_INT(rule_allow_path(b, "fs:write", "/workspace/w", at("write[0]")), 0);
+	struct rule_set *s = rule_set_seal(b);
+	rule_set_builder_free(b);
+	return s;
+}
+
+static void begin(struct fixture *f)
+{
+	*f = (struct fixture){0};
+	strcpy(f->folder, "/tmp/aegis-tool-XXXXXX");
+	EXPECT(mkdtemp(f->folder) != NULL);
+	f->root = open(f->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	EXPECT_INT(mkdirat(f->root, "w", 0755), 0);
+	f->arena = arena_new(64 * 1024 * 1024);
+	f->rules = rules_new();
+	EXPECT_INT(offload_start("files", 2, 64, &f->offload), 0);
+	EXPECT_INT(backend_local_open(dup(f->root), f->offload, SPAN("v"), &f->volume), 0);
+	crypto_sign_keypair(f->public_key, f->key);
+	f->context = (struct tool_context){
+		.execution_id = SPAN("e1"),
+		.agent = SPAN("a1"),
+		.tenant = SPAN("t1"),
+		.rules = f->rules,
+		.workspace_path = SPAN("/workspace"),
+		.dispatch = dispatch,
+		.dispatch_ctx = f,
+		.cmd_timeout_ms = 1000,
+		.cmd_output_bytes = 1024,
+		.signing_key = f->key,
+	};
+	struct fsal_attach_options o = {.execution_id = SPAN("e1"),
+		.agent = SPAN("a1"),
+		.mount_path = SPAN("/workspace"),
+		.rules = f->rules};
+	EXPECT_INT(fsal_attach(f->volume, &o, &f->context.workspace), 0);
+}
+
+static void end(struct fixture *f)
+{
+	fsal_detach(f->context.workspace);
+	fsal_volume_free(f->volume);
+	offload_stop(f->offload);
+	rule_set_unref(f->rules);
+	arena_free(f->arena);
+	close(f->root);
+	EXPECT_INT(fd_remove_tree(AT_FDCWD, f->folder), 0);
+}
+
+/* Calls a tool; true if it ended with that status and its content begins with `content`. */
+static bool call(struct fixture *f, const char *name, const char *arguments,
+	enum tool_status status, const char *content)
+{
+	struct tool_envelope e = {.call_id = SPAN("call-1"),
+		.name = span_cstr(name),
+		.arguments = span_cstr(arguments)};
+	e.signer = TOOL_SIGNED_BY_DAEMON;
+	EXPECT_INT(tool_invoke(&f->context, &e, f->arena, DEADLINE_NONE, &f->result), 0);
+	if (f->result.status == status && span_starts(f->result.content, span_cstr(content)))
+		return true;
+	fprintf(stderr, "%s %s: status %d, content '" SPAN_FMT "'\n", name, arguments,
+		(int)f->result.status, SPAN_ARG(f->result.content));
+	return false;
+}
+
+static void body_arguments(void *arg)
+{
+	struct fixture f;
+	begin(&f);
+	EXPECT(call(&f, "fs.none", "{}", TOOL_UNKNOWN, "Unknown tool 'fs.none'"));
+	EXPECT(call(&f, "fs.read", "{}", TOOL_BAD_ARGUMENTS,
+		"Invalid tool arguments: required field 'path' is missing or null for tool "
+		"'fs.read'"));
+	EXPECT(call(&f, "fs.read", "{\"path\":null}", TOOL_BAD_ARGUMENTS,
+		"Invalid tool arguments: required field 'path' is missing or null"));
+	EXPECT(call(
+		&f, "fs.read", "", TOOL_BAD_ARGUMENTS, "Invalid tool arguments: required field"));
+	EXPECT(call(&f, "fs.read", "{\"path\":1}", TOOL_BAD_ARGUMENTS,
+		"Invalid tool arguments: field 'path' must be a string, not number"));
+	EXPECT(call(&f, "fs.read", "{\"path\":\"a\",\"pth\":1}", TOOL_BAD_ARGUMENTS,
+		"Invalid tool arguments: unknown field 'pth'; tool 'fs.read' takes path"));
+	EXPECT(call(&f, "fs.read", "[1]", TOOL_BAD_ARGUMENTS, "Invalid tool arguments: an object"));
+	EXPECT(call(&f, "fs.read", "{\"path\":", TOOL_BAD_ARGUMENTS,
+		"Invalid tool arguments: not JSON"));
+	EXPECT(call(&f, "fs.read", "{\"path\":\"a\",\"path\":\"b\"}", TOOL_BAD_ARGUMENTS,
+		"Invalid tool arguments: not JSON"));
+	EXPECT(call(&f, "fs.read", "{\"path\":\"../x\"}", TOOL_BAD_ARGUMENTS,
+		"path '../x' contains '..'"));
+	EXPECT(call(&f, "fs.multi_edit", "{\"path\":\"a\",\"edits\":[]}", TOOL_BAD_ARGUMENTS,
+		"Invalid tool arguments: field 'edits'"));
+	EXPECT(call(&f, "fs.multi_edit", "{\"path\":\"a\",\"edits\":[{\"target_content\":\"x\"}]}",
+		TOOL_BAD_ARGUMENTS, "Invalid tool arguments: edits[0]"));
+	EXPECT_INT(tool_status_rpc_code(f.result.status), -32602);
+	end(&f);
+}
+
+static void body_files(void *arg)
+{
+	struct fixture f;
+	begin(&f);
+	EXPECT(call(&f, "fs.write", "{\"path\":\"w/a.txt\",\"content\":\"one two\\n\"}", TOOL_OK,
+		"Wrote 8 bytes to w/a.txt"));
+	EXPECT(f.result.decision.allowed && span_is(f.result.decision.policy_id, "write[0]"));
+	EXPECT(call(&f, "fs.read", "{\"path\":\"/workspace/w/a.txt\"}", TOOL_OK, "one two\n"));
+	EXPECT(call(
+		&f, "fs.create_dir", "{\"path\":\"w/d/e\"}", TOOL_OK, "Created directory w/d/e"));
+	EXPECT(call(&f, "fs.create_dir", "{\"path\":\"w/d/e\"}", TOOL_OK, "Created directory"));
+	EXPECT(call(&f, "fs.create_dir", "{\"path\":\"w/a.txt\"}", TOOL_FAILED, "ALREADY_EXISTS"));
+	EXPECT(call(&f, "fs.list", "{\"path\":\"w\"}", TOOL_OK, "a.txt\nd/\n"));
+	EXPECT(call(&f, "fs.read", "{\"path\":\"w/none\"}", TOOL_FAILED, "NOT_FOUND"));
+	EXPECT(call(&f, "fs.edit",
+		"{\"path\":\"w/a.txt\",\"target_content\":\"two\",\"replacement_content\":\"three "
+		"three\"}",
+		TOOL_OK, "Edited w/a.txt: 1 replacement"));
+	EXPECT(call(&f, "fs.edit",
+		"{\"path\":\"w/a.txt\",\"target_content\":\"three\",\"replacement_content\":\"x\"}",
+		TOOL_FAILED, "edit 1: target_content occurs more than once"));
+	EXPECT(call(&f, "fs.multi_edit",
+		"{\"path\":\"w/"
+		"a.txt\",\"edits\":[{\"target_content\":\"one\",\"replacement_content\":\"1\"},"
+		"{\"target_content\":\"four\",\"replacement_content\":\"4\"}]}",
+		TOOL_FAILED, "edit 2: target_content does not occur"));
+	EXPECT(call(&f, "fs.read", "{\"path\":\"w/a.txt\"}", TOOL_OK, "one three three\n"));
+	EXPECT(call(&f, "fs.multi_edit",
+		"{\"path\":\"w/"
+		"a.txt\",\"edits\":[{\"target_content\":\"one\",\"replacement_content\":\"1\"},"
+		"{\"target_content\":\"1 three\",\"replacement_content\":\"\"}]}",
+		TOOL_OK, "Edited w/a.txt: 2 replacements"));
+	EXPECT(call(&f, "fs.read", "{\"path\":\"w/a.txt\"}", TOOL_OK, " three\n"));
+	end(&f);
+}
+
+static void body_denied(void *arg)
+{
+	struct fixture f;
+	begin(&f);
+	EXPECT(call(&f, "fs.write", "{\"path\":\"x\",\"content\":\"\"}", TOOL_DENIED,
+		"Denied: PATH_NOT_ALLOWED (2002): fs:write of '/workspace/x' is not allowed"));
+	EXPECT(span_is(f.result.canonical_request,
+		"{\"action\":\"fs:write\",\"agent\":\"a1\",\"execution_id\":\"e1\",\"paths\":[\"/"
+		"workspace/x\"],"
+		"\"tenant\":\"t1\"}"));
+	EXPECT_INT(tool_status_rpc_code(f.result.status), -32000);
+	EXPECT(faccessat(f.root, "x", F_OK, 0) < 0);
+	EXPECT(call(&f, "fs.read", "{\"path\":\"/etc/passwd\"}", TOOL_DENIED,
+		"Denied: PATH_NOT_ALLOWED"));
+	EXPECT(call(&f, "fs.read", "{\"path\":\"/workspace2/x\"}", TOOL_DENIED,
+		"Denied: PATH_NOT_ALLOWED"));
+	EXPECT(call(
+		&f, "fs.delete", "{\"path\":\"w\"}", TOOL_DENIED, "Denied: TOOL_DENIED (2001)"));
+	EXPECT(span_is(f.result.decision.policy_id, "deny[0]"));
+	EXPECT(faccessat(f.root, "w", F_OK, 0) == 0);
+	/* A link out of the volume is the file layer's to refuse. */
+	EXPECT_INT(symlinkat("/etc", f.root, "w/etc"), 0);
+	EXPECT(call(
+		&f, "fs.read", "{\"path\":\"w/etc/passwd\"}", TOOL_FAILED, "PathOutsideBoundary"));
+	EXPECT(call(&f, "fs.write", "{\"path\":\"w/etc/x\",\"content\":\"\"}", TOOL_FAILED,
+		"PathOutsideBoundary"));
+	end(&f);
+}
+
+static void body_search(void *arg)
+{
+	struct fixture f;
+	begin(&f);
+	EXPECT_INT(symlinkat("..", f.root, "w/up"), 0);
+	EXPECT(call(&f, "fs.write", "{\"path\":\"w/a.py\",\"content\":\"x = 1\\ny = 2\\n\"}",
+		TOOL_OK, ""));
+	EXPECT(call(&f, "fs.create_dir", "{\"path\":\"w/src/b\"}", TOOL_OK, ""));
+	EXPECT(call(
+		&f, "fs.write", "{\"path\":\"w/src/b/c.py\",\"content\":\"y = 3\"}", TOOL_OK, ""));
+	EXPECT(call(&f, "fs.write", "{\"path\":\"w/src/b/c.bin\",\"content\":\"y\\u0000\"}",
+		TOOL_OK, ""));
+	EXPECT(call(&f, "fs.glob", "{\"pattern\":\"*.py\",\"path\":\"w\"}", TOOL_OK,
+		"a.py\nsrc/b/c.py\n"));
+	EXPECT(call(&f, "fs.glob", "{\"pattern\":\"src/**/*.py\",\"path\":\"w\"}", TOOL_OK,
+		"src/b/c.py\n"));
+	EXPECT(f.result.content.n == strlen("src/b/c.py\n"));
+	EXPECT(call(&f, "fs.glob", "{\"pattern\":\"*.none\",\"path\":\"w\"}", TOOL_OK, ""));
+	EXPECT(f.result.content.n == 0);
+	EXPECT(call(&f, "fs.grep", "{\"pattern\":\"^y\",\"path\":\"w\"}", TOOL_OK,
+		"a.py:2:y = 2\nsrc/b/c.py:1:y = 3\n"));
+	EXPECT(f.result.content.n == strlen("a.py:2:y = 2\nsrc/b/c.py:1:y = 3\n"));
+	EXPECT(call(&f, "fs.grep", "{\"pattern\":\"x\",\"path\":\"w/a.py\"}", TOOL_OK,
+		"w/a.py:1:x = 1\n"));
+	EXPECT(call(&f, "fs.grep", "{\"pattern\":\"(\",\"path\":\"w\"}", TOOL_BAD_ARGUMENTS,
+		"Invalid tool arguments: 'pattern' at byte 1"));
+	EXPECT(call(&f, "fs.grep", "{\"pattern\":\"x\",\"path\":\"/etc\"}", TOOL_DENIED, "Denied"));
+	/* A pattern that would run for ever is cut off. */
+	char aaa[200];
+	snprintf(aaa, sizeof(aaa), "{\"path\":\"w/evil\",\"content\":\"%s\"}",
+		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!");
+	EXPECT(call(&f, "fs.write", aaa, TOOL_OK, ""));
+	EXPECT(call(&f, "fs.grep", "{\"pattern\":\"^(a|aa|aaa)+$\",\"path\":\"w/evil\"}", TOOL_OK,
+		"w/evil:1:[the pattern needs too many steps"));
+	end(&f);
+}
+
+static void body_commands(void *arg)
+{
+	struct fixture f;
+	begin(&f);
+	EXPECT(call(&f, "cmd.run", "{\"command\":\"ls -l 'a b'\"}", TOOL_OK,
+		"{\"stdout\":\"out\",\"stderr\":\"err \xef\xbf\xbd\",\"exit_code\":3}"));
+	EXPECT(strcmp(f.argv, "ls|-l|a b") == 0);
+	EXPECT(call(&f, "cmd.run", "{\"command\":\"python3 w/a.py\"}", TOOL_OK, "{"));
+	EXPECT_INT(f.dispatches, 2);
+	EXPECT(call(&f, "cmd.run", "{\"command\":\"python3 -c 'import os'\"}", TOOL_DENIED,
+		"Denied: COMMAND_NOT_ALLOWED (2003): command 'python3 -c' is not allowed"));
+	EXPECT(call(&f, "cmd.run", "{\"command\":\"ls && curl http://x\"}", TOOL_DENIED,
+		"Denied: COMMAND_NOT_ALLOWED (2003): command 'sh -c' is not allowed"));
+	EXPECT(span_find(f.result.content, SPAN("needs a shell because of '&'"), 0) >= 0);
+	EXPECT(call(&f, "cmd.run", "{\"command\":\"\"}", TOOL_BAD_ARGUMENTS, "command is empty"));
+	EXPECT(call(&f, "cmd.run", "{\"command\":\"ls 'x\"}", TOOL_BAD_ARGUMENTS,
+		"command: the single quote"));
+	EXPECT_INT(f.dispatches, 2);
+	end(&f);
+}
+
+static void body_envelope(void *arg)
+{
+	struct fixture f;
+	uint8_t signature[crypto_sign_BYTES];
+	struct buf b CLEANUP(buf_fini) = buf_init(256);
+	begin(&f);
+	EXPECT(call(&f, "fs.list", "{ \"path\" : \"w\" }", TOOL_OK, ""));
+	EXPECT(span_starts(f.result.envelope,
+		SPAN("{\"payload\":{\"id\":\"call-1\",\"jsonrpc\":\"2.0\",\"method\":\"tools/"
+		     "call\",\"params\":{"
+		     "\"arguments\":{\"path\":\"w\"},\"name\":\"fs.list\"}},\"timestamp\":")));
+	EXPECT_INT(base64_decode(&b, f.result.signature, BASE64_STANDARD), 0);
+	EXPECT(b.len == sizeof(signature));
+	memcpy(signature, b.data, sizeof(signature));
+	EXPECT_INT(crypto_sign_verify_detached(signature, (const uint8_t *)f.result.envelope.p,
+			   f.result.envelope.n, f.public_key),
+		0);
+	/* A denied call is sealed as well: what was asked is on record. */
+	EXPECT(call(&f, "fs.delete", "{\"path\":\"w\"}", TOOL_DENIED, ""));
+	EXPECT(f.result.signature.n > 0);
+	end(&f);
+}
+
+static void body_rate(void *arg)
+{
+	struct fixture f;
+	begin(&f);
+	struct rule_set_builder *b = rule_set_builder_new();
+	EXPECT_INT(rule_allow_tool(b, "*", at("t")), 0);
+	EXPECT_INT(rule_allow_path(b, "fs:read", "/workspace", at("r")), 0);
+	EXPECT_INT(rule_rate_limit(b, "fs.list", 2, 60000, at("rate[0]")), 0);
+	struct rule_set *s = rule_set_seal(b);
+	rule_set_builder_free(b);
+	f.context.rules = s;
+	f.context.rate = rate_state_new(s);
+	EXPECT(call(&f, "fs.list", "{\"path\":\"w\"}", TOOL_OK, ""));
+	EXPECT(call(&f, "fs.list", "{\"path\":\"w\"}", TOOL_OK, ""));
+	EXPECT(call(&f, "fs.list", "{\"path\":\"w\"}", TOOL_DENIED,
+		"Denied: RATE_LIMIT_EXCEEDED (2005)"));
+	EXPECT(call(&f, "fs.glob", "{\"path\":\"w\",\"pattern\":\"*\"}", TOOL_OK, ""));
+	rate_state_free(f.context.rate);
+	rule_set_unref(s);
+	end(&f);
+}
+
+static void schemas(void **state)
+{
+	const struct tool_description *d, *before = NULL;
+	struct arena *a = arena_new(1024 * 1024);
+	const struct json *v;
+	for (size_t i = 0; (d = tool_at(i)); i++) {
+		struct buf b CLEANUP(buf_fini) = buf_init(65536);
+		struct json_writer w = json_writer(&b);
+		tool_schema_put(&w, d);
+		assert_int_equal(json_parse(a, buf_view(&b), NULL, &v), 0);
+		assert_true(json_get(v, "required")->count >= 1);
+		assert_true(json_get(v, "properties")->count == d->argument_count);
+		assert_ptr_equal(tool_find(span_cstr(d->name)), d);
+		assert_true(!before || strcmp(before->name, d->name) < 0);
+		before = d;
+	}
+	arena_free(a);
+}
+
+#define IN_FIBER(name) \
+	static void name(void **state) \
+	{ \
+		in_fiber(body_##name); \
+	}
+IN_FIBER(arguments)
+IN_FIBER(files)
+IN_FIBER(denied)
+IN_FIBER(search)
+IN_FIBER(commands)
+IN_FIBER(envelope)
+IN_FIBER(rate)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(schemas),
+		cmocka_unit_test(arguments),
+		cmocka_unit_test(files),
+		cmocka_unit_test(denied),
+		cmocka_unit_test(search),
+		cmocka_unit_test(commands),
+		cmocka_unit_test(envelope),
+		cmocka_unit_test(rate),
+	};
+	return cmocka_run_group_tests_name("daemon/tool", tests, NULL, NULL);
+}
