@@ -180,14 +180,15 @@ struct audit_verify_options {
 enum { AUDIT_FINDINGS = 32 };
 
 struct audit_verdict {
-	bool consistent; /* every check passed as far as they reach */
-	bool newest_proven; /* an anchor or a trusted signature covers the newest record but those
-			       that only seal it */
+	bool consistent; /* nothing was found */
+	bool newest_proven; /* an anchor seals the newest record, heads aside: only what is kept
+			       elsewhere can prove that nothing was cut off behind a head */
 	uint64_t records; /* consistent up to this one */
 	uint64_t signed_through; /* newest record under a valid (and, with keys, trusted) head */
 	uint64_t anchored_through;
 	uint64_t heads;
 	uint64_t gaps; /* records counted as lost by their producers */
+	uint64_t rest_bytes; /* behind the newest record: a write that was torn, or is going on */
 	struct audit_finding findings[AUDIT_FINDINGS];
 	size_t finding_count; /* may exceed AUDIT_FINDINGS: those beyond are counted, not kept */
 };
