@@ -91,17 +91,27 @@ def check_format(files, options):
         yield from sorted({line for line in result.stdout.splitlines() if "error:" in line})
 
 
+class Room:
+    def __init__(self, name, headers, allowed):
+        self.name = name
+        self.allowed = allowed
+        base = os.path.basename(name)
+        # The structs that a BPF program set shares with user space are its public face.
+        self.public = {f"{name}/{header}" for header in (f"{base}.h", f"{base}_api.h", *headers)}
+
+
 def read_rooms():
-    """The dependency table of ARCHITECTURE.md: room -> rooms it may use, in the order of the table."""
+    """The dependency table of ARCHITECTURE.md: name -> Room, in the order of the table."""
     block = re.search(r"^```deps\n(.*?)^```", read("ARCHITECTURE.md"), re.MULTILINE | re.DOTALL)
     if not block:
         sys.exit("tools/lint: ARCHITECTURE.md has no ```deps block")
     rooms = {}
     for line in block.group(1).splitlines():
-        line = line.split("#")[0].strip()
-        if line:
-            room, _, allowed = line.partition("<-")
-            rooms[room.strip()] = allowed.split()
+        match = re.fullmatch(r"(\S+)\s*(?:\((.*)\))?\s*<-\s*(.*)", line.strip())
+        if not match:
+            sys.exit(f"tools/lint: in the ```deps block of ARCHITECTURE.md this is no line of the table: {line}")
+        name, headers, allowed = match.groups()
+        rooms[name] = Room(name, (headers or "").split(), allowed.split())
     return rooms
 
 
@@ -115,24 +125,13 @@ def room_of(path, rooms):
     return None
 
 
-# What programs without the runtime need of a room whose public header stands on it.
-PLAIN_HEADERS = {"daemon/helper": ("launch", "landlock"), "daemon/net": ("http",)}
-
-
-def public_headers(room):
-    base = os.path.basename(room)
-    # The structs that a BPF program set shares with user space are its public face.
-    names = (base, f"{base}_api", *PLAIN_HEADERS.get(room, ()))
-    return {f"{room}/{name}.h" for name in names}
-
-
 INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^">]+)[">]', re.MULTILINE)
 
 
 def check_table(files, rooms):
     seen = set()
-    for room, allowed in rooms.items():
-        for other in allowed:
+    for room in rooms:
+        for other in rooms[room].allowed:
             if other not in rooms:
                 yield f"ARCHITECTURE.md: {room} may use {other}, which is no line of the table"
             elif other not in seen:
@@ -147,7 +146,7 @@ def check_table(files, rooms):
             continue
         for library in set(re.findall(r"\baegis_(\w+)\b", read(name))):
             linked = [other for other in rooms if os.path.basename(other) == library]
-            if linked and linked[0] != room and linked[0] not in rooms[room]:
+            if linked and linked[0] != room and linked[0] not in rooms[room].allowed:
                 yield f"{name}: {room} links aegis_{library}, which the table in ARCHITECTURE.md does not allow"
 
 
@@ -157,16 +156,16 @@ def check_one_include(name, target, rooms):
         # A test may look inside the room that its own path mirrors, and no other.
         mine = room_of(re.sub(r"^tests/[^/]+/", "", name), rooms)
         fuzz_or_inner = name.startswith("tests/fuzz/") or theirs == mine
-        if theirs and not fuzz_or_inner and target not in public_headers(theirs):
+        if theirs and not fuzz_or_inner and target not in rooms[theirs].public:
             return f"includes {target}, which is private to {theirs}; a test of another room includes only its public header"
         return None
     if theirs is None:
         return f"includes {target}, which belongs to no room"
     if mine == theirs or mine is None:
         return None
-    if target not in public_headers(theirs):
-        return f"reaches into {theirs}: of another room only {theirs}/{os.path.basename(theirs)}.h may be included"
-    if theirs not in rooms[mine]:
+    if target not in rooms[theirs].public:
+        return f"reaches into {theirs}: of another room only {', '.join(sorted(rooms[theirs].public))} may be included"
+    if theirs not in rooms[mine].allowed:
         return f"{mine} may not use {theirs}: the table in ARCHITECTURE.md has no such arrow"
     return None
 
