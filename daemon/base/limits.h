@@ -16,12 +16,20 @@ enum {
 	LIMIT_DOC_DEPTH = 48,
 	LIMIT_DOC_VALUES = 50 * 1000, /* scalars, lists and maps, aliases expanded */
 	LIMIT_DOC_KEY_BYTES = 1024,
+	LIMIT_DOC_PATH_BYTES = 1024, /* of a field, as findings print it */
+	LIMIT_TABLE_FIELDS = 64, /* of one object */
 	LIMIT_REPORT_FINDINGS = 64, /* kept per document; further ones are counted */
+
+	LIMIT_CONFIG_ARENA_BYTES = 64 * 1024 * 1024,
+	LIMIT_MANIFEST_ARENA_BYTES = 64 * 1024 * 1024, /* text, tree, JSON and struct of one */
 
 	/* JSON Schema: one check of one instance */
 	LIMIT_JSONSCHEMA_DEPTH = 64, /* schemas inside schemas, $ref followed */
 	LIMIT_JSONSCHEMA_STEPS = 2 * 1000 * 1000, /* keywords and comparisons */
+	LIMIT_JSONSCHEMA_BYTES = 16 * 1024 * 1024, /* of a prepared schema */
+	LIMIT_JSONSCHEMA_NODES = 64 * 1024,
 	LIMIT_JSONSCHEMA_PATTERN_BYTES = 4096,
+	LIMIT_PATTERN_NESTING = 64, /* parentheses */
 	LIMIT_PATTERN_MATCH_STEPS = 1000 * 1000, /* PCRE2 match limit */
 	LIMIT_PATTERN_MATCH_DEPTH = 1000, /* PCRE2 depth limit */
 	LIMIT_PATTERN_MATCH_KIB = 4096, /* PCRE2 heap limit */

@@ -24,6 +24,7 @@ struct doc {
 	struct report_place at;
 	size_t count; /* DOC_LIST, DOC_MAP */
 	size_t weight; /* values in this tree, itself included, aliases expanded */
+	int height; /* levels below this one, aliases expanded */
 	const struct doc *items; /* count of them, in the order written */
 };
 

@@ -33,7 +33,8 @@ struct report {
 	const char *file; /* as the user named it */
 	size_t count; /* findings kept */
 	size_t error_count; /* all errors, kept or not */
-	struct report_finding findings[LIMIT_REPORT_FINDINGS];
+	size_t warning_count;
+	struct report_finding *findings;
 };
 
 /* `file` is copied. */
@@ -55,5 +56,5 @@ void report_text(const struct report *r, struct buf *b);
 /* [{"level","file","line","column","path","message"}] */
 void report_json(const struct report *r, struct json_writer *w);
 
-/* The first error as one message of at most ERR_MESSAGE_BYTES, with "and N more" behind it. */
+/* The first error on one line, with "(and N more)" behind it. */
 void report_summary(const struct report *r, struct buf *b);

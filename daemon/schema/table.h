@@ -65,7 +65,8 @@ enum table_secret_from {
 struct table_secret {
 	enum table_secret_from from;
 	const char *name; /* NULL for TABLE_SECRET_LITERAL */
-	const struct secret *value; /* belongs to the load; NULL for TABLE_SECRET_STORE */
+	const struct secret *value; /* belongs to the load; NULL for TABLE_SECRET_STORE, and for a
+				       variable that may be unset and is */
 };
 
 enum table_flags {
@@ -73,8 +74,7 @@ enum table_flags {
 	TABLE_POINTER = 1 << 1, /* TABLE_OBJECT: optional, NULL if absent */
 	TABLE_PLAIN = 1 << 2, /* TABLE_STRING: no env: and literal: prefixes here */
 	TABLE_UNIQUE = 1 << 3, /* TABLE_LIST of objects: no two with the same first field */
-	TABLE_PATH = 1 << 4, /* TABLE_STRING: an absolute path */
-	TABLE_HIDDEN = 1 << 5, /* accepted and documented in the schema, left out of samples */
+	TABLE_HIDDEN = 1 << 4, /* accepted and documented in the schema, left out of samples */
 };
 
 /* What the program does with a field that the document sets to something else than its default. */
@@ -97,7 +97,7 @@ struct table_field {
 	const char *example; /* for samples, as it would be written */
 
 	const char *const *values; /* TABLE_ENUM: the words, NULL at the end */
-	const char *pattern; /* TABLE_STRING: PCRE2, matches the whole */
+	const char *pattern; /* TABLE_STRING: PCRE2 without ^ and $, matches the whole */
 	const char *pattern_says; /* the same in words: "lower-case letters, digits and hyphens" */
 	int64_t min, max; /* INT, DURATION, SIZE: the value; STRING, LIST, MAP: bytes or items.
 			     Both 0: no bound. max 0 with min > 0: no upper bound */
@@ -110,6 +110,7 @@ struct table_field {
 	uint64_t only; /* bit n: belongs to objects whose discriminator has value n; 0: to all */
 	enum table_effect effect;
 	uint64_t effect_values; /* TABLE_ENUM: the effect holds for these values only; 0: all */
+	const char *effect_says; /* why, in a sentence; NULL: a general one */
 };
 
 /* Old or foreign names: `write` says what to write instead. */
@@ -140,26 +141,40 @@ struct table {
 	const char *shorthand; /* a bare string stands for this field; NULL: not allowed */
 	const struct table_rule *rules; /* a == NULL ends; NULL: none */
 	const struct table_renamed *renamed; /* name == NULL ends; NULL: none */
+	/* The document's root: strings may be `env:NAME` or `literal:TEXT` (not where TABLE_PLAIN).
+	 */
+	bool credentials;
 	/* What a table cannot say; reports through the run. NULL: nothing. Called only if the
 	 * object's own fields are without error. */
 	void (*check)(struct table_run *run, const struct doc *d, void *object);
 };
 
+/* Is this a `kind: KIND` document at all? One finding and DOC_BAD if not: the rest of it would be
+ * noise. The table checks apiVersion. */
+int table_envelope(struct report *r, const struct doc *d, const char *kind) MUST_USE;
+
 /* One load of a document. */
 struct table_run {
 	struct report *report;
-	bool credentials; /* env:, secret: and literal: prefixes have meaning in this document */
 	const char *(*env)(void *ctx, const char *name); /* NULL result: not set */
 	void *env_ctx;
+	/* An unset variable is a warning and stays as it is written; to check a file elsewhere. */
+	bool env_may_be_unset;
 	struct table_secrets *secrets; /* where TABLE_SECRET values go */
-	char path[1024]; /* of the value at hand; private */
-	size_t path_length; /* private */
+	/* private */
+	bool credentials;
+	char path[LIMIT_DOC_PATH_BYTES]; /* of the value at hand */
+	size_t path_length;
 };
 
-/* Secrets of one load, freed together. */
+/* Secrets of one load. They are freed together, and what was written of them in the document is
+ * wiped: call it before the arena goes. */
 struct table_secrets {
 	size_t count;
-	struct secret **items;
+	struct table_secret_kept {
+		struct secret *secret;
+		struct span written;
+	} * items;
 };
 void table_secrets_fini(struct table_secrets *s);
 
@@ -168,7 +183,13 @@ void table_secrets_fini(struct table_secrets *s);
 int table_load(
 	struct table_run *run, const struct table *t, const struct doc *d, void *ret) MUST_USE;
 
-/* For `check` functions: a finding at a member (or at the object, if it is absent or NULL). */
+/* For `check` functions: loads a member of the object at hand by a table of its own. 0 also if the
+ * member is absent or null, and then *ret_present is false; DOC_BAD; -ENOMEM. */
+int table_load_member(struct table_run *run, const struct doc *object, const char *member,
+	const struct table *t, void *ret, bool *ret_present) MUST_USE;
+
+/* For `check` functions: a finding at the member (or at the object, if it is absent or NULL) of the
+ * object at hand. */
 void table_problem(struct table_run *run, const struct doc *object, const char *member,
 	const char *fmt, ...) PRINTF_LIKE(4, 5);
 void table_warning(struct table_run *run, const struct doc *object, const char *member,
