@@ -260,6 +260,7 @@ struct config_iam {
 struct config_secrets {
 	struct config_secret_backend {
 		const char *address;
+		int auth_method; /* 0: AppRole, the only one */
 		const char *role_id;
 		const char *secret_id_env_var;
 		const char *namespace;
@@ -420,6 +421,7 @@ struct config {
 struct config_environment {
 	const char *(*get)(void *ctx, const char *name); /* NULL: not set */
 	void *ctx;
+	bool may_be_unset; /* a variable that is not set is a warning: to check a file elsewhere */
 };
 
 enum config_outcome {
@@ -449,7 +451,7 @@ int config_discover(const char *flag, const struct config_environment *env,
 /* ---- loading: blocking, for start-up, tools and offload threads ---- */
 
 /* 0 with a reference in *ret; CONFIG_INVALID; -errno with the path if the file cannot be read.
- * Then AEGIS_PORT, AEGIS_HOST, AEGIS_LOG_LEVEL apply where the file is silent. */
+ * Then AEGIS_PORT and AEGIS_LOG_LEVEL apply where the file is silent. */
 int config_load(const char *path, const struct config_environment *env, struct report *report,
 	const struct config **ret) MUST_USE;
 int config_parse(const char *file, struct span text, const struct config_environment *env,
