@@ -23,7 +23,8 @@ enum agent_volume_type {
 	AGENT_VOLUME_SEAWEEDFS,
 	AGENT_VOLUME_OPENDAL,
 	AGENT_VOLUME_HOST_PATH,
-	AGENT_VOLUME_SMCP, /* also written "seal" */
+	AGENT_VOLUME_SMCP,
+	AGENT_VOLUME_SEAL, /* its newer name; read as AGENT_VOLUME_SMCP */
 };
 enum agent_output_format {
 	AGENT_OUTPUT_JSON,
@@ -103,12 +104,20 @@ struct agent_cmd_policy {
 	bool allow_shell; /* own addition: shell operators are accepted */
 };
 
+/* What a mcp:filesystem tool allows. */
+struct agent_fs_policy {
+	agent_strings allowed_paths;
+	int access_mode; /* enum agent_access_mode */
+	int64_t max_file_size_bytes;
+};
+
 struct agent_tool {
 	const char *name; /* as written: "fs.read", "mcp:filesystem", "search" */
 	const char *server; /* "mcp:NAME" */
 	const char *executor; /* "builtin:cmd" */
 	const struct json *config;
 	const struct agent_cmd_policy *cmd; /* executor builtin:cmd, else NULL */
+	const struct agent_fs_policy *fs; /* server mcp:filesystem, else NULL */
 };
 
 /* Both ways to write validators, the mapping and the typed list, become this one ordered list. */
@@ -189,16 +198,52 @@ enum agent_delivery_type {
 	AGENT_DELIVER_SMS
 };
 enum agent_delivery_condition { AGENT_ON_SUCCESS, AGENT_ON_FAILURE, AGENT_ALWAYS };
+struct agent_email {
+	const char *to, *subject, *body_template;
+	agent_strings attachments;
+};
+struct agent_webhook {
+	const char *url, *method;
+	agent_string_map headers;
+	const struct json *body;
+};
+struct agent_sms {
+	const char *to, *message;
+};
 struct agent_delivery {
 	const char *name;
 	int condition; /* enum agent_delivery_condition */
-	int type; /* enum agent_delivery_type */
+	int type; /* enum agent_delivery_type; decides which pointer is set */
 	struct agent_transform {
 		const char *script;
 		agent_strings args;
 		int64_t timeout_seconds;
-	} * transform;
-	const struct json *settings; /* the object named like the type */
+	} * transform; /* NULL if absent */
+	struct agent_email *email;
+	struct agent_webhook *webhook, *rest;
+	struct agent_sms *sms;
+};
+
+enum agent_output_handler_type {
+	AGENT_HANDLER_AGENT,
+	AGENT_HANDLER_CONTAINER,
+	AGENT_HANDLER_MCP_TOOL,
+	AGENT_HANDLER_WEBHOOK,
+};
+struct agent_output_handler {
+	int type; /* enum agent_output_handler_type */
+	bool required; /* its failure fails the execution */
+	int64_t timeout_seconds; /* 0 if absent */
+	const char *agent_id, *input_template; /* AGENT */
+	const char *image; /* CONTAINER */
+	agent_strings command;
+	agent_string_map env;
+	const struct json *resources;
+	const char *tool_name; /* MCP_TOOL */
+	const struct json *arguments;
+	const char *url, *method, *body_template; /* WEBHOOK */
+	agent_string_map headers;
+	const struct json *retry;
 };
 
 struct agent_advanced {
@@ -211,6 +256,8 @@ struct agent_advanced {
 		int64_t interval_seconds, timeout_seconds;
 	} * health_check;
 };
+
+enum agent_require { AGENT_REQUIRE_DETECT, AGENT_REQUIRE_PREVENT };
 
 struct agent_spec {
 	struct agent_runtime runtime;
@@ -226,9 +273,9 @@ struct agent_spec {
 	struct agent_advanced *advanced; /* NULL if absent */
 	const struct json *input_schema;
 	const char *security_context;
-	const struct json *output_handler;
+	struct agent_output_handler *output_handler; /* NULL if absent */
 	agent_strings execution_targets; /* node tags */
-	const char *require; /* own addition: level that `aegis doctor` must find */
+	TABLE_MAP_OF(int) require; /* own addition: probe of `aegis doctor` -> enum agent_require */
 };
 
 /* A field that is parsed and has no effect yet (decisions, [10]). */

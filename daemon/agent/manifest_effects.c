@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/*
+ * What a manifest asks for and does not get yet (decisions, [10]). A notice is named at deploy; a
+ * refusal lets the agent deploy and refuses its runs, because a run would be less safe than the
+ * manifest says. Most of it stands in the tables; here are the cases that need more than one field.
+ */
+#include "daemon/agent/agent_internal.h"
+#include <stdio.h>
+
+enum { EFFECTS_MAX = 128 };
+
+struct effects {
+	struct arena *arena;
+	struct agent_notice *notices, *refusals;
+	size_t notice_count, refusal_count;
+	bool no_memory;
+};
+
+static void add(
+	struct effects *e, enum table_effect effect, const char *path, int line, const char *reason)
+{
+	struct agent_notice *list = effect == TABLE_GUARDED ? e->refusals : e->notices;
+	size_t *count = effect == TABLE_GUARDED ? &e->refusal_count : &e->notice_count;
+	if (*count == EFFECTS_MAX)
+		return;
+	struct agent_notice n = {
+		.path = arena_strdup(e->arena, path),
+		.line = line,
+		.reason = arena_strdup(e->arena, reason),
+	};
+	if (!n.path || !n.reason)
+		e->no_memory = true;
+	else
+		list[(*count)++] = n;
+}
+
+static void on_field(
+	void *ctx, const char *path, const struct table_field *f, const struct doc *value)
+{
+	const char *reason = f->effect_says ? f->effect_says
+		: f->effect == TABLE_GUARDED
+		? "not enforced yet, so a run would be less safe than asked"
+		: "it is read, but has no effect yet";
+	add(ctx, f->effect, path, value->key_at.line ? value->key_at.line : value->at.line, reason);
+}
+
+/* ---- tools ---- */
+
+const char *agent_tool_pattern(const struct agent_tool *t)
+{
+	static const char *const known[] = {"fs.read", "fs.write", "fs.list", "fs.create_dir",
+		"fs.delete", "fs.edit", "fs.multi_edit", "fs.grep", "fs.glob", "fs.*", "cmd.run",
+		"cmd.*"};
+	if (t->executor)
+		return strcmp(t->executor, "builtin:cmd") == 0 ? "cmd.run" : NULL;
+	if (t->server)
+		return strcmp(t->server, "mcp:filesystem") == 0 ? "fs.*" : NULL;
+	if (strcmp(t->name, "mcp:filesystem") == 0)
+		return "fs.*";
+	for (size_t i = 0; i < ARRAY_LEN(known); i++)
+		if (strcmp(t->name, known[i]) == 0)
+			return known[i];
+	return NULL;
+}
+
+static void unknown_tools(struct effects *e, const struct agent_manifest *m)
+{
+	for (size_t i = 0; i < m->spec.tools.count; i++) {
+		const struct agent_tool *t = &m->spec.tools.items[i];
+		if (agent_tool_pattern(t))
+			continue;
+		char path[64], reason[256];
+		snprintf(path, sizeof(path), "spec.tools[%zu]", i);
+		snprintf(reason, sizeof(reason),
+			"the tool \"%.128s\" is not known here; known are fs.* and cmd.run",
+			t->server ? t->server : t->name);
+		add(e, TABLE_GUARDED, path, agent_manifest_line(m, path), reason);
+	}
+}
+
+/* ---- others ---- */
+
+static bool starts(const char *text, const char *prefix)
+{
+	return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+static void unresolved_env(struct effects *e, const struct agent_manifest *m)
+{
+	for (size_t i = 0; i < m->spec.env.count; i++) {
+		const char *value = m->spec.env.values[i];
+		if (!starts(value, "secret:") && !starts(value, "config:"))
+			continue;
+		char path[LIMIT_NAME_BYTES];
+		snprintf(path, sizeof(path), "spec.env.%.200s", m->spec.env.keys[i]);
+		add(e, TABLE_GUARDED, path, agent_manifest_line(m, path),
+			"no secret store and no configuration store is connected yet, so the value "
+			"cannot be filled in");
+	}
+}
+
+static void other_mounts(struct effects *e, const struct agent_manifest *m)
+{
+	for (size_t i = 0; i < m->spec.volumes.count; i++) {
+		const struct agent_volume *v = &m->spec.volumes.items[i];
+		if (strcmp(v->mount_path, "/workspace") == 0)
+			continue;
+		char path[64];
+		snprintf(path, sizeof(path), "spec.volumes[%zu].mount_path", i);
+		add(e, TABLE_NOTED, path, agent_manifest_line(m, path),
+			"volumes below /workspace are plain folders of the workspace yet");
+	}
+}
+
+int agent_collect_effects(struct arena *a, struct agent_manifest *m)
+{
+	struct effects e = {
+		.arena = a,
+		.notices = arena_make_array(a, struct agent_notice, EFFECTS_MAX),
+		.refusals = arena_make_array(a, struct agent_notice, EFFECTS_MAX),
+	};
+	if (!e.notices || !e.refusals)
+		return err_raise(-ENOMEM, "no memory for a manifest");
+	table_effects(&agent_manifest_table, m->doc, on_field, &e);
+	unknown_tools(&e, m);
+	unresolved_env(&e, m);
+	other_mounts(&e, m);
+	if (e.no_memory)
+		return err_raise(-ENOMEM, "no memory for a manifest");
+	m->notices = e.notices;
+	m->notice_count = e.notice_count;
+	m->refusals = e.refusals;
+	m->refusal_count = e.refusal_count;
+	return 0;
+}
