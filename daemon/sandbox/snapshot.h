@@ -4,6 +4,9 @@
  * the content of the files that changed since the snapshot before, cloned where the file system
  * can, copied up to a bound where it cannot. The same file is stored once.
  *
+ * On disk a snapshot is a directory: `index`, one line per entry, and the contents by number. It
+ * survives the death of the daemon at any instruction; power loss may cost the newest.
+ *
  * All of it blocks: for offload threads. The workspace is full of names and links of an agent's
  * choosing: nothing is followed, no other mount is entered, everything is bounded.
  */
@@ -14,7 +17,8 @@
 enum {
 	LIMIT_SNAPSHOT_ENTRIES = 100 * 1000, /* files, directories and links of one workspace */
 	LIMIT_SNAPSHOT_DEPTH = 64,
-	LIMIT_SNAPSHOT_NAME_BYTES = 32,
+	LIMIT_SNAPSHOT_NAME_BYTES = 32, /* with the NUL */
+	LIMIT_SNAPSHOT_MEMORY_BYTES = 96 * 1024 * 1024, /* of the list, paths included */
 };
 
 struct snapshot_limits {
@@ -43,7 +47,7 @@ struct snapshot_entry {
 struct snapshot; /* immutable once taken or opened */
 
 /* Walks the workspace and writes the snapshot `name` ([a-z0-9-]+, new) below the directory
- * `store_fd`; `before` (NULL allowed) is the one to share content with. It is complete on disk
+ * `store_fd`; `before` (NULL allowed) is the one to share content with. It is complete
  * when this returns, or not there. Beyond a limit the rest is left out and counted. */
 int snapshot_take(int workspace_fd, int store_fd, const char *name, const struct snapshot *before,
 	const struct snapshot_limits *limits, struct snapshot **ret) MUST_USE;

@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/*
+ * Kind `process`: what the helper makes. This file turns the flows' words into the helper's, and
+ * makes each request safe to say twice, because a helper that dies in the middle leaves open
+ * whether it was carried out: what exists already is found again, what is gone already is fine.
+ */
+#include "daemon/sandbox/process_internal.h"
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+
+enum { LOOK_AGAIN_MS = 5 };
+
+static struct process_sandbox *process_of(struct sandbox *s)
+{
+	return container_of(s, struct process_sandbox, base);
+}
+
+static struct process_links *links_of(struct sandbox *s)
+{
+	return &process_driver_of(s->driver)->links;
+}
+
+static struct sandbox_usage usage_of(const struct helper_usage *u)
+{
+	return (struct sandbox_usage){u->cpu_us, u->memory_peak_bytes, u->oom_kills};
+}
+
+/* ---- requests ---- */
+
+struct ask_sandbox {
+	struct process_request request;
+	uint64_t id;
+	struct uuid execution;
+	enum helper_stop how;
+	struct helper_sandbox found;
+	struct helper_sandbox_fds fds;
+};
+
+static int do_get(struct helper *h, struct process_request *q, int64_t deadline_ns)
+{
+	struct ask_sandbox *a = container_of(q, struct ask_sandbox, request);
+
+	return err_trace(helper_sandbox_get(h, a->id, a->execution, &a->found, deadline_ns));
+}
+
+static int do_listener(struct helper *h, struct process_request *q, int64_t deadline_ns)
+{
+	struct ask_sandbox *a = container_of(q, struct ask_sandbox, request);
+
+	return err_trace(helper_listener_get(h, a->id, a->execution, &a->fds, deadline_ns));
+}
+
+static int do_stop(struct helper *h, struct process_request *q, int64_t deadline_ns)
+{
+	struct ask_sandbox *a = container_of(q, struct ask_sandbox, request);
+	int r = helper_sandbox_stop(h, a->id, a->execution, a->how, deadline_ns);
+
+	return r == -ENOENT ? 0 : err_trace(r);
+}
+
+static int do_release(struct helper *h, struct process_request *q, int64_t deadline_ns)
+{
+	struct ask_sandbox *a = container_of(q, struct ask_sandbox, request);
+	int r = helper_sandbox_release(h, a->id, a->execution, deadline_ns);
+
+	return r == -ENOENT ? 0 : err_trace(r);
+}
+
+static struct ask_sandbox ask_about(
+	struct sandbox *s, int (*fn)(struct helper *, struct process_request *, int64_t))
+{
+	return (struct ask_sandbox){
+		.request.fn = fn, .id = s->id, .execution = s->execution, .fds = {-1, -1, -1}};
+}
+
+struct ask_list {
+	struct process_request request;
+	struct helper_sandbox *list;
+	size_t count;
+};
+
+static int do_list(struct helper *h, struct process_request *q, int64_t deadline_ns)
+{
+	struct ask_list *a = container_of(q, struct ask_list, request);
+
+	return err_trace(helper_sandbox_list(h, &a->list, &a->count, deadline_ns));
+}
+
+struct ask_workspace {
+	struct process_request request;
+	struct uuid execution;
+	int fd;
+};
+
+static int do_workspace_open(struct helper *h, struct process_request *q, int64_t deadline_ns)
+{
+	struct ask_workspace *a = container_of(q, struct ask_workspace, request);
+
+	return err_trace(helper_workspace_open(h, a->execution, &a->fd, deadline_ns));
+}
+
+static int do_workspace_remove(struct helper *h, struct process_request *q, int64_t deadline_ns)
+{
+	struct ask_workspace *a = container_of(q, struct ask_workspace, request);
+	int r = helper_workspace_remove(h, a->execution, deadline_ns);
+
+	return r == -ENOENT ? 0 : err_trace(r);
+}
+
+int process_workspace_open(
+	struct sandbox_driver *d, struct uuid execution, int *ret_fd, int64_t deadline_ns)
+{
+	struct ask_workspace a = {
+		.request.fn = do_workspace_open, .execution = execution, .fd = -1};
+	int r = process_ask(&process_driver_of(d)->links, &a.request, deadline_ns);
+
+	if (r == 0)
+		*ret_fd = a.fd;
+	return err_trace(r);
+}
+
+static int process_workspace_remove(
+	struct sandbox_driver *d, struct uuid execution, int64_t deadline_ns)
+{
+	struct ask_workspace a = {.request.fn = do_workspace_remove, .execution = execution};
+
+	return err_trace(process_ask(&process_driver_of(d)->links, &a.request, deadline_ns));
+}
+
+/* ---- finding them again ---- */
+
+static int process_list(struct sandbox_driver *d, struct sandbox_entry **ret, size_t *ret_count,
+	int64_t deadline_ns)
+{
+	struct ask_list a = {.request.fn = do_list};
+	int r = process_ask(&process_driver_of(d)->links, &a.request, deadline_ns);
+
+	if (r < 0)
+		return err_trace(r);
+	struct sandbox_entry *list = calloc(a.count ? a.count : 1, sizeof(*list));
+	for (size_t i = 0; list && i < a.count; i++)
+		list[i] = (struct sandbox_entry){.id = a.list[i].id,
+			.execution = a.list[i].execution,
+			.iteration = a.list[i].iteration,
+			.alive = a.list[i].state == HELPER_SANDBOX_RUNNING};
+	free(a.list);
+	if (!list)
+		return err_raise(-ENOMEM, "list of sandboxes");
+	*ret = list;
+	*ret_count = a.count;
+	return 0;
+}
+
+static int process_adopt(struct sandbox_driver *d, const struct sandbox_entry *e,
+	struct sandbox **ret, int64_t deadline_ns)
+{
+	struct ask_sandbox a = {
+		.request.fn = do_get, .id = e->id, .execution = e->execution, .fds = {-1, -1, -1}};
+	int r = process_ask(&process_driver_of(d)->links, &a.request, deadline_ns);
+
+	if (r == 0 && a.found.state == HELPER_SANDBOX_RUNNING) {
+		a.request.fn = do_listener;
+		r = process_ask(&process_driver_of(d)->links, &a.request, deadline_ns);
+		if (r == -ESRCH) /* it ended in between */
+			r = 0;
+	}
+	return r < 0 ? err_trace(r) : err_trace(process_take(d, &a.found, &a.fds, ret));
+}
+
+/* ---- calls ---- */
+
+struct ask_call {
+	struct process_request request;
+	struct sandbox *sandbox;
+	struct uuid call;
+	enum helper_call_rest rest;
+	uint64_t identity;
+	struct helper_usage usage;
+};
+
+static AWAITS int find_call(struct helper *h, struct ask_call *a, int64_t deadline_ns)
+{
+	struct helper_call *list;
+	size_t count;
+	int r = helper_call_list(
+		h, a->sandbox->id, a->sandbox->execution, &list, &count, deadline_ns);
+
+	if (r < 0)
+		return err_trace(r);
+	r = -EEXIST;
+	for (size_t i = 0; i < count; i++)
+		if (uuid_eq(list[i].call, a->call)) {
+			a->identity = list[i].cgroup_id;
+			r = 0;
+		}
+	free(list);
+	return r < 0 ? err_raise(r, "that call was closed already") : 0;
+}
+
+static int do_call_open(struct helper *h, struct process_request *q, int64_t deadline_ns)
+{
+	struct ask_call *a = container_of(q, struct ask_call, request);
+	int r = helper_call_cgroup_open(
+		h, a->sandbox->id, a->sandbox->execution, a->call, &a->identity, deadline_ns);
+
+	if (r == -EEXIST)
+		r = find_call(h, a, deadline_ns);
+	return err_trace(r);
+}
+
+static int do_call_close(struct helper *h, struct process_request *q, int64_t deadline_ns)
+{
+	struct ask_call *a = container_of(q, struct ask_call, request);
+	int r = helper_call_cgroup_close(
+		h, a->sandbox->id, a->sandbox->execution, a->call, a->rest, &a->usage, deadline_ns);
+
+	return r == -ENOENT ? 0 : err_trace(r);
+}
+
+static int process_call_open(
+	struct sandbox *s, struct uuid call, uint64_t *ret_identity, int64_t deadline_ns)
+{
+	struct ask_call a = {.request.fn = do_call_open, .sandbox = s, .call = call};
+	int r = process_ask(links_of(s), &a.request, deadline_ns);
+
+	if (r == 0)
+		*ret_identity = a.identity;
+	return err_trace(r);
+}
+
+static int process_call_close(struct sandbox *s, struct uuid call, bool keep_rest,
+	struct sandbox_usage *ret, int64_t deadline_ns)
+{
+	struct ask_call a = {.request.fn = do_call_close,
+		.sandbox = s,
+		.call = call,
+		.rest = keep_rest ? HELPER_CALL_KEEP : HELPER_CALL_KILL};
+	int r = process_ask(links_of(s), &a.request, deadline_ns);
+
+	if (r < 0)
+		return err_trace(r);
+	*ret = usage_of(&a.usage);
+	return r == HELPER_CALL_HAD_REST ? SANDBOX_CALL_HAD_REST : 0;
+}
+
+/* ---- ending ---- */
+
+static int process_stop(struct sandbox *s, enum sandbox_stop_how how, int64_t deadline_ns)
+{
+	struct ask_sandbox a = ask_about(s, do_stop);
+
+	a.how = how == SANDBOX_KILL ? HELPER_STOP_KILL : HELPER_STOP_TERMINATE;
+	return err_trace(process_ask(links_of(s), &a.request, deadline_ns));
+}
+
+static enum sandbox_end end_of(enum helper_end e)
+{
+	switch (e) {
+	case HELPER_END_EXITED:
+		return SANDBOX_END_EXITED;
+	case HELPER_END_KILLED:
+		return SANDBOX_END_KILLED;
+	case HELPER_END_NONE:
+	case HELPER_END_UNKNOWN:
+		break;
+	}
+	return SANDBOX_END_UNKNOWN;
+}
+
+/* pid 1 is dead; the helper may need a moment to see the rest of it gone. */
+static AWAITS int process_ending(struct sandbox *s, struct sandbox_ending *ret, int64_t deadline_ns)
+{
+	for (;;) {
+		struct ask_sandbox a = ask_about(s, do_get);
+		int r = process_ask(links_of(s), &a.request, deadline_ns);
+		if (r == -ENOENT) {
+			*ret = (struct sandbox_ending){.how = SANDBOX_END_UNKNOWN};
+			return 0;
+		}
+		if (r < 0)
+			return err_trace(r);
+		if (a.found.state == HELPER_SANDBOX_ENDED) {
+			*ret = (struct sandbox_ending){
+				end_of(a.found.end), a.found.end_status, usage_of(&a.found.usage)};
+			return 0;
+		}
+		if (rt_now_ns() >= deadline_ns)
+			return -ETIME;
+		r = rt_sleep_until(deadline_earlier(deadline_ns, deadline_in_ms(LOOK_AGAIN_MS)));
+		if (r < 0)
+			return r;
+	}
+}
+
+static int process_wait(struct sandbox *s, struct sandbox_ending *ret, int64_t deadline_ns)
+{
+	struct process_sandbox *p = process_of(s);
+
+	if (p->pidfd >= 0 && s->state != SANDBOX_ENDED) {
+		int r = rt_poll(p->pidfd, POLLIN, deadline_ns);
+		if (r < 0)
+			return r;
+	}
+	return process_ending(s, ret, deadline_ns);
+}
+
+static int process_stats(struct sandbox *s, struct sandbox_usage *ret, int64_t deadline_ns)
+{
+	struct ask_sandbox a = ask_about(s, do_get);
+	int r = process_ask(links_of(s), &a.request, deadline_ns);
+
+	if (r == 0)
+		*ret = usage_of(&a.found.usage);
+	return err_trace(r);
+}
+
+static int process_release(struct sandbox *s, int64_t deadline_ns)
+{
+	struct ask_sandbox a = ask_about(s, do_release);
+
+	return err_trace(process_ask(links_of(s), &a.request, deadline_ns));
+}
+
+static void process_forget(struct sandbox *s)
+{
+	struct process_sandbox *p = process_of(s);
+
+	rt_close(p->pidfd);
+	free(p);
+}
+
+static void process_close(struct sandbox_driver *d)
+{
+	struct process_driver *p = process_driver_of(d);
+
+	process_links_fini(&p->links);
+	free(p);
+}
+
+int sandbox_process_open(const char *helper_socket, const struct runtime_registry *registry,
+	struct sandbox_driver **ret)
+{
+	static const struct sandbox_ops ops = {
+		.kind = "process",
+		.start = process_start,
+		.list = process_list,
+		.adopt = process_adopt,
+		.call_open = process_call_open,
+		.call_close = process_call_close,
+		.stop = process_stop,
+		.wait = process_wait,
+		.stats = process_stats,
+		.release = process_release,
+		.workspace_open = process_workspace_open,
+		.workspace_remove = process_workspace_remove,
+		.forget = process_forget,
+		.close = process_close,
+	};
+	struct process_driver *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return err_raise(-ENOMEM, "process sandboxes");
+	if (strlen(helper_socket) >= sizeof(p->links.socket_path)) {
+		free(p);
+		return err_raise(-ENAMETOOLONG, "the helper's socket %s", helper_socket);
+	}
+	p->base.ops = &ops;
+	p->registry = registry;
+	memcpy(p->links.socket_path, helper_socket, strlen(helper_socket) + 1);
+	process_links_init(&p->links);
+	*ret = &p->base;
+	return 0;
+}

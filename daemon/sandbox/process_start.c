@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/*
+ * Making a process sandbox: the runtime that serves the language, the argument vector and the
+ * environment of the agent, and the request to the helper.
+ */
+#include "daemon/sandbox/process_internal.h"
+#include <errno.h>
+#include <stdlib.h>
+
+struct ask_create {
+	struct process_request request;
+	struct helper_sandbox_spec spec;
+	struct helper_sandbox made;
+	struct helper_sandbox_fds fds;
+};
+
+/* The one that an attempt made whose answer was lost. */
+static AWAITS int find_made(struct helper *h, struct ask_create *a, int64_t deadline_ns)
+{
+	struct helper_sandbox *list;
+	size_t count;
+	int r = helper_sandbox_list(h, &list, &count, deadline_ns);
+
+	if (r < 0)
+		return err_trace(r);
+	r = -EEXIST;
+	for (size_t i = 0; i < count; i++)
+		if (uuid_eq(list[i].execution, a->spec.execution) &&
+			list[i].iteration == a->spec.iteration) {
+			a->made = list[i];
+			r = 0;
+		}
+	free(list);
+	if (r < 0)
+		return err_raise(r, "a sandbox of that execution and iteration");
+	r = helper_listener_get(h, a->made.id, a->made.execution, &a->fds, deadline_ns);
+	return r == -ESRCH ? 0 : err_trace(r);
+}
+
+static int do_create(struct helper *h, struct process_request *q, int64_t deadline_ns)
+{
+	struct ask_create *a = container_of(q, struct ask_create, request);
+	int r = helper_sandbox_create(h, &a->spec, &a->made, &a->fds, deadline_ns);
+
+	if (r == -EEXIST && q->repeated)
+		r = find_made(h, a, deadline_ns);
+	return err_trace(r);
+}
+
+/* argv for aegis-bootstrap: itself with the prompt, or interpreter, program and prompt. */
+static int make_argv(
+	struct arena *a, const struct sandbox_spec *spec, const struct runtime *t, char ***ret)
+{
+	size_t count = 3, n = 0;
+
+	for (char *const *p = spec->program; p && *p; p++)
+		count++;
+	for (const char *const *p = t->interpreter; *p; p++)
+		count++;
+	char **argv = arena_make_array(a, char *, count);
+	if (!argv)
+		return err_raise(-ENOMEM, "arguments of a sandbox");
+	if (!spec->program)
+		argv[n++] = arena_strdup(a, "aegis-bootstrap");
+	for (const char *const *p = t->interpreter; spec->program && *p; p++)
+		argv[n++] = arena_strdup(a, *p);
+	for (char *const *p = spec->program; p && *p; p++)
+		argv[n++] = arena_strdup(a, *p);
+	if (spec->prompt)
+		argv[n++] = arena_strdup(a, spec->prompt);
+	for (size_t i = 0; i < n; i++)
+		if (!argv[i])
+			return err_raise(-ENOMEM, "arguments of a sandbox");
+	*ret = argv;
+	return 0;
+}
+
+static bool same_name(const char *a, const char *b)
+{
+	size_t n = strcspn(a, "=");
+
+	return strncmp(a, b, n) == 0 && b[n] == '=';
+}
+
+/* The base environment without what the spec sets itself, then the spec's. */
+static int make_env(struct arena *a, const struct sandbox_spec *spec, char ***ret)
+{
+	size_t count = 1, n = 0;
+
+	for (const char *const *p = sandbox_base_env; *p; p++)
+		count++;
+	for (char *const *p = spec->env; p && *p; p++)
+		count++;
+	char **envp = arena_make_array(a, char *, count);
+	if (!envp)
+		return err_raise(-ENOMEM, "environment of a sandbox");
+	for (const char *const *base = sandbox_base_env; *base; base++) {
+		bool replaced = false;
+		for (char *const *p = spec->env; p && *p; p++)
+			replaced |= same_name(*base, *p);
+		if (!replaced && !(envp[n++] = arena_strdup(a, *base)))
+			return err_raise(-ENOMEM, "environment of a sandbox");
+	}
+	for (char *const *p = spec->env; p && *p; p++)
+		envp[n++] = *p;
+	*ret = envp;
+	return 0;
+}
+
+static struct process_sandbox *process_new(
+	struct sandbox_driver *d, const struct helper_sandbox *h, struct helper_sandbox_fds *fds)
+{
+	struct process_sandbox *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return NULL;
+	p->base = (struct sandbox){.driver = d,
+		.state = SANDBOX_STARTING,
+		.execution = h->execution,
+		.iteration = h->iteration,
+		.id = h->id,
+		.identity = h->cgroup_id,
+		.listener = TAKE_FD(fds->listener),
+		.log = TAKE_FD(fds->log)};
+	p->pidfd = TAKE_FD(fds->pidfd);
+	return p;
+}
+
+int process_take(struct sandbox_driver *d, const struct helper_sandbox *h,
+	struct helper_sandbox_fds *fds, struct sandbox **ret)
+{
+	struct process_sandbox *p = process_new(d, h, fds);
+
+	if (!p) {
+		helper_sandbox_fds_close(fds);
+		return err_raise(-ENOMEM, "sandbox");
+	}
+	bool alive = h->state == HELPER_SANDBOX_RUNNING && p->pidfd >= 0;
+	int r = state_move(
+		&sandbox_states, &p->base.state, alive ? SANDBOX_RUNNING : SANDBOX_ENDED);
+	CHECK(r == 0);
+	*ret = &p->base;
+	return 0;
+}
+
+int process_start(struct sandbox_driver *d, const struct sandbox_spec *spec, struct sandbox **ret,
+	int64_t deadline_ns)
+{
+	struct arena *arena CLEANUP(arena_cleanup) =
+		arena_new(2 * (HELPER_ARGV_BYTES_MAX + HELPER_ENV_BYTES_MAX));
+	const struct sandbox_limits *l = &spec->limits;
+	const struct runtime *t;
+	char **argv, **envp;
+	int workspace;
+
+	if (!arena)
+		return err_raise(-ENOMEM, "sandbox");
+	int r = runtime_registry_match(
+		process_driver_of(d)->registry, spec->language, spec->version, &t);
+	if (r == 0)
+		r = make_argv(arena, spec, t, &argv);
+	if (r == 0)
+		r = make_env(arena, spec, &envp);
+	if (r == 0)
+		r = process_workspace_open(d, spec->execution, &workspace, deadline_ns);
+	if (r < 0)
+		return err_trace(r);
+	rt_close(workspace);
+	struct ask_create a = {.request.fn = do_create,
+		.fds = {-1, -1, -1},
+		.spec = {.execution = spec->execution,
+			.iteration = spec->iteration,
+			.runtime = t->name,
+			.limits = {l->cpu_millis, l->pids, l->memory_bytes, l->tmp_bytes,
+				l->file_bytes, l->open_files},
+			.argv = argv,
+			.envp = envp}};
+	r = process_ask(&process_driver_of(d)->links, &a.request, deadline_ns);
+	return r < 0 ? err_trace(r) : err_trace(process_take(d, &a.made, &a.fds, ret));
+}
