@@ -131,7 +131,9 @@ int await_check(const struct fiber *f, int64_t deadline_ns)
 {
 	if (f->group->cancelled && f->shield == 0)
 		return -ECANCELED;
-	return deadline_ns <= worker_current->now_ns ? -ETIME : 0;
+	if (deadline_ns == DEADLINE_NONE)
+		return 0;
+	return deadline_ns <= worker_now(worker_current) ? -ETIME : 0;
 }
 
 int fiber_park(const char *what, int64_t deadline_ns, interrupt_fn interrupt, void *waits_on)

@@ -84,7 +84,6 @@ __attribute__((noreturn)) void fiber_main(struct fiber *f);
 struct stack_slot {
 	int next_free; /* -1: none */
 	unsigned valgrind_id;
-	void *tsan_fiber;
 };
 
 struct stack_pool {
@@ -207,7 +206,8 @@ struct worker {
 	struct list ready;
 	int budget; /* switches left before the ring must be looked at */
 	struct fiber *dead; /* has run its last instruction; the next context buries it */
-	int64_t now_ns; /* as of the last turn: a lower bound of the time */
+	int64_t now_ns; /* a lower bound of the time, read at most once a turn */
+	bool now_read;
 	struct timers timers;
 	struct list flush; /* streams with queued sends */
 	unsigned inflight; /* submissions that will still answer */
@@ -245,6 +245,15 @@ struct worker {
 };
 
 extern _Thread_local struct worker *worker_current;
+
+static inline int64_t worker_now(struct worker *w)
+{
+	if (!w->now_read) {
+		w->now_ns = rt_now_ns();
+		w->now_read = true;
+	}
+	return w->now_ns;
+}
 
 int worker_init(struct worker *w, const struct rt_options *options) MUST_USE;
 void worker_fini(struct worker *w);

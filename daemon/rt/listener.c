@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /*
- * Accepting by one multishot operation. Accepted connections wait in a short queue; when it is
- * full the operation is cancelled and the kernel's backlog holds the rest, which is the
- * back-pressure that a peer can see. A failure of the operation (no descriptors left) goes to the
+ * Accepting by one multishot operation. Accepted connections wait in a queue; when it is long the
+ * operation is cancelled and the kernel's backlog holds the rest, which is the back-pressure that
+ * a peer can see. The operation takes a whole backlog in one go, so the queue grows to hold what
+ * came before the cancel worked. A failure of the operation (no descriptors left) goes to the
  * next listener_accept, whose caller knows whether to wait or to give up.
  */
 #include "daemon/rt/internal.h"
@@ -10,7 +11,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { QUEUE_MAX = 64 };
+enum {
+	QUEUE_PAUSE = 64, /* waiting connections: accept no more */
+	QUEUE_RESUME = QUEUE_PAUSE / 2,
+	QUEUE_MAX = 65536,
+};
 
 struct listener {
 	int fd;
@@ -18,7 +23,8 @@ struct listener {
 	bool armed;
 	bool cancelling;
 	int error; /* not yet told, 0 if none */
-	int queue[2 * QUEUE_MAX]; /* as many again may have been on their way when it was full */
+	int *queue; /* circular, of `capacity`, which is a power of two */
+	unsigned capacity;
 	unsigned first;
 	unsigned count;
 	struct list waiting; /* fibers in listener_accept */
@@ -48,16 +54,30 @@ static struct fiber *first_of(struct list *queue)
 	return l ? list_entry(l, struct fiber, link) : NULL;
 }
 
+static bool grow(struct listener *l)
+{
+	unsigned capacity = l->capacity ? 2 * l->capacity : QUEUE_PAUSE;
+	int *queue = capacity <= QUEUE_MAX ? calloc(capacity, sizeof(*queue)) : NULL;
+	if (!queue)
+		return false;
+	for (unsigned i = 0; i < l->count; i++)
+		queue[i] = l->queue[(l->first + i) % l->capacity];
+	free(l->queue);
+	l->queue = queue;
+	l->capacity = capacity;
+	l->first = 0;
+	return true;
+}
+
 static void enqueue(struct listener *l, int fd)
 {
-	if (l->count == ARRAY_LEN(l->queue)) {
-		/* As a backlog that is full would. */
+	if (l->count == l->capacity && !grow(l)) {
 		rt_close(fd);
 		return;
 	}
-	l->queue[(l->first + l->count) % ARRAY_LEN(l->queue)] = fd;
+	l->queue[(l->first + l->count) % l->capacity] = fd;
 	l->count++;
-	if (l->count >= QUEUE_MAX)
+	if (l->count >= QUEUE_PAUSE)
 		disarm(l);
 }
 
@@ -83,7 +103,7 @@ static void accepted(struct op *op, int res, unsigned flags)
 	f = first_of(&l->stopping);
 	if (f)
 		fiber_wake(f, 0);
-	else if (!list_empty(&l->waiting) || (stillborn && l->count < QUEUE_MAX))
+	else if (!list_empty(&l->waiting) || (stillborn && l->count < QUEUE_PAUSE))
 		arm(l);
 }
 
@@ -106,7 +126,7 @@ int listener_start(int fd, struct listener **ret)
 static int dequeue(struct listener *l)
 {
 	int fd = l->queue[l->first];
-	l->first = (l->first + 1) % ARRAY_LEN(l->queue);
+	l->first = (l->first + 1) % l->capacity;
 	l->count--;
 	return fd;
 }
@@ -124,7 +144,7 @@ int listener_accept(struct listener *l, int64_t deadline_ns)
 	bool waiting = l->count == 0;
 	if (!waiting)
 		r = dequeue(l);
-	if (!l->armed && l->count < QUEUE_MAX / 2)
+	if (!l->armed && l->count <= QUEUE_RESUME)
 		arm(l);
 	return waiting ? fiber_wait_in(&l->waiting, "accept", deadline_ns, l) : r;
 }
@@ -142,5 +162,6 @@ void listener_stop(struct listener *l)
 	while (l->count > 0)
 		rt_close(dequeue(l));
 	rt_close(l->fd);
+	free(l->queue);
 	free(l);
 }

@@ -31,13 +31,13 @@ void worker_post_always(struct worker *to, struct msg *m)
 	struct worker *from = worker_current;
 	atomic_fetch_add_explicit(&to->mail_count, 1, memory_order_relaxed);
 	list_init(&m->link);
-	sanitize_release(m);
 	if (from == to) {
 		list_push_back(&to->mail_local, &m->link);
 	} else if (in_this_room(from, to)) {
 		struct io_uring_sqe sqe = {0};
 		/* Should the kernel refuse, mailbox_unsent must know where it was meant to go. */
 		m->link.next = (struct list *)(void *)to;
+		sanitize_release(m);
 		io_uring_prep_msg_ring(&sqe, to->ring.uring.ring_fd, 0, (uintptr_t)m | RING_MSG, 0);
 		ring_submit_msg(from, &sqe, m);
 	} else {

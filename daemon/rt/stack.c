@@ -55,12 +55,8 @@ void stack_pool_fini(struct stack_pool *p)
 	if (!p->base)
 		return;
 	CHECK(p->used == 0);
-	for (int i = 0; i < p->made; i++) {
+	for (int i = 0; i < p->made; i++)
 		VALGRIND_STACK_DEREGISTER(p->slots[i].valgrind_id);
-#if defined(RT_TSAN)
-		__tsan_destroy_fiber(p->slots[i].tsan_fiber);
-#endif
-	}
 	munmap(p->base, (size_t)p->max * (p->stack_bytes + GUARD_BYTES));
 	free(p->slots);
 	*p = (struct stack_pool){0};
@@ -80,11 +76,7 @@ static int make_slot(struct stack_pool *p)
 	char *low = slot_low(p, p->made);
 	if (mprotect(low, p->stack_bytes, PROT_READ | PROT_WRITE) < 0)
 		return -1;
-	struct stack_slot *s = &p->slots[p->made];
-	s->valgrind_id = VALGRIND_STACK_REGISTER(low, low + p->stack_bytes);
-#if defined(RT_TSAN)
-	s->tsan_fiber = __tsan_create_fiber(0);
-#endif
+	p->slots[p->made].valgrind_id = VALGRIND_STACK_REGISTER(low, low + p->stack_bytes);
 	return p->made++;
 }
 
@@ -109,7 +101,9 @@ struct fiber *stack_get(struct stack_pool *p)
 	f->slot = slot;
 	f->stack_low = low;
 	f->stack_bytes = p->stack_bytes;
-	f->tsan_fiber = p->slots[slot].tsan_fiber;
+#if defined(RT_TSAN)
+	f->tsan_fiber = __tsan_create_fiber(0);
+#endif
 	return f;
 }
 
@@ -152,6 +146,9 @@ void stack_put(struct fiber *f)
 	int slot = f->slot;
 	char *low = f->stack_low;
 	char *top = low + f->stack_bytes;
+#if defined(RT_TSAN)
+	__tsan_destroy_fiber(f->tsan_fiber);
+#endif
 	ASAN_UNPOISON_MEMORY_REGION(low, f->stack_bytes);
 	if (p->stack_bytes == stack_bytes_of(FIBER_SMALL))
 		wipe_small(low, top);

@@ -81,7 +81,6 @@ int worker_init(struct worker *w, const struct rt_options *options)
 	group_init(&w->services);
 	w->mail_fd = -1;
 	w->ring.uring.ring_fd = -1;
-	w->now_ns = INT64_MIN;
 	w->outer_trail = err_trail_switch(w->loop.trail);
 	w->outer_log = log_context_switch(w->loop.log);
 	worker_current = w;
@@ -121,13 +120,14 @@ bool worker_turn(struct worker *w)
 	int64_t next = timers_next(&w->timers);
 	int64_t wait_ns = DEADLINE_NONE;
 	if (next != DEADLINE_NONE) {
-		w->now_ns = rt_now_ns();
-		timers_expire(&w->timers, w->now_ns);
+		int64_t now_ns = rt_now_ns();
+		timers_expire(&w->timers, now_ns);
 		next = timers_next(&w->timers);
 		if (next != DEADLINE_NONE)
-			wait_ns = next - w->now_ns;
+			wait_ns = next - now_ns;
 	}
 	bool idle = list_empty(&w->ready) && list_empty(&w->mail_local);
+	w->now_read = false;
 	ring_turn(&w->ring, idle, wait_ns);
 	ring_dispatch(w);
 	streams_feed(w);

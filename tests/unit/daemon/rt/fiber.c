@@ -1,7 +1,16 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 #include "tests/unit/daemon/rt/in_fiber.h"
+#include "daemon/rt/internal.h"
+#include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
+
+#if defined(__SANITIZE_THREAD__)
+enum { MANY = 2000 }; /* TSan keeps a thread's state for each, and has room for 8,000 */
+#else
+enum { MANY = 8000 };
+#endif
 
 static void count_up(void *arg)
 {
@@ -20,97 +29,337 @@ static void body_join(void *arg)
 	struct group g;
 	int n = 0;
 	group_init(&g);
-	for (int i = 0; i < 100; i++)
-		EXPECT_INT(group_spawn(&g, "count", FIBER_SMALL,
-				   i % 2 ? count_up : yield_then_count, &n),
-			0);
+	for (int i = 0; i < 100; i++) {
+		fiber_fn fn = i % 2 ? count_up : yield_then_count;
+		EXPECT_INT(group_spawn(&g, "count", FIBER_SMALL, fn, &n), 0);
+	}
 	EXPECT_INT(n, 0);
 	EXPECT_INT(group_join(&g, DEADLINE_NONE), 0);
 	EXPECT_INT(n, 100);
+	EXPECT_INT(group_join(&g, DEADLINE_NONE), 0);
 	group_close(&g);
 }
 
-static void test_join_waits_for_all(void **state)
+static void join_waits_for_all(void **state)
 {
 	in_fiber(body_join);
 }
 
-struct sleeper {
-	int result;
-	int again;
-	int in_shield;
-};
-
-static void sleep_long(void *arg)
+static void nap(void *arg)
 {
-	struct sleeper *s = arg;
-	s->result = rt_sleep_until(deadline_in_ms(100000));
-	s->again = rt_sleep_until(deadline_in_ms(100000));
-	fiber_shield_begin();
-	s->in_shield = rt_sleep_until(deadline_in_ms(5));
-	fiber_shield_end();
+	EXPECT_INT(rt_sleep_until(deadline_in_ms(2)), 0);
+	++*(int *)arg;
 }
 
-static void body_cancel(void *arg)
+static void body_many(void *arg)
 {
 	struct group g;
-	struct sleeper s[50];
-	group_init(&g);
-	memset(s, 1, sizeof(s));
-	for (int i = 0; i < 50; i++)
-		EXPECT_INT(group_spawn(&g, "sleep", FIBER_SMALL, sleep_long, &s[i]), 0);
-	EXPECT_INT(rt_sleep_until(deadline_in_ms(5)), 0);
-	group_close(&g);
-	for (int i = 0; i < 50; i++) {
-		EXPECT_INT(s[i].result, -ECANCELED);
-		EXPECT_INT(s[i].again, -ECANCELED);
-		EXPECT_INT(s[i].in_shield, 0);
-	}
 	int n = 0;
-	EXPECT_INT(group_spawn(&g, "late", FIBER_SMALL, count_up, &n), -ECANCELED);
+	group_init(&g);
+	for (int round = 0; round < 2; round++) {
+		for (int i = 0; i < MANY; i++)
+			EXPECT_INT(group_spawn(&g, "nap", FIBER_SMALL, nap, &n), 0);
+		EXPECT_INT(group_join(&g, DEADLINE_NONE), 0);
+	}
+	EXPECT_INT(n, 2 * MANY);
 }
 
-static void test_cancel_ends_waits_at_once(void **state)
+static void thousands_sleep_at_once(void **state)
 {
-	in_fiber(body_cancel);
+	in_fiber(body_many);
 }
 
-static void body_echo(void *arg)
+static void body_exhausted(void *arg)
 {
-	int fds[2];
-	char got[16];
-	socket_pair(fds);
-	EXPECT_INT(rt_recv(fds[0], got, sizeof(got), 0, deadline_in_ms(10)), -ETIME);
-	EXPECT_INT(rt_send_all(fds[1], "hello", 5, DEADLINE_NONE), 0);
-	EXPECT_INT(rt_recv(fds[0], got, sizeof(got), 0, deadline_in_ms(1000)), 5);
-	EXPECT(memcmp(got, "hello", 5) == 0);
-	struct stream *s;
-	struct span view;
-	EXPECT_INT(stream_start(fds[0], &s), 0);
-	EXPECT_INT(stream_peek(s, 0, &view, deadline_in_ms(10)), -ETIME);
-	EXPECT_INT(rt_send_all(fds[1], "ping", 4, DEADLINE_NONE), 0);
-	EXPECT_INT(stream_peek(s, 0, &view, deadline_in_ms(1000)), 0);
-	EXPECT(span_is(view, "ping"));
-	EXPECT_INT(stream_send(s, view, DEADLINE_NONE), 0);
-	stream_consume(s, view.n);
-	EXPECT_INT(rt_recv(fds[1], got, sizeof(got), 0, deadline_in_ms(1000)), 4);
-	rt_close(fds[1]);
-	EXPECT_INT(stream_peek(s, 0, &view, deadline_in_ms(1000)), 0);
-	EXPECT(view.n == 0);
-	stream_stop(s);
+	struct group g;
+	int n = 0;
+	group_init(&g);
+	/* The main fiber has a large stack; seven large ones and eight small ones are left. */
+	for (int i = 0; i < 8; i++)
+		EXPECT_INT(group_spawn(&g, "nap", FIBER_SMALL, nap, &n), 0);
+	EXPECT_INT(group_spawn(&g, "nap", FIBER_SMALL, nap, &n), -EAGAIN);
+	for (int i = 0; i < 7; i++)
+		EXPECT_INT(group_spawn(&g, "nap", FIBER_LARGE, nap, &n), 0);
+	EXPECT_INT(group_spawn(&g, "nap", FIBER_LARGE, nap, &n), -EAGAIN);
+	EXPECT_INT(group_join(&g, DEADLINE_NONE), 0);
+	EXPECT_INT(n, 15);
+	EXPECT_INT(group_spawn(&g, "nap", FIBER_SMALL, nap, &n), 0);
+	EXPECT_INT(group_join(&g, DEADLINE_NONE), 0);
 }
 
-static void test_sockets_echo(void **state)
+static void an_exhausted_pool_says_busy(void **state)
 {
-	in_fiber(body_echo);
+	struct rt_options options = {.workers = 1, .max_fibers = 8};
+	in_fiber_with(&options, body_exhausted, NULL);
+}
+
+/* Three scopes, one inside the other; each notes when its own scope has closed. */
+struct scope {
+	struct scope *inner;
+	char *log;
+	char letter;
+};
+
+static void note(char *log, char letter)
+{
+	size_t n = strlen(log);
+	log[n] = letter;
+	log[n + 1] = '\0';
+}
+
+static void run_scope(void *arg)
+{
+	struct scope *s = arg;
+	struct group g;
+	group_init(&g);
+	if (s->inner)
+		EXPECT_INT(group_spawn(&g, "inner", FIBER_SMALL, run_scope, s->inner), 0);
+	EXPECT_INT(rt_sleep_until(DEADLINE_NONE), -ECANCELED);
+	group_close(&g);
+	note(s->log, s->letter);
+}
+
+static void body_nested(void *arg)
+{
+	char log[8] = "";
+	struct scope c = {NULL, log, 'c'};
+	struct scope b = {&c, log, 'b'};
+	struct scope a = {&b, log, 'a'};
+	struct group g;
+	group_init(&g);
+	EXPECT_INT(group_spawn(&g, "outer", FIBER_SMALL, run_scope, &a), 0);
+	for (int i = 0; i < 5; i++)
+		fiber_yield();
+	group_close(&g);
+	EXPECT(strcmp(log, "cba") == 0);
+	EXPECT_INT(group_spawn(&g, "late", FIBER_SMALL, run_scope, &c), -ECANCELED);
+}
+
+static void cancel_travels_inwards_and_ends_outwards(void **state)
+{
+	in_fiber(body_nested);
+}
+
+struct order {
+	int delay_ms;
+	int *next;
+	int place;
+};
+
+static void sleep_in_order(void *arg)
+{
+	struct order *o = arg;
+	int64_t deadline_ns = deadline_in_ms(o->delay_ms);
+	EXPECT_INT(rt_sleep_until(deadline_ns), 0);
+	EXPECT(rt_now_ns() >= deadline_ns);
+	o->place = (*o->next)++;
+}
+
+static void body_order(void *arg)
+{
+	enum { N = 40 };
+	struct order o[N];
+	struct group g;
+	int next = 0;
+	group_init(&g);
+	for (int i = 0; i < N; i++) {
+		o[i] = (struct order){.delay_ms = (i * 17) % N, .next = &next};
+		EXPECT_INT(group_spawn(&g, "sleep", FIBER_SMALL, sleep_in_order, &o[i]), 0);
+	}
+	EXPECT_INT(group_join(&g, DEADLINE_NONE), 0);
+	for (int i = 0; i < N; i++)
+		EXPECT_INT(o[i].place, o[i].delay_ms);
+}
+
+static void sleepers_wake_by_their_deadlines(void **state)
+{
+	in_fiber(body_order);
+}
+
+static void fail_differently(void *arg)
+{
+	int code = *(int *)arg;
+	char text[32];
+	EXPECT_INT(err_raise(-code, "number %d", code), -code);
+	snprintf(log_context()->call_id, sizeof(log_context()->call_id), "call-%d", code);
+	for (int i = 0; i < 3; i++)
+		fiber_yield();
+	snprintf(text, sizeof(text), "number %d", code);
+	EXPECT(strcmp(err_message(-code), text) == 0);
+	snprintf(text, sizeof(text), "call-%d", code);
+	EXPECT(strcmp(log_context()->call_id, text) == 0);
+}
+
+static void inherit_context(void *arg)
+{
+	EXPECT(strcmp(log_context()->execution_id, "exec-1") == 0);
+}
+
+static void body_trails(void *arg)
+{
+	int codes[] = {EIO, ENOENT, EPERM};
+	struct group g;
+	group_init(&g);
+	for (size_t i = 0; i < ARRAY_LEN(codes); i++)
+		EXPECT_INT(group_spawn(&g, "fail", FIBER_SMALL, fail_differently, &codes[i]), 0);
+	EXPECT_INT(group_join(&g, DEADLINE_NONE), 0);
+	EXPECT(log_context()->call_id[0] == '\0');
+	strcpy(log_context()->execution_id, "exec-1");
+	EXPECT_INT(group_spawn(&g, "heir", FIBER_SMALL, inherit_context, NULL), 0);
+	EXPECT_INT(group_join(&g, DEADLINE_NONE), 0);
+}
+
+static void each_fiber_has_its_own_trail_and_context(void **state)
+{
+	in_fiber(body_trails);
+}
+
+/* ---- stacks ---- */
+
+struct secret_use {
+	size_t deep; /* bytes of stack to fill */
+	volatile char *where; /* lowest address of the secret */
+	char *low; /* of the stack */
+	size_t bytes;
+};
+
+__attribute__((noinline)) static void leave_secret(struct secret_use *u, size_t left)
+{
+	volatile char secret[1024];
+	for (size_t i = 0; i < sizeof(secret); i++)
+		secret[i] = 0x5e;
+	u->where = secret;
+	if (left > sizeof(secret))
+		leave_secret(u, left - sizeof(secret));
+	secret[0] = 0x5e;
+}
+
+static void use_secret(void *arg)
+{
+	struct secret_use *u = arg;
+	const struct fiber *f = fiber_self();
+	u->low = f->stack_low;
+	u->bytes = f->stack_bytes;
+	leave_secret(u, u->deep);
+	EXPECT(u->where > u->low && u->where < u->low + u->bytes - u->deep / 2);
+}
+
+static void body_scrub(void *arg)
+{
+	static const size_t depths[] = {1024, 6000, 15000, 40000};
+	for (size_t i = 0; i < 2 * ARRAY_LEN(depths); i++) {
+		enum fiber_stack kind = i % 2 ? FIBER_LARGE : FIBER_SMALL;
+		struct secret_use u = {.deep = depths[i / 2]};
+		struct group g;
+		group_init(&g);
+		EXPECT_INT(group_spawn(&g, "secret", kind, use_secret, &u), 0);
+		EXPECT_INT(group_join(&g, DEADLINE_NONE), 0);
+		fiber_yield();
+		size_t dirty = 0;
+		for (size_t at = 0; at < u.bytes; at++)
+			dirty += u.low[at] != 0;
+		EXPECT(dirty == 0);
+	}
+}
+
+static void a_stack_is_wiped_before_reuse(void **state)
+{
+	in_fiber(body_scrub);
+}
+
+__attribute__((noinline)) static int overflow(volatile int depth)
+{
+	volatile char frame[2048];
+	frame[0] = (char)depth;
+	return depth > 1000000 ? 0 : overflow(depth + 1) + frame[0];
+}
+
+static void run_over(void *arg)
+{
+	*(int *)arg = overflow(0);
+}
+
+static void body_overflow(void *arg)
+{
+	struct group g;
+	int r;
+	group_init(&g);
+	if (group_spawn(&g, "deep", FIBER_SMALL, run_over, &r) == 0)
+		group_close(&g);
+}
+
+/* In a child process: the guard page must end it, before it harms the neighbour's stack. */
+static void the_guard_page_stops_an_overflow(void **state)
+{
+	pid_t pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		struct rt_options options = {.workers = 1};
+		close(STDERR_FILENO); /* the sanitizer's report of what we provoke */
+		signal(SIGSEGV, SIG_DFL);
+		_exit(rt_run(&options, body_overflow, NULL) == 0 ? 0 : 3);
+	}
+	int status;
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	if (WIFEXITED(status))
+		assert_true(WEXITSTATUS(status) != 0 && WEXITSTATUS(status) != 3);
+	else
+		assert_int_equal(WTERMSIG(status), SIGSEGV);
+}
+
+/* ---- timers against a plain model ---- */
+
+enum { TIMERS = 64 };
+
+static void body_timers(void *arg)
+{
+	struct timers t;
+	struct fiber f[TIMERS];
+	int64_t model[TIMERS];
+	uint32_t seed = 1;
+	EXPECT_INT(timers_init(&t, TIMERS), 0);
+	memset(f, 0, sizeof(f));
+	for (int i = 0; i < TIMERS; i++) {
+		f[i].timer_index = -1;
+		model[i] = DEADLINE_NONE;
+	}
+	for (int step = 0; step < 20000; step++) {
+		seed = seed * 1664525 + 1013904223;
+		int i = (int)(seed >> 8) % TIMERS;
+		if (model[i] == DEADLINE_NONE) {
+			model[i] = (seed >> 16) % 1000;
+			timer_start(&t, &f[i], model[i]);
+		} else {
+			model[i] = DEADLINE_NONE;
+			timer_stop(&t, &f[i]);
+		}
+		int64_t least = DEADLINE_NONE;
+		for (int k = 0; k < TIMERS; k++)
+			least = deadline_earlier(least, model[k]);
+		EXPECT(timers_next(&t) == least);
+	}
+	for (int i = 0; i < TIMERS; i++)
+		timer_stop(&t, &f[i]);
+	timers_fini(&t);
+}
+
+static void timers_agree_with_a_model(void **state)
+{
+	in_fiber(body_timers);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_join_waits_for_all),
-		cmocka_unit_test(test_cancel_ends_waits_at_once),
-		cmocka_unit_test(test_sockets_echo),
+		cmocka_unit_test(join_waits_for_all),
+		cmocka_unit_test(thousands_sleep_at_once),
+		cmocka_unit_test(an_exhausted_pool_says_busy),
+		cmocka_unit_test(cancel_travels_inwards_and_ends_outwards),
+		cmocka_unit_test(sleepers_wake_by_their_deadlines),
+		cmocka_unit_test(each_fiber_has_its_own_trail_and_context),
+		cmocka_unit_test(a_stack_is_wiped_before_reuse),
+		cmocka_unit_test(the_guard_page_stops_an_overflow),
+		cmocka_unit_test(timers_agree_with_a_model),
 	};
 	return cmocka_run_group_tests_name("rt", tests, NULL, NULL);
 }
