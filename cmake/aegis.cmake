@@ -52,6 +52,7 @@ aegis_package(sodium libsodium)
 aegis_package(openssl openssl)
 aegis_package(yaml yaml-0.1)
 aegis_package(pcre2 libpcre2-8)
+aegis_package(curl libcurl)
 aegis_package(seccomp libseccomp)
 
 # "programs" is what runs; "code" is that and every room's library, without the tests.

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/* What every verb needs: its options, files to read, and failures in words and exit codes. */
+#include "tools/aegis/cli.h"
+#include <errno.h>
+#include <stdio.h>
+
+int cli_fail(enum cli_exit code, const char *fmt, ...)
+{
+	fflush(stdout);
+	fputs("aegis: ", stderr);
+	va_list args;
+	va_start(args, fmt);
+	vfprintf(stderr, fmt, args);
+	va_end(args);
+	fputc('\n', stderr);
+	return code;
+}
+
+int cli_fail_errno(int r)
+{
+	enum cli_exit code = r == -ENOENT                              ? CLI_NOT_FOUND
+		: r == -EACCES || r == -EPERM                          ? CLI_DENIED
+		: r == -EEXIST                                         ? CLI_CONFLICT
+		: r == -EINVAL || r == -E2BIG || r == -ERANGE          ? CLI_INVALID
+		: r == -ECONNREFUSED || r == -EPIPE || r == -ETIMEDOUT ? CLI_UNREACHABLE
+								       : CLI_INTERNAL;
+	cli_fail(code, "%s", err_message(r));
+	err_clear();
+	return code;
+}
+
+int cli_read(const char *path, struct buf *b)
+{
+	int r = fd_read_file(strcmp(path, "-") == 0 ? "/dev/stdin" : path, b);
+	return r < 0 ? cli_fail_errno(r) : CLI_OK;
+}
+
+const char *cli_value(const struct cli *c, const char *name)
+{
+	for (int i = 0; c->verb->options && c->verb->options[i].name; i++)
+		if (strcmp(c->verb->options[i].name, name) == 0)
+			return c->values[i];
+	CHECK(false);
+}

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/*
+ * Completion scripts for bash, zsh and fish, from the table of verbs. They carry the words
+ * themselves, so that completing starts no program.
+ */
+#include "tools/aegis/cli.h"
+#include <stdio.h>
+
+/* Words that can follow the words so far: `group` NULL for the first word. */
+static void put_next_words(struct buf *b, const char *group)
+{
+	if (!group)
+		for (const struct cli_group *g = cli_groups; g->name; g++)
+			buf_printf(b, "%s ", g->name);
+	for (const struct verb *const *v = verbs; *v; v++)
+		if (group ? (*v)->group && strcmp((*v)->group, group) == 0 : !(*v)->group)
+			buf_printf(b, "%s ", (*v)->name);
+}
+
+static void put_options(struct buf *b, const struct cli_option *o)
+{
+	for (; o && o->name; o++)
+		buf_printf(b, "--%s ", o->name);
+}
+
+static void put_key(struct buf *b, const struct verb *v)
+{
+	buf_printf(b, "%s%s%s", v->group ? v->group : "", v->group ? " " : "", v->name);
+}
+
+/* ---- bash: words by position; an option's own words behind it; files otherwise ---- */
+
+static void put_bash_values(struct buf *b, const struct cli_option *o)
+{
+	for (; o && o->name; o++)
+		if (o->words)
+			buf_printf(b,
+				"\t--%s) COMPREPLY=($(compgen -W '%s' -- \"$cur\")); return ;;\n",
+				o->name, o->words);
+}
+
+static void put_bash(struct buf *b)
+{
+	buf_puts(b,
+		"# bash completion for aegis\n"
+		"_aegis() {\n"
+		"\tlocal cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} w=()\n"
+		"\tlocal i skip=0\n"
+		"\tfor ((i = 1; i < COMP_CWORD; i++)); do\n"
+		"\t\tif ((skip)); then skip=0; continue; fi\n"
+		"\t\tcase ${COMP_WORDS[i]} in\n\t\t-c");
+	for (const struct cli_option *o = cli_globals; o->name; o++)
+		if (o->value)
+			buf_printf(b, "|--%s", o->name);
+	buf_puts(b,
+		") skip=1 ;;\n\t\t-*) ;;\n\t\t*) w+=(\"${COMP_WORDS[i]}\") ;;\n\t\tesac\n\tdone\n"
+		"\tcase $prev in\n");
+	put_bash_values(b, cli_globals);
+	buf_puts(b, "\tesac\n\tlocal words='' options='");
+	put_options(b, cli_globals);
+	buf_puts(b, "'\n\tcase \"${w[*]}\" in\n\t'') words='");
+	put_next_words(b, NULL);
+	buf_puts(b, "' ;;\n");
+	for (const struct cli_group *g = cli_groups; g->name; g++) {
+		buf_printf(b, "\t'%s') words='", g->name);
+		put_next_words(b, g->name);
+		buf_puts(b, "' ;;\n");
+	}
+	for (const struct verb *const *v = verbs; *v; v++) {
+		buf_puts(b, "\t'");
+		put_key(b, *v);
+		buf_printf(b, "'*) words='%s' options+='", (*v)->words ? (*v)->words : "");
+		put_options(b, (*v)->options);
+		buf_puts(b, "' ;;\n");
+	}
+	buf_puts(b,
+		"\tesac\n"
+		"\tif [[ $cur == -* ]]; then words=$options; fi\n"
+		"\tCOMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
+		"\tif [[ -z $words ]]; then COMPREPLY=($(compgen -f -- \"$cur\")); fi\n"
+		"}\n"
+		"complete -o filenames -F _aegis aegis\n");
+}
+
+/* ---- zsh ---- */
+
+/* Inside single quotes, with ':' as zsh wants it. */
+static void put_zsh_text(struct buf *b, const char *text)
+{
+	for (; *text; text++) {
+		if (*text == '\'')
+			buf_puts(b, "'\\''");
+		else if (*text == ':')
+			buf_puts(b, "\\:");
+		else
+			buf_putc(b, *text);
+	}
+}
+
+static void put_zsh_word(struct buf *b, const char *word, const char *summary)
+{
+	buf_printf(b, " '%s:", word);
+	put_zsh_text(b, summary);
+	buf_putc(b, '\'');
+}
+
+static void put_zsh_list(struct buf *b, const char *group)
+{
+	if (!group)
+		for (const struct cli_group *g = cli_groups; g->name; g++)
+			put_zsh_word(b, g->name, g->summary);
+	for (const struct verb *const *v = verbs; *v; v++)
+		if (group ? (*v)->group && strcmp((*v)->group, group) == 0 : !(*v)->group)
+			put_zsh_word(b, (*v)->name, (*v)->summary);
+}
+
+static void put_zsh_options(struct buf *b, const struct cli_option *o)
+{
+	for (; o && o->name; o++) {
+		buf_printf(b, " '--%s[", o->name);
+		put_zsh_text(b, o->doc);
+		buf_putc(b, ']');
+		if (o->value && o->words)
+			buf_printf(b, ":%s:(%s)", o->value, o->words);
+		else if (o->value)
+			buf_printf(b, ":%s:_files", o->value);
+		buf_putc(b, '\'');
+	}
+}
+
+static void put_zsh(struct buf *b)
+{
+	buf_puts(b,
+		"#compdef aegis\n"
+		"_aegis() {\n"
+		"\tlocal -a w first\n"
+		"\tw=(${${words[2,CURRENT-1]}:#-*})\n"
+		"\tcase \"$w\" in\n\t'') first=(");
+	put_zsh_list(b, NULL);
+	buf_puts(b, "); _describe verb first ;;\n");
+	for (const struct cli_group *g = cli_groups; g->name; g++) {
+		buf_printf(b, "\t%s) first=(", g->name);
+		put_zsh_list(b, g->name);
+		buf_puts(b, "); _describe verb first ;;\n");
+	}
+	for (const struct verb *const *v = verbs; *v; v++) {
+		buf_puts(b, "\t'");
+		put_key(b, *v);
+		buf_puts(b, "'*) _arguments");
+		put_zsh_options(b, (*v)->options);
+		put_zsh_options(b, cli_globals);
+		if ((*v)->words)
+			buf_printf(b, " '*:word:(%s)' ;;\n", (*v)->words);
+		else
+			buf_puts(b, " '*:file:_files' ;;\n");
+	}
+	buf_puts(b, "\tesac\n}\ncompdef _aegis aegis\n");
+}
+
+/* ---- fish ---- */
+
+static void put_fish_text(struct buf *b, const char *text)
+{
+	buf_putc(b, '\'');
+	for (; *text; text++) {
+		if (*text == '\'' || *text == '\\')
+			buf_putc(b, '\\');
+		buf_putc(b, *text);
+	}
+	buf_putc(b, '\'');
+}
+
+static void put_fish_options(struct buf *b, const char *when, const struct cli_option *o)
+{
+	for (; o && o->name; o++) {
+		buf_printf(b, "complete -c aegis%s -l %s", when, o->name);
+		if (o->letter)
+			buf_printf(b, " -s %c", o->letter);
+		if (o->value && o->words)
+			buf_printf(b, " -xa '%s'", o->words);
+		else if (o->value)
+			buf_puts(b, " -r");
+		buf_puts(b, " -d ");
+		put_fish_text(b, o->doc);
+		buf_putc(b, '\n');
+	}
+}
+
+static void put_fish_verb(struct buf *b, const struct verb *v)
+{
+	char when[256];
+	if (v->group)
+		snprintf(when, sizeof(when),
+			" -n '__fish_seen_subcommand_from %s; and __fish_seen_subcommand_from %s'",
+			v->group, v->name);
+	else
+		snprintf(when, sizeof(when), " -n '__fish_seen_subcommand_from %s'", v->name);
+	if (v->group)
+		buf_printf(b, "complete -c aegis -f -n '__fish_seen_subcommand_from %s' -a %s -d ",
+			v->group, v->name);
+	else
+		buf_printf(b, "complete -c aegis -f -n __fish_use_subcommand -a %s -d ", v->name);
+	put_fish_text(b, v->summary);
+	buf_putc(b, '\n');
+	if (v->words)
+		buf_printf(b, "complete -c aegis -f%s -a '%s'\n", when, v->words);
+	put_fish_options(b, when, v->options);
+}
+
+static void put_fish(struct buf *b)
+{
+	buf_puts(b, "# fish completion for aegis\n");
+	put_fish_options(b, "", cli_globals);
+	for (const struct cli_group *g = cli_groups; g->name; g++) {
+		buf_printf(b, "complete -c aegis -f -n __fish_use_subcommand -a %s -d ", g->name);
+		put_fish_text(b, g->summary);
+		buf_putc(b, '\n');
+	}
+	for (const struct verb *const *v = verbs; *v; v++)
+		put_fish_verb(b, *v);
+}
+
+bool completion_script(struct buf *b, const char *shell)
+{
+	if (strcmp(shell, "bash") == 0)
+		put_bash(b);
+	else if (strcmp(shell, "zsh") == 0)
+		put_zsh(b);
+	else if (strcmp(shell, "fish") == 0)
+		put_fish(b);
+	else
+		return false;
+	return true;
+}

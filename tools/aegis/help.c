@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/* Help and the manual page, from the table of verbs. */
+#include "tools/aegis/cli.h"
+#include <stdio.h>
+
+enum { OPTION_COLUMN = 26 };
+
+static const char exit_codes[] = "  0   success\n"
+				 "  1   not found\n"
+				 "  2   invalid input: manifest, configuration, usage\n"
+				 "  3   permission denied\n"
+				 "  4   conflict, as a name that exists already\n"
+				 "  5   the daemon cannot be reached\n"
+				 "  10  internal error\n";
+
+static void put_option(struct buf *b, const struct cli_option *o)
+{
+	char left[64];
+	char letter[8] = "    ";
+	if (o->letter)
+		snprintf(letter, sizeof(letter), "-%c, ", o->letter);
+	snprintf(left, sizeof(left), "%s--%s%s%s", letter, o->name, o->value ? " " : "",
+		o->value ? o->value : "");
+	buf_printf(b, "  %-*s %s", OPTION_COLUMN, left, o->doc);
+	if (o->words)
+		buf_printf(b, ": %s", o->words);
+	buf_putc(b, '\n');
+}
+
+static void put_globals(struct buf *b)
+{
+	buf_puts(b, "\nGlobal options:\n");
+	for (const struct cli_option *o = cli_globals; o->name; o++)
+		put_option(b, o);
+}
+
+static void put_usage(struct buf *b, const struct verb *v)
+{
+	buf_printf(b, "aegis %s%s%s%s%s%s", v->group ? v->group : "", v->group ? " " : "", v->name,
+		v->options ? " [OPTIONS]" : "", *v->arguments ? " " : "", v->arguments);
+}
+
+void help_verb(struct buf *b, const struct verb *v)
+{
+	buf_printf(b, "%s.\n\nUsage: ", v->summary);
+	put_usage(b, v);
+	buf_printf(b, "\n\n%s\n", v->help);
+	if (v->options)
+		buf_puts(b, "\nOptions:\n");
+	for (const struct cli_option *o = v->options; o && o->name; o++)
+		put_option(b, o);
+	put_globals(b);
+	buf_puts(b, "\nExamples:\n");
+	struct span rest = span_cstr(v->examples), line;
+	bool done = false;
+	while (span_split(&rest, '\n', &done, &line))
+		buf_printf(b, "  " SPAN_FMT "\n", SPAN_ARG(line));
+}
+
+static void put_verb_line(struct buf *b, const struct verb *v)
+{
+	char words[64];
+	snprintf(words, sizeof(words), "%s%s%s", v->group ? v->group : "", v->group ? " " : "",
+		v->name);
+	buf_printf(b, "  %-20s %s\n", words, v->summary);
+}
+
+static bool same_group(const char *a, const char *b)
+{
+	return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static void put_group(struct buf *b, const char *group)
+{
+	for (const struct verb *const *v = verbs; *v; v++)
+		if (same_group((*v)->group, group))
+			put_verb_line(b, *v);
+}
+
+void help_group(struct buf *b, const char *group)
+{
+	for (const struct cli_group *g = cli_groups; g->name; g++)
+		if (strcmp(g->name, group) == 0)
+			buf_printf(b, "%s.\n\nUsage: aegis %s VERB\n\nVerbs:\n", g->summary, group);
+	put_group(b, group);
+	buf_printf(b, "\nMore about one of them: aegis help %s VERB\n", group);
+}
+
+void help_overview(struct buf *b)
+{
+	buf_puts(
+		b, "Runs AI agents that nobody has to trust.\n\nUsage: aegis [OPTIONS] VERB ...\n");
+	for (const struct cli_group *g = cli_groups; g->name; g++) {
+		buf_printf(b, "\n%s:\n", g->summary);
+		put_group(b, g->name);
+	}
+	buf_puts(b, "\nOthers:\n");
+	put_group(b, NULL);
+	put_globals(b);
+	buf_printf(b, "\nExit codes:\n%s\nMore about a verb: aegis help VERB\n", exit_codes);
+}
+
+/* ---- the manual page ---- */
+
+/* Text of a troff line: backslashes, and no leading dot or quote. */
+static void put_troff(struct buf *b, const char *text)
+{
+	bool start = true;
+	for (; *text; text++) {
+		if (start && (*text == '.' || *text == '\''))
+			buf_puts(b, "\\&");
+		if (*text == '\\')
+			buf_puts(b, "\\e");
+		else if (*text == '-')
+			buf_puts(b, "\\-");
+		else
+			buf_putc(b, *text);
+		start = *text == '\n';
+	}
+}
+
+static void put_troff_option(struct buf *b, const struct cli_option *o)
+{
+	buf_puts(b, ".TP\n.B ");
+	if (o->letter)
+		buf_printf(b, "\\-%c, ", o->letter);
+	buf_puts(b, "\\-\\-");
+	put_troff(b, o->name);
+	if (o->value)
+		buf_printf(b, " \\fI%s\\fR", o->value);
+	buf_putc(b, '\n');
+	put_troff(b, o->doc);
+	if (o->words) {
+		buf_puts(b, ": ");
+		put_troff(b, o->words);
+	}
+	buf_puts(b, ".\n");
+}
+
+static void put_troff_verb(struct buf *b, const struct verb *v)
+{
+	struct buf usage CLEANUP(buf_fini) = buf_init(1024);
+	put_usage(&usage, v);
+	buf_puts(b, ".SS \"");
+	put_troff(b, buf_cstr(&usage));
+	buf_puts(b, "\"\n");
+	put_troff(b, v->help);
+	buf_putc(b, '\n');
+	for (const struct cli_option *o = v->options; o && o->name; o++)
+		put_troff_option(b, o);
+	buf_puts(b, ".PP\n.nf\n.RS\n");
+	put_troff(b, v->examples);
+	buf_puts(b, "\n.RE\n.fi\n");
+}
+
+void help_manual(struct buf *b)
+{
+	buf_puts(b,
+		".TH AEGIS 1 \"\" \"aegis " AEGIS_VERSION "\" \"User Commands\"\n"
+		".SH NAME\naegis \\- run AI agents that nobody has to trust\n"
+		".SH SYNOPSIS\n.B aegis\n[\\fIOPTIONS\\fR] \\fIVERB\\fR ...\n"
+		".SH OPTIONS\n");
+	for (const struct cli_option *o = cli_globals; o->name; o++)
+		put_troff_option(b, o);
+	buf_puts(b, ".SH VERBS\n");
+	for (const struct verb *const *v = verbs; *v; v++)
+		put_troff_verb(b, *v);
+	buf_puts(b, ".SH EXIT STATUS\n.nf\n");
+	put_troff(b, exit_codes);
+	buf_puts(b, ".fi\n");
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+#include "tools/aegis/verbs.h"
+#include "daemon/config/config.h"
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+static int run(struct cli *c)
+{
+	struct buf b CLEANUP(buf_fini) = buf_init(LIMIT_JSON_BYTES);
+	const char *path = cli_value(c, "output");
+	if (!path)
+		path = "./aegis-config.yaml";
+	config_sample(cli_value(c, "examples") != NULL, &b);
+	if (strcmp(path, "-") == 0)
+		return cli_write(buf_view(&b));
+	if (access(path, F_OK) == 0 && !cli_value(c, "force"))
+		return cli_fail(
+			CLI_CONFLICT, "%s exists; accepted: another --output, or --force", path);
+	int r = fd_replace_file(path, buf_view(&b), 0644);
+	if (r < 0)
+		return cli_fail_errno(r);
+	printf("wrote %s\n", path);
+	return CLI_OK;
+}
+
+static const struct cli_option options[] = {
+	{"output", 'o', "FILE", "Where to write it; - is standard output; else ./aegis-config.yaml",
+		NULL},
+	{"examples", 0, NULL, "All fields, commented, with defaults and example values", NULL},
+	{"force", 0, NULL, "Replace a file that exists", NULL},
+	{NULL, 0, NULL, NULL, NULL},
+};
+
+const struct verb verb_config_generate = {
+	.group = "config",
+	.name = "generate",
+	.arguments = "",
+	.options = options,
+	.summary = "Write a sample configuration",
+	.help = "Writes a node configuration that loads as it stands: the required fields, and "
+		"with\n"
+		"--examples every other field too, commented out with its meaning and default.",
+	.examples = "aegis config generate\n"
+		    "aegis config generate --examples --output /etc/aegis/config.yaml\n"
+		    "aegis config generate --examples --output -",
+	.run = run,
+};

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/* Which verbs there are, in the order in which help shows them. */
+#include "tools/aegis/verbs.h"
+
+const struct verb *const verbs[] = {
+	&verb_daemon_start,
+	&verb_agent_validate,
+	&verb_config_show,
+	&verb_config_validate,
+	&verb_config_generate,
+	&verb_schema,
+	&verb_completion,
+	&verb_version,
+	&verb_help,
+	NULL,
+};
+
+const struct cli_group cli_groups[] = {
+	{"daemon", "The daemon process"},
+	{"agent", "Agents and their manifests"},
+	{"config", "The node configuration"},
+	{NULL, NULL},
+};
+
+const struct cli_option cli_globals[] = {
+	{"config", 'c', "FILE", "Node configuration (AEGIS_CONFIG_PATH); else the usual places",
+		NULL},
+	{"host", 0, "HOST", "Host of the daemon's HTTP API (AEGIS_HOST); else its Unix socket",
+		NULL},
+	{"port", 0, "PORT", "Port of the daemon's HTTP API (AEGIS_PORT)", NULL},
+	{"log-level", 0, "LEVEL", "How much is logged (AEGIS_LOG_LEVEL)",
+		"trace debug info warn error"},
+	{"output", 0, "FORMAT", "Form of the result", "text table json yaml"},
+	{"daemon", 0, NULL, "Run the daemon, as `aegis daemon start` does", NULL},
+	{"help", 'h', NULL, "Help on the verb", NULL},
+	{NULL, 0, NULL, NULL, NULL},
+};
+
+bool group_exists(const char *name)
+{
+	for (const struct cli_group *g = cli_groups; g->name; g++)
+		if (strcmp(g->name, name) == 0)
+			return true;
+	return false;
+}
+
+const struct verb *verb_find(const char *const *words, int count, int *ret_used)
+{
+	for (const struct verb *const *v = verbs; *v; v++) {
+		const char *group = (*v)->group;
+		int needs = group ? 2 : 1;
+		if (count < needs || (group && strcmp(group, words[0]) != 0) ||
+			strcmp((*v)->name, words[needs - 1]) != 0)
+			continue;
+		*ret_used = needs;
+		return *v;
+	}
+	return NULL;
+}
