@@ -60,6 +60,7 @@ enum {
 	/* Store */
 	LIMIT_STORE_PAGE = 1000, /* rows of one answer */
 	LIMIT_STORE_TEXT_BYTES = 4 * 1024 * 1024, /* one text or JSON column */
+	LIMIT_STORE_MESSAGE_BYTES = 64 * 1024, /* the sentence that an event says to people */
 	LIMIT_STORE_BLOB_BYTES = 16 * 1024 * 1024,
 	LIMIT_STORE_READ_BYTES = 8 * 1024 * 1024, /* one answer; it then holds fewer rows */
 	LIMIT_STORE_COMMIT_ITEMS =

@@ -84,11 +84,19 @@ struct store_event event_of(
 
 struct event_bus;
 
-/* `journal` NULL: events are not journaled (tests). Runs services in the group of the caller:
- * event_bus_stop before that group ends. Takes the store's hook. */
-AWAITS int event_bus_start(
-	struct store *s, struct journal *journal, struct event_bus **ret) MUST_USE;
-AWAITS void event_bus_stop(struct event_bus *b); /* subscriptions must be gone; NULL is allowed */
+struct event_bus_options {
+	struct store *store;
+	struct journal *journal; /* NULL: events are not journaled (tests) */
+	int64_t checkpoint_ms; /* a head is signed this long after the last, if there is anything
+				  new; 0: never */
+};
+
+/* Takes the store's hook. -EUCLEAN if the journal knows more events than the store has: the store
+ * was replaced by an older copy, and new events would take the numbers of journaled ones. */
+AWAITS int event_bus_start(const struct event_bus_options *o, struct event_bus **ret) MUST_USE;
+/* On the worker that started it, when subscriptions are gone and nobody publishes any more.
+ * Journals what is committed, unless the journal cannot; NULL is allowed. */
+AWAITS void event_bus_stop(struct event_bus *b);
 
 /*
  * store_append, after checking that each event has a known type and the details of that type, and
@@ -118,8 +126,8 @@ struct event_filter {
  * that made it.
  */
 struct event_sub;
-AWAITS int event_subscribe(struct event_bus *b, const struct event_filter *f,
-	struct event_sub **ret, int64_t deadline_ns) MUST_USE;
+int event_subscribe(
+	struct event_bus *b, const struct event_filter *f, struct event_sub **ret) MUST_USE;
 void event_unsubscribe(struct event_sub *s); /* NULL is allowed */
 
 /* The next event that matches, copied into the arena. -ETIME if none comes in time. */

@@ -48,7 +48,7 @@ static int check_event(const struct store_event *e, struct arena *a)
 	if (r == 0)
 		r = check_text("tenant_id", e->tenant_id, LIMIT_NAME_BYTES);
 	if (r == 0)
-		r = check_text("message", e->message, LIMIT_STORE_TEXT_BYTES);
+		r = check_text("message", e->message, LIMIT_STORE_MESSAGE_BYTES);
 	if (r < 0 || e->details.n == 0)
 		return r < 0 ? err_trace(r) : 0;
 	if (e->details.n > LIMIT_STORE_TEXT_BYTES)
