@@ -185,7 +185,9 @@ int offload_start(const char *name, int threads, size_t queue_max, struct offloa
 void offload_stop(struct offload *o); /* after the last call; NULL is allowed */
 
 /* Runs fn(arg) on one of its threads and returns its result. The call cannot be interrupted once
- * it runs; cancellation and the deadline apply while it is queued. -EAGAIN if the queue is full. */
+ * it runs; cancellation and the deadline apply while it is queued. -EAGAIN if the queue is full.
+ * fn works under the caller's error trail and log context. Fibers of every worker may share one
+ * offload. Under the simulator fn runs on the caller's thread, after a simulated delay. */
 AWAITS int offload_call(
 	struct offload *o, int (*fn)(void *arg), void *arg, int64_t deadline_ns) MUST_USE;
 
