@@ -18,7 +18,7 @@
 #pragma once
 
 #include "daemon/rt/rt.h"
-#include "daemon/helper/head.h"
+#include "daemon/audit/audit.h"
 
 struct helper;
 
@@ -197,7 +197,7 @@ struct helper_event {
 AWAITS int helper_event_next(
 	struct helper *h, struct helper_event *ret, int64_t deadline_ns) MUST_USE;
 
-/* ---- audit heads [3]: head.h says what is signed ---- */
+/* ---- audit heads [3]: daemon/audit/head.h says what is signed ---- */
 
 AWAITS int helper_public_key(
 	struct helper *h, uint8_t ret_key[HEAD_PUBLIC_KEY_BYTES], int64_t deadline_ns) MUST_USE;

@@ -32,8 +32,9 @@ enum {
 	LAUNCH_MAGIC = 0x41474c31, /* "AGL1": changes with every change of this header */
 };
 
-#define LAUNCH_SOCKET_PATH "/run/aegis/dispatch.sock" /* AF_UNIX, SOCK_STREAM; HTTP/1.1 behind it \
-						       */
+#define LAUNCH_SOCKET_PATH \
+	"/run/aegis/dispatch.sock" /* AF_UNIX, SOCK_STREAM; HTTP/1.1 behind it \
+				    */
 #define LAUNCH_HOSTNAME "sandbox"
 #define LAUNCH_WORKSPACE "/workspace"
 
@@ -60,7 +61,7 @@ struct launch_header {
 
 enum launch_type {
 	LAUNCH_START = 1, /* once, first: struct launch_start */
-	LAUNCH_CALL_OPEN = 2, /* struct launch_call, with one descriptor */
+	LAUNCH_CALL_OPEN = 2, /* struct launch_call, with LAUNCH_CALL_FDS descriptors */
 	LAUNCH_CALL_CLOSED =
 		3, /* struct launch_call: its descriptor, if still held, is to be closed */
 };
@@ -81,10 +82,11 @@ struct launch_start {
 };
 
 /*
- * A dispatched call's cgroup. The descriptor with LAUNCH_CALL_OPEN is open for writing on its
- * cgroup.procs: the child that will become the call's program writes "0" there before execve, and
- * no other process needs to. It was opened by root, and the kernel asks the opener's rights: the
- * child needs none. If the write fails the call must not run.
+ * A dispatched call's cgroup. LAUNCH_CALL_OPEN brings two descriptors, both open for writing:
+ *  [0] its cgroup.procs: the child that will become the call's program writes "0" there before
+ *      execve. If that fails the call must not run.
+ *  [1] its cgroup.kill: "1" kills everything that is in it, grandchildren included.
+ * They were opened by root, and the kernel asks the opener's rights: the writer needs none.
  *
  * The message has been queued before aegisd sends the dispatch reply that names the call: on an
  * unknown call id, read the control socket until it would block, and only then complain.
@@ -97,5 +99,6 @@ struct launch_call {
 
 enum {
 	LAUNCH_CALLS_MAX = 64,
+	LAUNCH_CALL_FDS = 2,
 	LAUNCH_PACKET_MAX = 168 * 1024, /* the longest packet: LAUNCH_START */
 };

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/*
+ * Sandboxes as the helper keeps them, private to this room. The mark is the truth: it is what the
+ * cgroup carries and what a restarted helper goes by; the rest is descriptors.
+ */
+#pragma once
+
+#include "daemon/helper/host.h"
+#include "daemon/helper/wire.h"
+
+struct sandbox_call {
+	struct uuid call;
+	uint64_t cgroup_id;
+};
+
+struct sandbox {
+	struct list link; /* by id */
+	struct mark mark;
+	char name[CGROUP_NAME_BYTES]; /* of its cgroups */
+	uint64_t cgroup_id;
+	bool has_slot; /* mark.slot is taken by it */
+	bool child; /* of this helper: its end can be waited for */
+	bool gone; /* pid 1 has ended, its cgroup may not be empty yet */
+	bool released; /* listed no more, its cgroup may not be removed yet */
+	int cgroup; /* directory in the v2 hierarchy */
+	int pidfd; /* -1 once ended */
+	int control; /* -1 once ended */
+	int listener; /* -1 once ended */
+	size_t runtime; /* index in the registry */
+	size_t call_count;
+	struct sandbox_call calls[HELPER_CALLS_MAX];
+};
+
+/* What the helper's loop has to know of. */
+struct sandbox_set {
+	struct host *host;
+	struct list all;
+	size_t count;
+	uint64_t last_id;
+	size_t unfinished; /* gone but not ended, or released but not removed: sandbox_set_tick */
+	/* The loop's: watch a pidfd from now on; a sandbox has ended. */
+	int (*watch)(void *arg, struct sandbox *s);
+	void (*ended)(void *arg, struct sandbox *s);
+	void *arg;
+};
+
+/* Makes a sandbox and starts it; *ret_log is the caller's. */
+int sandbox_create(struct sandbox_set *set, const struct wire_create *w, struct sandbox **ret,
+	int *ret_log) MUST_USE;
+
+/* By id and execution both; NULL if there is none that is listed. */
+struct sandbox *sandbox_find(const struct sandbox_set *set, uint64_t id, struct uuid execution);
+bool sandbox_of_execution(const struct sandbox_set *set, struct uuid execution);
+struct helper_sandbox sandbox_view(const struct sandbox_set *set, const struct sandbox *s);
+
+int sandbox_stop(const struct sandbox *s, enum helper_stop how) MUST_USE;
+int sandbox_release(struct sandbox_set *set, struct sandbox *s) MUST_USE; /* -EBUSY */
+void sandbox_gone(struct sandbox_set *set, struct sandbox *s); /* its pidfd is readable */
+void sandbox_set_tick(struct sandbox_set *set); /* what could not be finished at once */
+
+int sandbox_call_open(struct sandbox *s, struct uuid call, uint64_t *ret_cgroup_id) MUST_USE;
+int sandbox_call_close(struct sandbox *s, struct uuid call, enum helper_call_rest rest,
+	struct helper_usage *ret) MUST_USE; /* HELPER_CALL_HAD_REST */
+
+/* Finds what an earlier helper made: takes over what lives, removes what is nobody's. */
+int sandbox_adopt_all(struct sandbox_set *set) MUST_USE;
+
+/* Forgets all of them and closes their descriptors; they live on. */
+void sandbox_set_fini(struct sandbox_set *set);
+
+/* For adopt.c: an empty one of that id, in the list; and out again. */
+struct sandbox *sandbox_new(struct sandbox_set *set, uint64_t id); /* NULL: out of memory */
+void sandbox_forget(struct sandbox_set *set, struct sandbox *s);
+void sandbox_call_name(struct uuid call, char ret[CGROUP_NAME_BYTES]);
+
+/* ---- launch.c ---- */
+
+/* A confined aegis-bootstrap that waits for its start, in the sandbox's slot and cgroup. On failure
+ * nothing is left but what the caller made. */
+int launch_prepare(struct host *h, struct sandbox *s, int *ret_log) MUST_USE;
+
+/* Gives it limits, workspace, and its start message. */
+int launch_assign(struct host *h, struct sandbox *s, const struct wire_create *w) MUST_USE;
+
+/* Sends a packet on the control socket. -EPIPE if aegis-bootstrap is gone, -EAGAIN if it does not
+ * read. */
+int launch_send(const struct sandbox *s, const struct iovec *parts, int part_count, const int *fds,
+	int fd_count) MUST_USE;

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/*
+ * Directories of executions, private to this room: STATE/workspaces/<execution>, in a folder of
+ * root's, so that no name in it can be changed under the helper; each belongs to aegisd.
+ */
+#pragma once
+
+#include "daemon/base/base.h"
+
+struct workspaces {
+	int dir;
+	uid_t uid; /* aegisd's */
+	gid_t gid;
+};
+
+int workspaces_init(struct workspaces *w, int state_dir, uid_t uid, gid_t gid) MUST_USE;
+void workspaces_fini(struct workspaces *w);
+
+/* -ENOENT if it is not there and `make` is false. */
+int workspace_open(
+	const struct workspaces *w, struct uuid execution, bool make, int *ret_fd) MUST_USE;
+int workspace_remove(const struct workspaces *w, struct uuid execution) MUST_USE;
+
+/* A detached mount of it, in which what aegisd owns on disk belongs to the ids that `idmap_ns`
+ * maps to. -EOPNOTSUPP if the file system cannot: nothing else keeps a sandbox's ids apart from
+ * aegisd's on disk, so there is no other way. */
+int workspace_mount(
+	const struct workspaces *w, struct uuid execution, int idmap_ns, int *ret_tree) MUST_USE;
