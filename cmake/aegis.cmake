@@ -54,6 +54,7 @@ aegis_package(yaml yaml-0.1)
 aegis_package(pcre2 libpcre2-8)
 aegis_package(curl libcurl)
 aegis_package(seccomp libseccomp)
+aegis_package(bpf libbpf)
 
 # "programs" is what runs; "code" is that and every room's library, without the tests.
 add_custom_target(programs)

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /*
- * Turns the table into one program through libseccomp, whose optimiser arranges the numbers as a
- * binary tree: the kernel walks that tree once per number when the program is loaded, so a tree
- * loads several times faster than a chain.
+ * Turns the table into one program: in front a binary tree of ranges of numbers, which answers
+ * every call whose verdict needs no argument; behind it libseccomp's program for the few whose
+ * verdict does, and for other architectures. The kernel runs the whole once per number when it is
+ * loaded (to fill its bitmap of plain answers), so its length at run time is the cost of starting a
+ * sandbox: the tree loads several times faster than the tree libseccomp makes of all rules.
  *
  * Invariant: the program and seccomp_policy_verdict() agree on every number and argument. A test
  * interprets the program to prove it.
@@ -36,23 +38,7 @@ static bool call_number(const char *call, int *ret)
 	return true;
 }
 
-static int add_group(scmp_filter_ctx ctx, const struct seccomp_group *g)
-{
-	uint32_t action = g->verdict == SECCOMP_ALLOW ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(ENOSYS);
-
-	/* Refused is the filter's default, which libseccomp wants left unsaid. */
-	if (g->verdict == SECCOMP_REFUSE)
-		return 0;
-	for (const char *const *call = g->calls; *call; call++) {
-		int number;
-		if (!call_number(*call, &number))
-			continue;
-		int r = seccomp_rule_add_exact_array(ctx, action, number, 0, NULL);
-		if (r < 0)
-			return err_raise(r, "seccomp rule for %s", *call);
-	}
-	return 0;
-}
+/* ---- libseccomp's half: calls that are judged by their arguments ---- */
 
 static int add_matches(scmp_filter_ctx ctx, const char *call, int number,
 	const struct seccomp_match matches[SECCOMP_MATCHES_MAX])
@@ -69,38 +55,13 @@ static int add_matches(scmp_filter_ctx ctx, const char *call, int number,
 	return 0;
 }
 
-/*
- * "Anything but these values", in a language that only knows "these bits are so": go down the bits
- * from the top along each prefix that some value shares, and allow a branch as soon as none does.
- */
-static int add_all_but(scmp_filter_ctx ctx, const struct seccomp_conditional *c, int number,
-	uint32_t mask, uint32_t prefix)
-{
-	bool shared = false;
-
-	for (size_t i = 0; i < c->except_count; i++)
-		shared |= (c->except[i] & mask) == prefix;
-	if (!shared) {
-		const struct seccomp_match branch[SECCOMP_MATCHES_MAX] = {
-			{c->except_argument, mask, prefix}};
-		return add_matches(ctx, c->call, number, branch);
-	}
-	if (mask == UINT32_MAX)
-		return 0;
-	uint32_t wider = mask >> 1 | UINT32_C(1) << 31;
-	uint32_t bit = wider & ~mask;
-	int r = add_all_but(ctx, c, number, wider, prefix);
-	return r < 0 ? r : add_all_but(ctx, c, number, wider, prefix | bit);
-}
-
 static int add_conditional(scmp_filter_ctx ctx, const struct seccomp_conditional *c)
 {
 	int number;
 
-	if (!call_number(c->call, &number))
+	/* "Anything but these" is said in front. */
+	if (!c->any || !call_number(c->call, &number))
 		return 0;
-	if (!c->any)
-		return err_trace(add_all_but(ctx, c, number, 0, 0));
 	for (size_t i = 0; i < c->any_count; i++) {
 		int r = add_matches(ctx, c->call, number, c->any[i]);
 		if (r < 0)
@@ -109,22 +70,11 @@ static int add_conditional(scmp_filter_ctx ctx, const struct seccomp_conditional
 	return 0;
 }
 
-static int add_table(scmp_filter_ctx ctx)
-{
-	int r = 0;
-
-	for (size_t i = 0; i < seccomp_group_count && r >= 0; i++)
-		r = add_group(ctx, &seccomp_groups[i]);
-	for (size_t i = 0; i < seccomp_conditional_count && r >= 0; i++)
-		r = add_conditional(ctx, &seccomp_conditionals[i]);
-	return err_trace(r);
-}
-
-/* ---- the numbers that the table does not name ---- */
+/* ---- our half: ranges of numbers ---- */
 
 enum {
 	NUMBERS_MAX = 1024, /* beyond the newest call of any architecture */
-	PREFIX_MAX = 64,
+	FRONT_MAX = 512,
 #if defined(__x86_64__)
 	NATIVE_ARCH = AUDIT_ARCH_X86_64,
 #elif defined(__aarch64__)
@@ -135,70 +85,139 @@ enum {
 	X32_BIT = 0x40000000,
 };
 
-struct prefix {
-	struct sock_filter filter[PREFIX_MAX];
-	unsigned short len;
+/* What happens to a number: an enum seccomp_verdict, or one of these. */
+enum {
+	FATE_ARGUMENTS = 100, /* libseccomp's half decides */
+	FATE_EXCEPT, /* and onwards: the conditional of that index, "anything but these" */
 };
 
-static void prefix_add(struct prefix *p, struct sock_filter instruction)
-{
-	CHECK(p->len < PREFIX_MAX);
-	p->filter[p->len++] = instruction;
-}
+struct range {
+	uint32_t first; /* up to the next range's first */
+	int fate;
+};
 
-static void prefix_absent(struct prefix *p, unsigned first, unsigned last)
-{
-	prefix_add(p, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, first, 0, 2));
-	prefix_add(p, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, last, 1, 0));
-	prefix_add(p, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS));
-}
+struct front {
+	struct sock_filter filter[FRONT_MAX];
+	unsigned len;
+	struct range ranges[NUMBERS_MAX];
+	unsigned range_count;
+	/* Jumps to what stands behind, to be set when that place is known. */
+	unsigned onwards[FRONT_MAX];
+	unsigned onward_count;
+};
 
-/* libseccomp has one default for "no such rule" and "not with these arguments". The first must be
- * ENOSYS and the second EPERM, so the numbers without any row are answered in front of its
- * program; other architectures, x32 included, are left to it. */
-static struct prefix prefix_build(void)
+static void fates_of_numbers(int fates[NUMBERS_MAX])
 {
-	struct prefix p = {.len = 0};
-	bool named[NUMBERS_MAX] = {false};
 	int number;
 
+	for (int n = 0; n < NUMBERS_MAX; n++)
+		fates[n] = SECCOMP_ABSENT;
 	for (size_t i = 0; i < seccomp_group_count; i++)
 		for (const char *const *call = seccomp_groups[i].calls; *call; call++)
 			if (call_number(*call, &number) && number < NUMBERS_MAX)
-				named[number] = true;
+				fates[number] = seccomp_groups[i].verdict;
 	for (size_t i = 0; i < seccomp_conditional_count; i++)
 		if (call_number(seccomp_conditionals[i].call, &number) && number < NUMBERS_MAX)
-			named[number] = true;
+			fates[number] =
+				seccomp_conditionals[i].any ? FATE_ARGUMENTS : FATE_EXCEPT + (int)i;
+}
 
-	prefix_add(&p,
-		(struct sock_filter)BPF_STMT(
-			BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)));
-	unsigned short foreign = p.len;
-	prefix_add(&p, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NATIVE_ARCH, 0, 0));
-	prefix_add(&p,
-		(struct sock_filter)BPF_STMT(
-			BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)));
-	for (unsigned n = 0; n < NUMBERS_MAX; n++) {
-		unsigned first = n;
-		while (n < NUMBERS_MAX && !named[n])
-			n++;
-		if (n > first)
-			prefix_absent(&p, first, n < NUMBERS_MAX ? n - 1 : X32_BIT - 1);
+static void find_ranges(struct front *f)
+{
+	int fates[NUMBERS_MAX];
+
+	fates_of_numbers(fates);
+	CHECK(fates[NUMBERS_MAX - 1] == SECCOMP_ABSENT); /* as everything up to X32_BIT */
+	for (uint32_t n = 0; n < NUMBERS_MAX; n++)
+		if (n == 0 || fates[n] != fates[n - 1])
+			f->ranges[f->range_count++] = (struct range){n, fates[n]};
+	CHECK(f->range_count < NUMBERS_MAX);
+	f->ranges[f->range_count++] = (struct range){X32_BIT, FATE_ARGUMENTS};
+}
+
+static unsigned emit(struct front *f, uint16_t code, uint32_t k, unsigned jt, unsigned jf)
+{
+	CHECK(f->len < FRONT_MAX && jt <= UINT8_MAX && jf <= UINT8_MAX);
+	f->filter[f->len] = (struct sock_filter){code, (uint8_t)jt, (uint8_t)jf, k};
+	return f->len++;
+}
+
+static void emit_load(struct front *f, size_t offset)
+{
+	emit(f, BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset, 0, 0);
+}
+
+static void emit_return(struct front *f, uint32_t value)
+{
+	emit(f, BPF_RET | BPF_K, value, 0, 0);
+}
+
+static void emit_onwards(struct front *f)
+{
+	f->onwards[f->onward_count++] = emit(f, BPF_JMP | BPF_JA, 0, 0, 0);
+}
+
+/* "Anything but these values": rules of libseccomp can only say "these bits are so". */
+static void emit_except(struct front *f, const struct seccomp_conditional *c)
+{
+	_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the low half comes first");
+	emit_load(f, offsetof(struct seccomp_data, args) + c->except_argument * sizeof(uint64_t));
+	for (size_t i = 0; i < c->except_count; i++)
+		emit(f, BPF_JMP | BPF_JEQ | BPF_K, c->except[i], (unsigned)(c->except_count - i),
+			0);
+	emit_return(f, SECCOMP_RET_ALLOW);
+	emit_return(f, SECCOMP_RET_ERRNO | EPERM);
+}
+
+static void emit_fate(struct front *f, int fate)
+{
+	if (fate >= FATE_EXCEPT)
+		emit_except(f, &seccomp_conditionals[fate - FATE_EXCEPT]);
+	else if (fate == FATE_ARGUMENTS)
+		emit_onwards(f);
+	else if (fate == SECCOMP_ALLOW)
+		emit_return(f, SECCOMP_RET_ALLOW);
+	else
+		emit_return(f, SECCOMP_RET_ERRNO | (fate == SECCOMP_REFUSE ? EPERM : ENOSYS));
+}
+
+/* The tree over ranges [from, to): the number is in the accumulator. */
+static void emit_tree(struct front *f, unsigned from, unsigned to)
+{
+	if (to - from == 1) {
+		emit_fate(f, f->ranges[from].fate);
+		return;
 	}
-	p.filter[foreign].jf = (uint8_t)(p.len - foreign - 1);
-	return p;
+	unsigned middle = from + (to - from) / 2;
+	unsigned node = emit(f, BPF_JMP | BPF_JGE | BPF_K, f->ranges[middle].first, 0, 0);
+	emit_tree(f, from, middle);
+	CHECK(f->len - node - 1 <= UINT8_MAX);
+	f->filter[node].jt = (uint8_t)(f->len - node - 1);
+	emit_tree(f, middle, to);
+}
+
+static void front_build(struct front *f)
+{
+	find_ranges(f);
+	emit_load(f, offsetof(struct seccomp_data, arch));
+	emit(f, BPF_JMP | BPF_JEQ | BPF_K, NATIVE_ARCH, 1, 0);
+	emit_onwards(f);
+	emit_load(f, offsetof(struct seccomp_data, nr));
+	emit_tree(f, 0, f->range_count);
+	for (unsigned i = 0; i < f->onward_count; i++)
+		f->filter[f->onwards[i]].k = f->len - f->onwards[i] - 1;
 }
 
 /* ---- building and loading ---- */
 
-static int read_program(int fd, const struct prefix *p, struct seccomp_program *ret)
+static int read_program(int fd, const struct front *f, struct seccomp_program *ret)
 {
 	struct stat st;
 
 	if (fstat(fd, &st) < 0)
 		return err_sys(-errno, "fstat of the exported seccomp program");
 	size_t bytes = (size_t)st.st_size;
-	size_t count = bytes / sizeof(struct sock_filter) + p->len;
+	size_t count = bytes / sizeof(struct sock_filter) + f->len;
 	if (bytes % sizeof(struct sock_filter) || count > SECCOMP_PROGRAM_MAX)
 		return err_raise(-E2BIG, "the seccomp program has %zu instructions, at most %d fit",
 			count, SECCOMP_PROGRAM_MAX);
@@ -206,8 +225,8 @@ static int read_program(int fd, const struct prefix *p, struct seccomp_program *
 	struct sock_filter *filter = calloc(count, sizeof(*filter));
 	if (!filter)
 		return err_raise(-ENOMEM, "seccomp program of %zu instructions", count);
-	memcpy(filter, p->filter, p->len * sizeof(*filter));
-	if (pread(fd, filter + p->len, bytes, 0) != (ssize_t)bytes) {
+	memcpy(filter, f->filter, f->len * sizeof(*filter));
+	if (pread(fd, filter + f->len, bytes, 0) != (ssize_t)bytes) {
 		free(filter);
 		return err_raise(-EIO, "the exported seccomp program cannot be read back");
 	}
@@ -215,28 +234,41 @@ static int read_program(int fd, const struct prefix *p, struct seccomp_program *
 	return 0;
 }
 
-int seccomp_policy_build(struct seccomp_program *ret)
+static int export_conditionals(scmp_filter_ctx ctx, int fd)
 {
-	scmp_filter_ctx ctx CLEANUP(context_cleanup) = seccomp_init(SCMP_ACT_ERRNO(EPERM));
-	AUTO_FD fd = -1;
-	int r;
+	int r = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
 
-	if (!ctx)
-		return err_raise(-ENOMEM, "seccomp_init");
-	if ((r = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS)) < 0)
+	if (r < 0)
 		return err_raise(r, "seccomp: kill on calls of other architectures");
 	if ((r = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2)) < 0)
 		return err_raise(r, "seccomp: binary tree");
-	if ((r = add_table(ctx)) < 0)
-		return err_trace(r);
-	fd = memfd_create("seccomp", MFD_CLOEXEC);
-	if (fd < 0)
-		return err_sys(-errno, "memfd_create for the seccomp program");
+	for (size_t i = 0; i < seccomp_conditional_count; i++)
+		if ((r = add_conditional(ctx, &seccomp_conditionals[i])) < 0)
+			return err_trace(r);
 	if ((r = seccomp_export_bpf(ctx, fd)) < 0)
 		return err_raise(r, "seccomp: export of the program");
+	return 0;
+}
 
-	struct prefix prefix = prefix_build();
-	return err_trace(read_program(fd, &prefix, ret));
+int seccomp_policy_build(struct seccomp_program *ret)
+{
+	scmp_filter_ctx ctx CLEANUP(context_cleanup) = seccomp_init(SCMP_ACT_ERRNO(EPERM));
+	AUTO_FD fd = memfd_create("seccomp", MFD_CLOEXEC);
+	struct front *front = calloc(1, sizeof(*front));
+	int r = 0;
+
+	if (!ctx || !front)
+		r = err_raise(-ENOMEM, "seccomp program");
+	else if (fd < 0)
+		r = err_sys(-errno, "memfd_create for the seccomp program");
+	if (r == 0)
+		r = export_conditionals(ctx, fd);
+	if (r == 0) {
+		front_build(front);
+		r = read_program(fd, front, ret);
+	}
+	free(front);
+	return err_trace(r);
 }
 
 void seccomp_program_fini(struct seccomp_program *p)

@@ -7,7 +7,7 @@
  * architecture's door (i386 compat, x32) kill the process.
  *
  * The helper builds the program once, when it starts, and every sandbox loads the same bytes:
- * building costs milliseconds, loading tens of microseconds.
+ * building costs a millisecond, loading tens of microseconds.
  */
 #pragma once
 
@@ -36,8 +36,8 @@ struct seccomp_program {
 	unsigned short len; /* instructions */
 };
 
-/* Builds the program for the architecture that this was compiled for. Blocks for some
- * milliseconds; allocates. -ENOMEM, or what libseccomp says. */
+/* Builds the program for the architecture that this was compiled for. Allocates. -ENOMEM, or what
+ * libseccomp says. */
 int seccomp_policy_build(struct seccomp_program *ret) MUST_USE;
 void seccomp_program_fini(struct seccomp_program *p);
 

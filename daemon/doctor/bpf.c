@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/*
+ * Probes of BPF, by loading the smallest program of each kind and, where that is harmless,
+ * attaching it. Lists and versions are not believed: hosts were seen that list BPF among their
+ * security modules and refuse every program of it.
+ */
+#include "daemon/doctor/probe.h"
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <linux/bpf.h>
+#include <unistd.h>
+
+static const char *const as_root = "ask as root: sudo aegis doctor";
+
+/* return `value`; */
+#define RETURN(value) \
+	{ \
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = (value)}, \
+		{ \
+			.code = BPF_JMP | BPF_EXIT \
+		} \
+	}
+
+static int silent(enum libbpf_print_level level, const char *fmt, va_list args)
+{
+	return 0;
+}
+
+void probe_bpf_cgroup(const struct doctor_options *o, struct doctor_finding *f)
+{
+	struct bpf_insn allow[] = RETURN(1);
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_CGROUP_INET4_CONNECT);
+
+	if (!is_root()) {
+		found(f, DOCTOR_UNAVAILABLE, as_root, "loading BPF programs is root's");
+		return;
+	}
+	libbpf_set_print(silent);
+	AUTO_FD fd = bpf_prog_load(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, "doctor", "Dual BSD/GPL", allow,
+		ARRAY_LEN(allow), &opts);
+	if (fd >= 0)
+		found(f, DOCTOR_PREVENTED, NULL, "a program for connect(2) was loaded");
+	else
+		found(f, DOCTOR_NOT_COVERED, "a kernel with CONFIG_CGROUP_BPF", "loading one: %s",
+			strerror(-fd));
+}
+
+/* Loads and attaches a program that changes nothing. 0, or -errno with the step in *ret_step. */
+static int try_btf(enum bpf_prog_type type, enum bpf_attach_type attach, const char *hook,
+	const char **ret_step)
+{
+	struct bpf_insn nothing[] = RETURN(0);
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = attach);
+
+	*ret_step = "finding the hook in the kernel's BTF";
+	int id = libbpf_find_vmlinux_btf_id(hook, attach);
+	if (id < 0)
+		return id;
+	opts.attach_btf_id = (uint32_t)id;
+	*ret_step = "loading a program";
+	AUTO_FD fd =
+		bpf_prog_load(type, "doctor", "Dual BSD/GPL", nothing, ARRAY_LEN(nothing), &opts);
+	if (fd < 0)
+		return fd;
+	*ret_step = "attaching a program";
+	AUTO_FD link = bpf_raw_tracepoint_open(NULL, fd);
+	return link < 0 ? link : 0;
+}
+
+void probe_bpf_lsm(const struct doctor_options *o, struct doctor_finding *f)
+{
+	const char *step,
+		*how = "a kernel with CONFIG_BPF_LSM, and bpf in the lsm= list of its "
+		       "command line (Debian 12 has both)";
+	char list[256] = "";
+
+	if (!is_root()) {
+		found(f, DOCTOR_UNAVAILABLE, as_root, "loading BPF programs is root's");
+		return;
+	}
+	libbpf_set_print(silent);
+	int r = try_btf(BPF_PROG_TYPE_LSM, BPF_LSM_MAC, "file_open", &step);
+	bool known = read_line("/sys/kernel/security/lsm", list, sizeof(list));
+	if (r < 0)
+		found(f, DOCTOR_NOT_COVERED, how, "%s: %s", step, strerror(-r));
+	else if (known && !strstr(list, "bpf"))
+		/* It loads and attaches, and is never called. */
+		found(f, DOCTOR_NOT_COVERED, how, "bpf is not among the security modules: %.150s",
+			list);
+	else
+		found(f, DOCTOR_PREVENTED, NULL, "a program on file_open was loaded and attached");
+}
+
+void probe_bpf_tracing(const struct doctor_options *o, struct doctor_finding *f)
+{
+	const char *step;
+
+	if (!is_root()) {
+		found(f, DOCTOR_UNAVAILABLE, as_root, "loading BPF programs is root's");
+		return;
+	}
+	libbpf_set_print(silent);
+	int r = try_btf(BPF_PROG_TYPE_TRACING, BPF_TRACE_RAW_TP, "sched_process_exec", &step);
+	if (r == 0)
+		found(f, DOCTOR_DETECTED, NULL,
+			"a program on sched_process_exec was loaded and attached");
+	else
+		found(f, DOCTOR_NOT_COVERED, "a kernel with CONFIG_DEBUG_INFO_BTF and BPF events",
+			"%s: %s", step, strerror(-r));
+}
