@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/* verify, anchor and keys: what can be proved of a journal, and with what. */
+#include "tools/aegis-audit/tool.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* ---- reading keys and anchors ---- */
+
+static int bad_key(const char *path)
+{
+	return tool_fail(CLI_INVALID,
+		"%s: accepted is an Ed25519 public key: 64 hexadecimal digits, base64, or 32 bytes",
+		path);
+}
+
+static int read_key(const char *path, uint8_t ret[HEAD_PUBLIC_KEY_BYTES])
+{
+	struct buf file CLEANUP(buf_fini) = buf_init(4096);
+	struct buf raw CLEANUP(buf_fini) = buf_init(4096);
+	int r = fd_read_file(path, &file);
+
+	if (r < 0)
+		return tool_fail_errno(r);
+	struct span text = span_trim(buf_view(&file));
+	if (file.len == HEAD_PUBLIC_KEY_BYTES) {
+		memcpy(ret, file.data, HEAD_PUBLIC_KEY_BYTES);
+	} else if (hex_decode(text, ret, HEAD_PUBLIC_KEY_BYTES) < 0) {
+		err_clear();
+		if (base64_decode(&raw, text, BASE64_STANDARD) < 0 ||
+			raw.len != HEAD_PUBLIC_KEY_BYTES) {
+			err_clear();
+			return bad_key(path);
+		}
+		memcpy(ret, raw.data, HEAD_PUBLIC_KEY_BYTES);
+	}
+	return CLI_OK;
+}
+
+/* A file holds one anchor, or one a line. */
+static int read_anchors(const char *path, struct audit_anchor *anchors, size_t max, size_t *count)
+{
+	struct buf file CLEANUP(buf_fini) = buf_init(LIMIT_AUDIT_ANCHOR_BYTES);
+	int r = fd_read_file(path, &file);
+
+	if (r < 0)
+		return tool_fail_errno(r);
+	struct span rest = span_trim(buf_view(&file));
+	bool lines = span_find(rest, SPAN("}\n{"), 0) >= 0;
+	bool done = false;
+	struct span piece = rest;
+	while (lines ? span_split(&rest, '\n', &done, &piece) : !done) {
+		done = done || !lines;
+		if (span_trim(piece).n == 0)
+			continue;
+		if (*count == max)
+			return tool_fail(CLI_INVALID, "more than %zu anchors", max);
+		r = audit_anchor_parse(piece, &anchors[*count]);
+		if (r < 0) {
+			r = err_wrap(r, "%s", path);
+			return tool_fail_errno(r);
+		}
+		++*count;
+	}
+	return CLI_OK;
+}
+
+/* ---- verify ---- */
+
+enum { ANCHORS_MAX = 256 };
+
+static void put_verdict_json(
+	struct json_writer *w, const struct tool *t, const struct audit_verdict *v)
+{
+	size_t kept = MIN(v->finding_count, (size_t)AUDIT_FINDINGS);
+	const struct {
+		const char *key;
+		uint64_t value;
+	} numbers[] = {{"consistent_through", v->records}, {"heads", v->heads},
+		{"signed_through", v->signed_through}, {"anchored_through", v->anchored_through},
+		{"lost_before_recording", v->gaps}, {"incomplete_bytes", v->rest_bytes},
+		{"finding_count", v->finding_count}};
+
+	json_object(w);
+	json_field_cstr(w, "directory", t->dir);
+	json_field_bool(w, "consistent", v->consistent);
+	json_field_bool(w, "newest_proven", v->newest_proven);
+	for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+		json_key(w, numbers[i].key);
+		json_put_u64(w, numbers[i].value);
+	}
+	json_key(w, "findings");
+	json_array(w);
+	for (size_t i = 0; i < kept; i++) {
+		json_object(w);
+		json_key(w, "record");
+		json_put_u64(w, v->findings[i].number);
+		json_field_cstr(w, "text", v->findings[i].text);
+		json_end(w);
+	}
+	json_end(w);
+	json_end(w);
+}
+
+static void print_verdict(const struct tool *t, const struct audit_verdict *v)
+{
+	unsigned long long records = v->records;
+
+	if (!v->consistent)
+		printf("NOT CONSISTENT: %zu findings; consistent up to record %llu\n",
+			v->finding_count, records);
+	else if (v->newest_proven)
+		printf("consistent up to record %llu; newest proven by an anchor\n", records);
+	else if (v->anchored_through)
+		printf("consistent up to record %llu; proven by an anchor up to record %llu; "
+		       "newest not proven\n",
+			records, (unsigned long long)v->anchored_through);
+	else
+		printf("consistent up to record %llu; newest not proven\n", records);
+	for (size_t i = 0; i < MIN(v->finding_count, (size_t)AUDIT_FINDINGS); i++)
+		printf("  record %llu: %s\n", (unsigned long long)v->findings[i].number,
+			v->findings[i].text);
+	if (v->finding_count > AUDIT_FINDINGS)
+		printf("  and %zu more\n", v->finding_count - AUDIT_FINDINGS);
+	if (v->heads)
+		printf("%llu signed heads, through record %llu%s\n", (unsigned long long)v->heads,
+			(unsigned long long)v->signed_through,
+			t->key_count ? "" : "; give --key to say whose signature counts");
+	else
+		printf("no signed heads\n");
+	if (v->gaps)
+		printf("%llu records were lost by their producers before they came here, and are "
+		       "recorded as lost\n",
+			(unsigned long long)v->gaps);
+	if (v->rest_bytes)
+		printf("%llu bytes behind the newest record are no complete record: a write that "
+		       "was torn, or is going on\n",
+			(unsigned long long)v->rest_bytes);
+}
+
+static int show_verdict(const struct tool *t, const struct audit_verdict *v)
+{
+	struct buf b CLEANUP(buf_fini) = buf_init(LIMIT_AUDIT_ANCHOR_BYTES);
+	struct json_writer w = json_writer(&b);
+	struct cli print = {.format = t->format};
+	int code = CLI_OK;
+
+	if (t->format == CLI_TEXT) {
+		print_verdict(t, v);
+	} else {
+		put_verdict_json(&w, t, v);
+		code = cli_print_text(&print, buf_view(&b), NULL);
+	}
+	return v->consistent ? code : CLI_CONFLICT;
+}
+
+int verb_verify(struct tool *t)
+{
+	uint8_t keys[CLI_ARGS_MAX][HEAD_PUBLIC_KEY_BYTES];
+	struct audit_anchor *anchors = calloc(ANCHORS_MAX, sizeof(*anchors));
+	struct audit_verdict *verdict = calloc(1, sizeof(*verdict));
+	struct audit_verify_options o = {.anchors = anchors, .keys = keys};
+	int code = anchors && verdict ? CLI_OK : tool_fail(CLI_INTERNAL, "out of memory");
+
+	for (int i = 0; code == CLI_OK && i < t->key_count; i++)
+		code = read_key(t->key_files[i], keys[o.key_count++]);
+	for (int i = 0; code == CLI_OK && i < t->anchor_count; i++)
+		code = read_anchors(t->anchor_files[i], anchors, ANCHORS_MAX, &o.anchor_count);
+	if (code == CLI_OK) {
+		int r = audit_verify(t->dir, &o, verdict);
+		code = r < 0 ? tool_fail_errno(r) : show_verdict(t, verdict);
+	}
+	free(verdict);
+	free(anchors);
+	return code;
+}
+
+/* ---- anchor ---- */
+
+static int print_anchor(const struct tool *t, const struct audit_anchor *a)
+{
+	struct buf b CLEANUP(buf_fini) = buf_init(LIMIT_AUDIT_ANCHOR_BYTES);
+	struct json_writer w = json_writer(&b);
+	struct cli print = {.format = t->format};
+
+	audit_anchor_put(&w, a);
+	if (t->format == CLI_TEXT || t->format == CLI_JSON) { /* a file that verify reads */
+		buf_puts(&b, "\n");
+		return cli_write(buf_view(&b));
+	}
+	return cli_print_text(&print, buf_view(&b), NULL);
+}
+
+/* Walks all heads. */
+static int each_head(struct audit_reader *reader,
+	int (*fn)(void *ctx, const struct audit_anchor *a, uint64_t at), void *ctx)
+{
+	struct audit_record r;
+	struct audit_anchor a;
+	int outcome;
+
+	while ((outcome = audit_reader_next(reader, &r)) == 0) {
+		if (r.source != AUDIT_JOURNAL || !span_is(r.kind, "Head"))
+			continue;
+		if (audit_anchor_of_record(&r, &a) < 0) {
+			err_clear();
+			continue;
+		}
+		int code = fn(ctx, &a, r.number);
+		if (code)
+			return code;
+	}
+	return outcome < 0 ? tool_fail_errno(outcome) : CLI_OK;
+}
+
+struct newest {
+	const struct tool *tool;
+	struct audit_anchor anchor;
+	bool any;
+};
+
+static int take_head(void *ctx, const struct audit_anchor *a, uint64_t at)
+{
+	struct newest *n = ctx;
+
+	n->any = true;
+	n->anchor = *a;
+	return n->tool->all ? print_anchor(n->tool, a) : CLI_OK;
+}
+
+int verb_anchor(struct tool *t)
+{
+	struct newest n = {.tool = t};
+	struct audit_reader *reader;
+	int code = tool_open(t, &reader);
+
+	if (code)
+		return code;
+	code = each_head(reader, take_head, &n);
+	audit_reader_close(reader);
+	if (code)
+		return code;
+	if (!n.any)
+		return tool_fail(CLI_NOT_FOUND, "no signed head in %s", t->dir);
+	return t->all ? CLI_OK : print_anchor(t, &n.anchor);
+}
+
+/* ---- keys ---- */
+
+enum { KEYS_MAX = 64 };
+
+struct key_use {
+	uint8_t key[HEAD_PUBLIC_KEY_BYTES];
+	uint64_t first;
+	uint64_t last;
+	uint64_t heads;
+	uint64_t invalid;
+};
+
+struct keys {
+	struct key_use uses[KEYS_MAX];
+	size_t count;
+};
+
+static int count_key(void *ctx, const struct audit_anchor *a, uint64_t at)
+{
+	struct keys *k = ctx;
+	size_t i = 0;
+
+	while (i < k->count && memcmp(k->uses[i].key, a->key, sizeof(a->key)) != 0)
+		i++;
+	if (i == KEYS_MAX)
+		return tool_fail(CLI_INTERNAL, "more than %d keys", KEYS_MAX);
+	struct key_use *u = &k->uses[i];
+	if (i == k->count) {
+		memcpy(u->key, a->key, sizeof(a->key));
+		u->first = at;
+		k->count++;
+	}
+	u->last = at;
+	u->heads++;
+	u->invalid += !head_verify(&a->head, a->key);
+	return CLI_OK;
+}
+
+static void put_key(struct json_writer *w, const struct tool *t, const struct key_use *u,
+	const uint8_t (*trusted)[HEAD_PUBLIC_KEY_BYTES])
+{
+	struct buf hex CLEANUP(buf_fini) = buf_init(2 * HEAD_PUBLIC_KEY_BYTES);
+	const struct {
+		const char *key;
+		uint64_t value;
+	} numbers[] = {{"first_record", u->first}, {"last_record", u->last}, {"heads", u->heads},
+		{"invalid", u->invalid}};
+	bool known = false;
+
+	hex_encode(&hex, span_of(u->key, sizeof(u->key)));
+	for (int i = 0; i < t->key_count; i++)
+		known |= memcmp(trusted[i], u->key, sizeof(u->key)) == 0;
+	json_object(w);
+	json_field_span(w, "key", buf_view(&hex));
+	for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+		json_key(w, numbers[i].key);
+		json_put_u64(w, numbers[i].value);
+	}
+	json_field_cstr(w, "trusted", !t->key_count ? "not asked" : known ? "yes" : "no");
+	json_end(w);
+}
+
+int verb_keys(struct tool *t)
+{
+	static const struct cli_column columns[] = {{"KEY", "key"}, {"FIRST", "first_record"},
+		{"LAST", "last_record"}, {"HEADS", "heads"}, {"INVALID", "invalid"},
+		{"TRUSTED", "trusted"}, {NULL, NULL}};
+	uint8_t trusted[CLI_ARGS_MAX][HEAD_PUBLIC_KEY_BYTES];
+	struct buf b CLEANUP(buf_fini) = buf_init(LIMIT_AUDIT_ANCHOR_BYTES);
+	struct json_writer w = json_writer(&b);
+	struct cli print = {.format = t->format == CLI_TEXT ? CLI_TABLE : t->format};
+	struct keys *k = calloc(1, sizeof(*k));
+	struct audit_reader *reader = NULL;
+	int code = k ? CLI_OK : tool_fail(CLI_INTERNAL, "out of memory");
+
+	for (int i = 0; code == CLI_OK && i < t->key_count; i++)
+		code = read_key(t->key_files[i], trusted[i]);
+	if (code == CLI_OK)
+		code = tool_open(t, &reader);
+	if (code == CLI_OK)
+		code = each_head(reader, count_key, k);
+	if (code == CLI_OK) {
+		json_array(&w);
+		for (size_t i = 0; i < k->count; i++)
+			put_key(&w, t, &k->uses[i],
+				(const uint8_t(*)[HEAD_PUBLIC_KEY_BYTES])trusted);
+		json_end(&w);
+		code = cli_print_text(&print, buf_view(&b), columns);
+	}
+	audit_reader_close(reader);
+	free(k);
+	return code;
+}
