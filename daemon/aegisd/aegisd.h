@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/* Inside of aegisd: what the command line and the configuration decide before the ring starts. */
+#pragma once
+
+#include "daemon/api/api.h"
+#include "daemon/config/config.h"
+#include "daemon/confine/confine.h"
+#include "daemon/doctor/doctor.h"
+#include "daemon/helper/helper.h"
+
+struct aegisd {
+	/* command line */
+	const char *config_path; /* NULL: discovered, or the embedded defaults */
+	const char *helper_socket;
+	const char *runtimes_path;
+	const char *socket_path; /* NULL: the configuration's */
+	bool no_auth;
+	bool drop; /* to uid and gid below */
+	uid_t uid;
+	gid_t gid;
+
+	/* made before the runtime starts */
+	const struct config *config; /* the current snapshot; replaced by SIGHUP */
+	struct runtime_registry *registry;
+	struct doctor_report *doctor; /* as root, if aegisd was started by root */
+	struct secret *bearer_key;
+	int exit_code;
+};
+
+/* Checks `require:` against the doctor's report. -EPERM with one line per unmet probe logged. */
+int aegisd_require(const struct aegisd *d) MUST_USE;
+
+/* Makes the data directory, reads or draws the bearer key (0600). Blocking. */
+int aegisd_prepare(struct aegisd *d) MUST_USE;
+
+/* The main fiber: opens everything in order, serves until SIGTERM or SIGINT, closes in reverse.
+ * `arg` is the struct aegisd; its exit_code says how it went. */
+void aegisd_main(void *arg);
+
+/* ---- parts ---- */
+
+/* The providers and aliases of the configuration; `tls` for https endpoints. */
+int models_open(const struct config *c, struct tls_client *tls, struct llm **ret) MUST_USE;
+
+/* Signs audit heads through the helper and comes back to it when it was away. An audit_sign_fn. */
+struct signer {
+	const char *socket_path;
+	struct helper *helper;
+};
+AWAITS int signer_open(struct signer *s, const char *socket_path,
+	uint8_t ret_key[HEAD_PUBLIC_KEY_BYTES], int64_t deadline_ns) MUST_USE;
+AWAITS void signer_close(struct signer *s);
+AWAITS int signer_sign(void *ctx, const struct head *head, struct head_signed *ret,
+	struct head_signed *ret_last, int64_t deadline_ns) MUST_USE;
+
+/* The listening sockets. */
+enum { DOOR_AUTHORITIES = 8 };
+struct doors {
+	struct http_server *server;
+	struct api_door unix_door;
+	struct api_door tcp_door;
+	char *unix_path;
+	char authority_texts[DOOR_AUTHORITIES][300];
+	const char *authorities[DOOR_AUTHORITIES];
+	struct tls_server *tls;
+};
+AWAITS int doors_open(struct doors *s, const struct aegisd *d, struct api *api) MUST_USE;
+AWAITS void doors_close(struct doors *s, int64_t deadline_ns);
+
+/* Tells systemd, if it asked (NOTIFY_SOCKET, sd_notify(3)). Best effort. */
+void notify_manager(const char *state);

@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/*
+ * A node's life: what is opened, in which order, and closed in reverse. Whatever fails on the way
+ * up closes what stands and ends the daemon with one message.
+ */
+#include "daemon/aegisd/aegisd.h"
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum {
+	HELPER_WAIT_MS = 15000,
+	FILE_THREADS = 4,
+	FILE_QUEUE = 1024,
+	DOORS_GRACE_MS = 5000,
+};
+
+struct node {
+	struct aegisd *d;
+	struct group group;
+	struct signer signer;
+	uint8_t key[HEAD_PUBLIC_KEY_BYTES];
+	struct store *store;
+	struct journal *journal;
+	struct event_bus *bus;
+	struct tls_client *tls;
+	struct llm *llm;
+	struct sandbox_driver *sandboxes;
+	struct offload *files;
+	struct executions *executions;
+	struct api *api;
+	struct doors doors;
+};
+
+void notify_manager(const char *state)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+	struct sockaddr_un to = {.sun_family = AF_UNIX};
+	if (!path || strlen(path) >= sizeof(to.sun_path))
+		return;
+	memcpy(to.sun_path, path, strlen(path) + 1);
+	if (to.sun_path[0] == '@') /* an abstract name */
+		to.sun_path[0] = '\0';
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	socklen_t length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
+	if (fd >= 0)
+		(void)sendto(
+			fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&to, length);
+	rt_close(fd);
+}
+
+/* ---- state ---- */
+
+static AWAITS int store_start(struct node *n)
+{
+	const char *data = n->d->config->daemon.data_directory;
+	struct buf url CLEANUP(buf_fini) = buf_init(LIMIT_PATH_BYTES + 64);
+	buf_printf(&url, "sqlite:%s/aegis.db", data);
+	struct store_options o = {
+		.url = buf_cstr(&url),
+		.states = {&agent_states, &execution_states, &iteration_states},
+	};
+	if (!o.url)
+		return err_raise(-ENAMETOOLONG, "spec.daemon.data_directory is too long");
+	return err_trace(store_open(&o, &n->store));
+}
+
+static AWAITS int journal_start(struct node *n)
+{
+	static const enum journal_sync syncs[] = {
+		[CONFIG_FSYNC_BATCH] = JOURNAL_SYNC_BATCH,
+		[CONFIG_FSYNC_RECORD] = JOURNAL_SYNC_RECORD,
+		[CONFIG_FSYNC_NEVER] = JOURNAL_SYNC_NONE,
+	};
+	const struct config_audit *c = &n->d->config->audit;
+	char *dir = config_audit_directory(n->d->config);
+	if (!dir)
+		return err_raise(-ENOMEM, "audit: out of memory");
+	struct journal_options o = {
+		.dir = dir,
+		.sync = syncs[c->fsync],
+		.batch_ms = c->fsync_interval_ns / NS_PER_MS,
+		.segment_bytes = (uint64_t)c->segment_bytes,
+		.sign = signer_sign,
+		.sign_ctx = &n->signer,
+		.key = n->key,
+	};
+	int r = journal_open(&o, &n->journal);
+	free(dir);
+	return err_trace(r);
+}
+
+static AWAITS int bus_start(struct node *n)
+{
+	struct event_bus_options o = {
+		.store = n->store,
+		.journal = n->journal,
+		.checkpoint_ms = n->d->config->audit.checkpoint_interval_ns / NS_PER_MS,
+	};
+	return err_trace(event_bus_start(&o, &n->bus));
+}
+
+/* That the daemon started, with what weakens it: on record like everything else. */
+static AWAITS int started_record(struct node *n)
+{
+	struct buf b CLEANUP(buf_fini) = buf_init(64 * 1024);
+	struct json_writer w = json_writer(&b);
+	json_object(&w);
+	json_field_cstr(&w, "version", AEGIS_VERSION);
+	json_field_cstr(
+		&w, "config", n->d->config->file ? n->d->config->file : "embedded defaults");
+	json_field_bool(&w, "no_auth", n->d->no_auth);
+	json_field_bool(&w, "allow_insecure_bind", n->d->config->network.allow_insecure_bind);
+	json_key(&w, "below_prevented");
+	json_array(&w);
+	for (size_t i = 0; i < n->d->doctor->count; i++)
+		if (!n->d->doctor->findings[i].advisory &&
+			n->d->doctor->findings[i].level < DOCTOR_PREVENTED)
+			json_put_cstr(&w, n->d->doctor->findings[i].id);
+	json_end(&w);
+	json_end(&w);
+	int r = buf_error(&b);
+	if (r < 0)
+		return err_trace(r);
+	struct audit_record record = {
+		.source = AUDIT_DAEMON, .kind = SPAN("DaemonStarted"), .payload = buf_view(&b)};
+	return err_trace(journal_append(n->journal, &record, 1, DEADLINE_NONE));
+}
+
+/* ---- flows ---- */
+
+static AWAITS int flows_start(struct node *n)
+{
+	const struct config *c = n->d->config;
+	struct execution_deps deps = {
+		.store = n->store,
+		.bus = n->bus,
+		.sandboxes = n->sandboxes,
+		.llm = n->llm,
+		.files = n->files,
+		.node_id = span_cstr(c->node.id),
+		.limits =
+			{
+				.running_max = (size_t)c->daemon.max_executions,
+				.timeout_ns = 1800 * NS_PER_S,
+				.cmd_timeout_ms = c->cmd_dispatcher.max_timeout_ceiling_s * 1000,
+				.cmd_output_bytes = (size_t)c->cmd_dispatcher.max_output_bytes,
+				.cancel_grace_ns = 5 * NS_PER_S,
+			},
+	};
+	return err_trace(executions_start(&n->group, &deps, &n->executions));
+}
+
+static AWAITS int doctor_answer(void *ctx, struct json_writer *w)
+{
+	struct node *n = ctx;
+	struct buf b CLEANUP(buf_fini) = buf_init(1024 * 1024);
+	doctor_write_json(n->d->doctor, &b);
+	int r = buf_error(&b);
+	if (r == 0)
+		json_put_raw(w, buf_view(&b));
+	return err_trace(r);
+}
+
+static void status_answer(void *ctx, struct json_writer *w)
+{
+	struct node *n = ctx;
+	const struct config *c = n->d->config;
+	json_field_cstr(w, "mode", "standalone");
+	json_key(w, "weakened");
+	json_array(w);
+	if (n->d->no_auth)
+		json_put_cstr(w, "--no-auth: the TCP door needs no key");
+	if (c->network.allow_insecure_bind && !config_is_loopback(c->network.bind_address))
+		json_put_cstr(w, "spec.network.allow_insecure_bind: the TCP door has no TLS");
+	json_end(w);
+	json_key(w, "without_effect");
+	json_array(w);
+	for (size_t i = 0; i < config_notice_count(c); i++)
+		json_put_cstr(w, config_notice(c, i));
+	json_end(w);
+	json_field_i64(w, "audit_lag",
+		(int64_t)(store_stats(n->store).events - event_journaled_through(n->bus)));
+}
+
+static AWAITS int api_start(struct node *n)
+{
+	const struct config *c = n->d->config;
+	struct api_deps deps = {
+		.store = n->store,
+		.bus = n->bus,
+		.executions = n->executions,
+		.bearer_key = n->d->bearer_key,
+		.tenant_id = "local",
+		.node_id = c->node.id,
+		.doctor = doctor_answer,
+		.status = status_answer,
+		.ctx = n,
+		.started_ns = rt_now_ns(),
+		.list_max = c->max_execution_list_limit,
+	};
+	int r = api_new(&deps, &n->api);
+	return r < 0 ? err_trace(r) : err_trace(doors_open(&n->doors, n->d, n->api));
+}
+
+/* ---- up and down ---- */
+
+static AWAITS int node_open(struct node *n)
+{
+	int r = signer_open(
+		&n->signer, n->d->helper_socket, n->key, deadline_in_ms(HELPER_WAIT_MS));
+	if (r == 0)
+		r = store_start(n);
+	if (r == 0)
+		r = journal_start(n);
+	if (r == 0)
+		r = started_record(n);
+	if (r == 0)
+		r = bus_start(n);
+	if (r == 0)
+		r = offload_start("files", FILE_THREADS, FILE_QUEUE, &n->files);
+	if (r == 0)
+		r = tls_client_new(&(struct tls_client_options){0}, &n->tls);
+	if (r == 0)
+		r = models_open(n->d->config, n->tls, &n->llm);
+	if (r == 0)
+		r = sandbox_process_open(n->d->helper_socket, n->d->registry, &n->sandboxes);
+	if (r == 0)
+		r = flows_start(n);
+	if (r == 0)
+		r = api_start(n);
+	return err_trace(r);
+}
+
+static AWAITS void node_close(struct node *n)
+{
+	doors_close(&n->doors, deadline_in_ms(DOORS_GRACE_MS));
+	api_free(n->api);
+	executions_stop(n->executions);
+	group_close(&n->group);
+	sandbox_driver_close(n->sandboxes);
+	llm_stop(n->llm);
+	tls_client_unref(n->tls);
+	event_bus_stop(n->bus);
+	if (n->journal && journal_checkpoint(n->journal, deadline_in_ms(DOORS_GRACE_MS)) < 0)
+		err_log(-EIO, "sign the audit journal's last head (the next start does)");
+	journal_close(n->journal);
+	store_close(n->store);
+	offload_stop(n->files);
+	signer_close(&n->signer);
+}
+
+static void reload(struct node *n)
+{
+	static const struct config_environment env = {0};
+	const struct config *fresh;
+	struct report report;
+	struct buf text CLEANUP(buf_fini) = buf_init(1024 * 1024);
+	struct arena *a CLEANUP(arena_cleanup) = arena_new(LIMIT_API_MANIFEST_ARENA_BYTES);
+
+	if (!n->d->config->file) {
+		log_warn("SIGHUP: there is no configuration file: the embedded defaults go on to "
+			 "hold");
+		return;
+	}
+	int r = a ? report_init(&report, a, n->d->config->file) : -ENOMEM;
+	if (r == 0)
+		r = config_reload(n->d->config, &env, &report, &fresh);
+	if (r != 0) {
+		report_text(&report, &text);
+		log_error("SIGHUP: the old configuration goes on to hold: " SPAN_FMT,
+			SPAN_ARG(r < 0 ? span_cstr(err_message(r)) : buf_view(&text)));
+		err_clear();
+		return;
+	}
+	report_text(&report, &text);
+	if (text.len)
+		log_warn("SIGHUP: " SPAN_FMT, SPAN_ARG(buf_view(&text)));
+	const struct config *old = n->d->config;
+	n->d->config = fresh;
+	config_unref(old);
+	if (n->doors.tls && tls_server_reload(n->doors.tls) < 0) {
+		log_error("SIGHUP: the certificate stays as it was: %s", err_message(-EINVAL));
+		err_clear();
+	}
+	log_info("SIGHUP: configuration loaded again from %s", fresh->file);
+}
+
+static AWAITS void serve(struct node *n)
+{
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	for (;;) {
+		int signal = signal_wait(&set, DEADLINE_NONE);
+		if (signal != SIGHUP) {
+			log_info("stopping; sandboxes go on and are taken up at the next start");
+			return;
+		}
+		notify_manager("RELOADING=1");
+		reload(n);
+		notify_manager("READY=1");
+	}
+}
+
+void aegisd_main(void *arg)
+{
+	struct node n = {.d = arg};
+	group_init(&n.group);
+	int r = node_open(&n);
+	if (r < 0) {
+		err_log(r, "start");
+		n.d->exit_code = 1;
+	} else {
+		for (size_t i = 0; i < config_notice_count(n.d->config); i++)
+			log_warn("without effect: %s", config_notice(n.d->config, i));
+		log_info("ready on %s", n.doors.unix_path);
+		notify_manager("READY=1");
+		serve(&n);
+	}
+	notify_manager("STOPPING=1");
+	node_close(&n);
+}

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/* What must stand before the runtime starts: levels that are required, folders, the bearer key. */
+#include "daemon/aegisd/aegisd.h"
+#include <fcntl.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { UNMET_SHOWN = 64, KEY_BYTES = 32 };
+
+static enum doctor_level level_of(int required)
+{
+	switch ((enum config_require_level)required) {
+	case CONFIG_REQUIRE_NONE:
+		return DOCTOR_UNAVAILABLE;
+	case CONFIG_REQUIRE_DETECT:
+		return DOCTOR_DETECTED;
+	case CONFIG_REQUIRE_PREVENT:
+		return DOCTOR_PREVENTED;
+	}
+	UNREACHABLE();
+}
+
+int aegisd_require(const struct aegisd *d)
+{
+	const struct config_require *c = &d->config->require;
+	struct doctor_unmet unmet[UNMET_SHOWN];
+	struct doctor_requirement *named = calloc(c->probes.count + 1, sizeof(*named));
+
+	if (!named)
+		return err_raise(-ENOMEM, "require: out of memory");
+	for (size_t i = 0; i < c->probes.count; i++)
+		named[i] = (struct doctor_requirement){
+			c->probes.keys[i], level_of(c->probes.values[i])};
+	size_t count = doctor_unmet(
+		d->doctor, level_of(c->all), named, c->probes.count, unmet, UNMET_SHOWN);
+	for (size_t i = 0; i < MIN(count, (size_t)UNMET_SHOWN); i++)
+		log_error("require: %s must be %s, but it is %s: %s. %s", unmet[i].id,
+			doctor_level_name(unmet[i].required),
+			unmet[i].finding ? doctor_level_name(unmet[i].finding->level)
+					 : "not a probe of this build",
+			unmet[i].finding ? unmet[i].finding->why
+					 : "see `aegis doctor` for the names",
+			unmet[i].finding ? unmet[i].finding->how : "");
+	free(named);
+	return count ? err_raise(-EPERM,
+			       "this host falls short of spec.require in %zu probes: nothing was "
+			       "started",
+			       count)
+		     : 0;
+}
+
+static int give_to_daemon(const struct aegisd *d, const char *path, mode_t mode)
+{
+	int r = fd_make_dirs(path, mode);
+	if (r < 0)
+		return err_trace(r);
+	if (chmod(path, mode) < 0)
+		return err_sys(-errno, "chmod '%s'", path);
+	if (d->drop && chown(path, d->uid, d->gid) < 0)
+		return err_sys(-errno, "give '%s' to %u:%u", path, d->uid, d->gid);
+	return 0;
+}
+
+static int key_make(const struct aegisd *d, const char *path, struct buf *text)
+{
+	uint8_t random[KEY_BYTES];
+	randombytes_buf(random, sizeof(random));
+	buf_puts(text, "aegis_");
+	base64_encode(text, span_of(random, sizeof(random)), BASE64_URL);
+	secret_wipe(random, sizeof(random));
+	int r = buf_error(text);
+	if (r == 0)
+		r = fd_replace_file(path, buf_view(text), 0600);
+	if (r < 0)
+		return err_trace(r);
+	if (d->drop && chown(path, d->uid, d->gid) < 0)
+		return err_sys(-errno, "give '%s' to %u:%u", path, d->uid, d->gid);
+	log_info("made the key of the TCP door: %s", path);
+	return 0;
+}
+
+/* The key of an earlier start, if only its owner can read it. */
+static int key_read(const char *path, struct buf *text)
+{
+	struct stat st;
+	if (lstat(path, &st) < 0)
+		return errno == ENOENT ? 0 : err_sys(-errno, "stat '%s'", path);
+	if (!S_ISREG(st.st_mode) || (st.st_mode & 077))
+		return err_raise(-EPERM,
+			"'%s' must be a file that only its owner can read: chmod 600", path);
+	return err_trace(fd_read_file(path, text));
+}
+
+static int key_open(struct aegisd *d)
+{
+	struct buf text CLEANUP(buf_fini) = buf_init(4096);
+	char *path = config_api_key_path(d->config);
+	int r = path ? key_read(path, &text) : -ENOMEM;
+
+	if (r == 0 && text.len == 0)
+		r = key_make(d, path, &text);
+	if (r == 0) {
+		struct span key = span_trim(buf_view(&text));
+		if (key.n < KEY_BYTES)
+			r = err_raise(-EINVAL,
+				"the key in '%s' is shorter than %d bytes: remove the file to have "
+				"one made",
+				path, KEY_BYTES);
+		else
+			d->bearer_key = secret_new(key);
+		if (r == 0 && !d->bearer_key)
+			r = err_raise(-ENOMEM, "key: out of memory");
+	}
+	if (text.data)
+		secret_wipe(text.data, text.cap);
+	free(path);
+	return err_trace(r);
+}
+
+int aegisd_prepare(struct aegisd *d)
+{
+	const struct config_network *network = &d->config->network;
+	const char *data = d->config->daemon.data_directory;
+
+	if (sodium_init() < 0)
+		return err_raise(-EIO, "libsodium cannot be initialised");
+	if (d->no_auth && d->config->daemon.tcp && !config_is_loopback(network->bind_address))
+		return err_raise(-EACCES, "--no-auth is accepted on loopback only, not on %s",
+			network->bind_address);
+	int r = give_to_daemon(d, data, 0700);
+	return r < 0 ? err_trace(r) : err_trace(key_open(d));
+}
