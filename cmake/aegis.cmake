@@ -15,7 +15,9 @@ target_include_directories(aegis_flags INTERFACE ${CMAKE_SOURCE_DIR} ${CMAKE_BIN
 target_compile_definitions(aegis_flags INTERFACE _GNU_SOURCE AEGIS_VERSION="${PROJECT_VERSION}")
 target_compile_options(aegis_flags INTERFACE
 	-Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla
-	-Wno-unused-parameter -fno-common -fno-strict-aliasing
+	-Wno-unused-parameter
+	-Wno-missing-field-initializers # a row of a table leaves out what is zero
+	-fno-common -fno-strict-aliasing
 	-fstack-protector-strong -fPIE -fno-omit-frame-pointer
 	# The same source gives the same bytes wherever the checkout lies.
 	-ffile-prefix-map=${CMAKE_SOURCE_DIR}/=)
@@ -30,7 +32,8 @@ if(AEGIS_SANITIZE)
 else()
 	target_compile_options(aegis_flags INTERFACE $<$<NOT:$<CONFIG:Debug>>:-D_FORTIFY_SOURCE=2>)
 	# Request fibers run on 64 KiB: no single frame may eat a sixteenth of that.
-	target_compile_options(aegis_flags INTERFACE -Wframe-larger-than=4096)
+	target_compile_options(aegis_flags INTERFACE
+		$<$<NOT:$<BOOL:$<TARGET_PROPERTY:AEGIS_MAIN_STACK>>>:-Wframe-larger-than=4096>)
 endif()
 if(AEGIS_FUZZ)
 	target_compile_options(aegis_flags INTERFACE -fsanitize=fuzzer-no-link)
@@ -73,25 +76,28 @@ function(aegis_rooms)
 	endforeach()
 endfunction()
 
-# aegis_library(NAME SOURCES a.c ... [LINK aegis_base pkg_x ...]): the room's library, aegis_NAME.
+# aegis_library(NAME SOURCES a.c ... [LINK aegis_base pkg_x ...] [MAIN_STACK]): the room's library, aegis_NAME.
+# MAIN_STACK says that none of it ever runs in a fiber, so that its frames may be large.
 function(aegis_library name)
-	cmake_parse_arguments(A "" "" "SOURCES;LINK" ${ARGN})
+	cmake_parse_arguments(A "MAIN_STACK" "" "SOURCES;LINK" ${ARGN})
 	if(A_SOURCES)
 		add_library(aegis_${name} STATIC ${A_SOURCES})
 		target_link_libraries(aegis_${name} PUBLIC aegis_flags ${A_LINK})
 		aegis_shipped(aegis_${name})
+		set_target_properties(aegis_${name} PROPERTIES AEGIS_MAIN_STACK ${A_MAIN_STACK})
 	else() # a room of headers only
 		add_library(aegis_${name} INTERFACE)
 		target_link_libraries(aegis_${name} INTERFACE aegis_flags ${A_LINK})
 	endif()
 endfunction()
 
-# aegis_program(NAME SOURCES a.c ... LINK ...): an executable in the build's bin/.
+# aegis_program(NAME SOURCES a.c ... LINK ... [MAIN_STACK]): an executable in the build's bin/.
 function(aegis_program name)
-	cmake_parse_arguments(A "" "" "SOURCES;LINK" ${ARGN})
+	cmake_parse_arguments(A "MAIN_STACK" "" "SOURCES;LINK" ${ARGN})
 	add_executable(${name} ${A_SOURCES})
 	target_link_libraries(${name} PRIVATE aegis_flags ${A_LINK})
 	set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
 	add_dependencies(programs ${name})
 	aegis_shipped(${name})
+	set_target_properties(${name} PROPERTIES AEGIS_MAIN_STACK ${A_MAIN_STACK})
 endfunction()

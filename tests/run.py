@@ -78,6 +78,7 @@ class Outcome:
 PLAN = re.compile(r"^\s*1\.\.(\d+)\s*(?:#\s*skip\S*\s*(.*))?$", re.IGNORECASE)
 CASE = re.compile(r"^\s*(not )?ok\b\s*(\d+)?\s*(?:-\s*)?(.*?)\s*$")
 DIRECTIVE = re.compile(r"(?:^|\s)#\s*skip\S*\s*(.*)$", re.IGNORECASE)
+PROGRESS = re.compile(r"^\[\d+/\d+\] ")
 REASON = re.compile(r"^\s*# SKIP (.+)$")
 
 
@@ -179,7 +180,7 @@ def run_program(test, level, timeout):
         out.failures.append(f"died of signal {signal.Signals(-status).name}")
     elif status > 0 and not out.failures:
         out.failures.append(f"every case passed, but the exit status is {status}")
-    if left and not overrun:
+    if left and not out.failures:
         out.failures.append("left processes running")
     return out, text
 
@@ -277,18 +278,20 @@ class Runner:
 
 
 def build(preset, targets=()):
-    """Configures and builds a preset, quietly unless it fails."""
+    """Configures and builds a preset, quietly unless it fails; true if it did not."""
     command = ["cmake", "--build", f"build/{preset}", "-j", str(os.cpu_count() or 1)]
     if targets:
         command += ["--target", *targets]
     start = time.monotonic()
     for step in (["cmake", "--preset", preset], command):
-        result = subprocess.run(step, cwd=TOP, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+        result = subprocess.run(step, cwd=TOP, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                text=True, errors="replace", check=False)
         if result.returncode != 0:
-            sys.stdout.write(result.stdout.decode("utf-8", "replace"))
-            print(f"\ntools/test: the {preset} build failed\n\n0 passed, 1 failed, 0 skipped")
-            sys.exit(1)
+            print("".join(line for line in result.stdout.splitlines(True) if not PROGRESS.match(line)), end="")
+            print(f"tools/test: the {preset} build failed", flush=True)
+            return False
     print(f"built {preset} in {time.monotonic() - start:.0f} s", flush=True)
+    return True
 
 
 def find_tests(preset):
@@ -341,8 +344,9 @@ def main():
     options = parse_arguments()
     start = time.monotonic()
     level = "long" if options.long else "all" if options.all else "short"
-    if not options.no_build:
-        build(options.preset)
+    if not options.no_build and not build(options.preset):
+        print("\n0 passed, 1 failed, 0 skipped")
+        return 1
     known = find_tests(options.preset)
     if options.preset == "debug" and not options.no_fuzz:
         known += fuzz_runs(known, level)
@@ -355,8 +359,9 @@ def main():
     if fuzzing and not subprocess.run(["which", "clang"], stdout=subprocess.DEVNULL, check=False).returncode == 0:
         tests = [test for test in tests if test not in fuzzing]
         runner.skipped += [(test.name, "all of it", "clang is not installed") for test in fuzzing]
-    elif fuzzing and not options.no_build:
-        build("fuzz", ["fuzz_targets"])
+    elif fuzzing and not options.no_build and not build("fuzz", ["fuzz_targets"]):
+        tests = [test for test in tests if test not in fuzzing]
+        runner.failed += [(test.name, "was not built") for test in fuzzing]
     runner.run(tests)
     if not tests:
         names = [test.name for test in known]

@@ -53,7 +53,8 @@ int json_number_double(const struct json *v, double *ret) MUST_USE; /* -ERANGE b
 
 /* NOLINTBEGIN(bugprone-macro-parentheses): the loop variable's name is no expression */
 #define json_for_each(item, v) \
-	for (const struct json *item = (v)->items; item < (v)->items + (v)->count; item++)
+	for (const struct json *item = (v)->items, *item##_end = item ? item + (v)->count : item; \
+		item != item##_end; item++)
 /* NOLINTEND(bugprone-macro-parentheses) */
 
 /* Deep equality by value: numbers by mathematical value, objects without regard to order. */

@@ -32,9 +32,8 @@ enum {
 	LAUNCH_MAGIC = 0x41474c31, /* "AGL1": changes with every change of this header */
 };
 
-#define LAUNCH_SOCKET_PATH \
-	"/run/aegis/dispatch.sock" /* AF_UNIX, SOCK_STREAM; HTTP/1.1 behind it \
-				    */
+/* AF_UNIX, SOCK_STREAM; HTTP/1.1 behind it. */
+#define LAUNCH_SOCKET_PATH "/run/aegis/dispatch.sock"
 #define LAUNCH_HOSTNAME "sandbox"
 #define LAUNCH_WORKSPACE "/workspace"
 

@@ -30,7 +30,7 @@ struct output {
 
 /* Why the child did not become the program. Sent through a pipe that the exec closes. */
 struct excuse {
-	enum { EXCUSE_CGROUP, EXCUSE_CWD, EXCUSE_SETUP, EXCUSE_EXEC } step;
+	enum excuse_step { EXCUSE_CGROUP, EXCUSE_CWD, EXCUSE_SETUP, EXCUSE_EXEC } step;
 	int error;
 };
 
@@ -46,7 +46,7 @@ struct call {
 
 /* ---- the child ---- */
 
-__attribute__((noreturn)) static void excuse(int fd, int step, int error)
+__attribute__((noreturn)) static void excuse(int fd, enum excuse_step step, int error)
 {
 	struct excuse e = {step, error};
 
