@@ -69,35 +69,46 @@ function(aegis_shipped target)
 	endif()
 endfunction()
 
+# Whether a target's code never runs in a fiber, so that its frames may be large.
+define_property(TARGET PROPERTY AEGIS_MAIN_STACK INITIALIZE_FROM_VARIABLE DEFAULT_AEGIS_MAIN_STACK)
+
 # Each room adds itself with aegis_library() in its own CMakeLists.txt.
 function(aegis_rooms)
 	foreach(room ${ARGN})
+		string(REGEX MATCH "^tools/" DEFAULT_AEGIS_MAIN_STACK ${room}) # no program for users has fibers
 		add_subdirectory(${CMAKE_SOURCE_DIR}/${room})
 	endforeach()
 endfunction()
 
 # aegis_library(NAME SOURCES a.c ... [LINK aegis_base pkg_x ...] [MAIN_STACK]): the room's library, aegis_NAME.
-# MAIN_STACK says that none of it ever runs in a fiber, so that its frames may be large.
+# MAIN_STACK says that none of it ever runs in a fiber.
 function(aegis_library name)
 	cmake_parse_arguments(A "MAIN_STACK" "" "SOURCES;LINK" ${ARGN})
 	if(A_SOURCES)
 		add_library(aegis_${name} STATIC ${A_SOURCES})
 		target_link_libraries(aegis_${name} PUBLIC aegis_flags ${A_LINK})
 		aegis_shipped(aegis_${name})
-		set_target_properties(aegis_${name} PROPERTIES AEGIS_MAIN_STACK ${A_MAIN_STACK})
+		if(A_MAIN_STACK)
+			set_target_properties(aegis_${name} PROPERTIES AEGIS_MAIN_STACK ON)
+		endif()
 	else() # a room of headers only
 		add_library(aegis_${name} INTERFACE)
 		target_link_libraries(aegis_${name} INTERFACE aegis_flags ${A_LINK})
 	endif()
 endfunction()
 
-# aegis_program(NAME SOURCES a.c ... LINK ... [MAIN_STACK]): an executable in the build's bin/.
+# aegis_main_stack_files(a.c ...): of a room that has fibers, the files that never run in one (start-up, offload
+# threads), whose frames may be large.
+function(aegis_main_stack_files)
+	set_source_files_properties(${ARGN} PROPERTIES COMPILE_OPTIONS -Wframe-larger-than=65536)
+endfunction()
+
+# aegis_program(NAME SOURCES a.c ... LINK ...): an executable in the build's bin/.
 function(aegis_program name)
-	cmake_parse_arguments(A "MAIN_STACK" "" "SOURCES;LINK" ${ARGN})
+	cmake_parse_arguments(A "" "" "SOURCES;LINK" ${ARGN})
 	add_executable(${name} ${A_SOURCES})
 	target_link_libraries(${name} PRIVATE aegis_flags ${A_LINK})
 	set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
 	add_dependencies(programs ${name})
 	aegis_shipped(${name})
-	set_target_properties(${name} PROPERTIES AEGIS_MAIN_STACK ${A_MAIN_STACK})
 endfunction()

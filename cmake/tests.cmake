@@ -54,7 +54,6 @@ function(aegis_test kind name)
 	set(target ${kind}_${name})
 	add_executable(${target} ${A_SOURCES})
 	target_link_libraries(${target} PRIVATE aegis_flags ${A_LINK} pkg_cmocka)
-	set_target_properties(${target} PROPERTIES AEGIS_MAIN_STACK ON) # no test runs in a small fiber
 	set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests/${kind})
 	set(options)
 	if(A_ROOT)

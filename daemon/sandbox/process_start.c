@@ -150,7 +150,7 @@ int process_start(struct sandbox_driver *d, const struct sandbox_spec *spec, str
 		arena_new(2 * (HELPER_ARGV_BYTES_MAX + HELPER_ENV_BYTES_MAX));
 	const struct sandbox_limits *l = &spec->limits;
 	const struct runtime *t;
-	char **argv, **envp;
+	char **argv = NULL, **envp = NULL;
 	int workspace;
 
 	if (!arena)

@@ -248,7 +248,7 @@ static int update(const struct apply *x, enum noun_id id, const struct store_cha
 	const struct state_table *t = states_of(x->states, id);
 	union any_row row;
 	char name[96];
-	int state;
+	int state = 0; /* set by every move that is allowed */
 	int r = noun_find(x->conn, x->driver, id, t, given, x->arena, &row);
 
 	if (r == STORE_NOT_FOUND)
