@@ -22,9 +22,12 @@ enum {
 	SEND_TIMEOUT_S = 2, /* an aegisd that does not read its replies for so long is cut off */
 };
 
-static int watch_fd(int epoll, int fd, void *who)
+/* Who an event is for: one of these, or the id of a sandbox. */
+enum { WHO_LISTENER = 1, WHO_SIGNALS, WHO_CLIENT };
+
+static int watch_fd(int epoll, int fd, uint64_t who)
 {
-	struct epoll_event e = {.events = EPOLLIN, .data.ptr = who};
+	struct epoll_event e = {.events = EPOLLIN, .data.u64 = who};
 	if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &e) < 0)
 		return err_sys(-errno, "watch a descriptor");
 	return 0;
@@ -164,17 +167,23 @@ static void accept_client(struct monitor *m)
 		return;
 	}
 	if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) < 0 ||
-		watch_fd(m->epoll, fd, &m->client) < 0)
+		watch_fd(m->epoll, fd, WHO_CLIENT) < 0)
 		return;
 	log_info("aegisd is connected: pid %d", peer.pid);
 	m->client = TAKE_FD(fd);
 	m->greeted = false;
 }
 
-static int watch_sandbox(void *arg, struct sandbox *s)
+static int watch_sandbox(void *arg, const struct sandbox *s)
 {
 	struct monitor *m = arg;
-	return err_trace(watch_fd(m->epoll, s->pidfd, s));
+	return err_trace(watch_fd(m->epoll, s->pidfd, s->mark.id));
+}
+
+static void unwatch_sandbox(void *arg, const struct sandbox *s)
+{
+	struct monitor *m = arg;
+	(void)epoll_ctl(m->epoll, EPOLL_CTL_DEL, s->pidfd, NULL);
 }
 
 static void sandbox_has_ended(void *arg, struct sandbox *s)
@@ -204,16 +213,17 @@ static void take_signal(struct monitor *m)
 		m->stop = true;
 }
 
-static void take_event(struct monitor *m, const struct epoll_event *e)
+static void take_event(struct monitor *m, uint64_t who)
 {
-	if (e->data.ptr == &m->listener)
+	struct sandbox *s;
+	if (who == WHO_LISTENER)
 		accept_client(m);
-	else if (e->data.ptr == &m->signals)
+	else if (who == WHO_SIGNALS)
 		take_signal(m);
-	else if (e->data.ptr == &m->client)
+	else if (who == WHO_CLIENT)
 		read_request(m);
-	else
-		sandbox_gone(&m->sandboxes, e->data.ptr);
+	else if ((s = sandbox_by_id(&m->sandboxes, who)))
+		sandbox_gone(&m->sandboxes, s);
 }
 
 static int open_listener(struct monitor *m)
@@ -231,7 +241,7 @@ static int open_listener(struct monitor *m)
 	if (chown(a.sun_path, m->host.options.uid, m->host.options.gid) < 0 ||
 		chmod(a.sun_path, 0600) < 0 || listen(m->listener, 8) < 0)
 		return err_sys(-errno, "listen on %s", a.sun_path);
-	return err_trace(watch_fd(m->epoll, m->listener, &m->listener));
+	return err_trace(watch_fd(m->epoll, m->listener, WHO_LISTENER));
 }
 
 static int open_signals(struct monitor *m)
@@ -245,7 +255,7 @@ static int open_signals(struct monitor *m)
 	m->signals = signalfd(-1, &set, SFD_CLOEXEC);
 	if (m->signals < 0)
 		return err_sys(-errno, "signalfd");
-	return err_trace(watch_fd(m->epoll, m->signals, &m->signals));
+	return err_trace(watch_fd(m->epoll, m->signals, WHO_SIGNALS));
 }
 
 int monitor_open(struct monitor *m, const struct host_options *o)
@@ -257,6 +267,7 @@ int monitor_open(struct monitor *m, const struct host_options *o)
 		return err_trace(r);
 	m->sandboxes.host = &m->host;
 	m->sandboxes.watch = watch_sandbox;
+	m->sandboxes.unwatch = unwatch_sandbox;
 	m->sandboxes.ended = sandbox_has_ended;
 	m->sandboxes.arg = m;
 	m->packet = malloc(WIRE_PACKET_MAX + 1);
@@ -276,7 +287,7 @@ int monitor_open(struct monitor *m, const struct host_options *o)
 
 int monitor_run(struct monitor *m)
 {
-	struct epoll_event event; /* one at a time: handling one may free the next one's sandbox */
+	struct epoll_event event;
 	bool pools_full = false;
 	while (!m->stop) {
 		int timeout = m->sandboxes.unfinished ? UNFINISHED_MS : -1;
@@ -284,7 +295,7 @@ int monitor_run(struct monitor *m)
 		if (n < 0 && errno != EINTR)
 			return err_sys(-errno, "epoll_wait");
 		if (n > 0)
-			take_event(m, &event);
+			take_event(m, event.data.u64);
 		sandbox_set_tick(&m->sandboxes);
 		pools_full = n == 0 ? !netpool_refill_one(&m->host.net) : false;
 	}

@@ -41,8 +41,11 @@ struct sandbox *sandbox_new(struct sandbox_set *set, uint64_t id)
 	return s;
 }
 
-static void close_descriptors(struct sandbox *s)
+static void close_descriptors(const struct sandbox_set *set, struct sandbox *s)
 {
+	/* aegisd holds the same open file: closing ours would not end the watch. */
+	if (s->pidfd >= 0)
+		set->unwatch(set->arg, s);
 	fd_cleanup(&s->pidfd);
 	fd_cleanup(&s->control);
 	fd_cleanup(&s->listener);
@@ -50,7 +53,7 @@ static void close_descriptors(struct sandbox *s)
 
 void sandbox_forget(struct sandbox_set *set, struct sandbox *s)
 {
-	close_descriptors(s);
+	close_descriptors(set, s);
 	fd_cleanup(&s->cgroup);
 	list_remove(&s->link);
 	set->count--;
@@ -96,7 +99,7 @@ static void abandon(struct sandbox_set *set, struct sandbox *s)
 		siginfo_t info;
 		while (waitid(P_PIDFD, (id_t)s->pidfd, &info, WEXITED) < 0 && errno == EINTR)
 			;
-		close_descriptors(s);
+		close_descriptors(set, s);
 		s->gone = true;
 	}
 	set->unfinished++;
@@ -142,14 +145,20 @@ int sandbox_create(
 	return 0;
 }
 
-struct sandbox *sandbox_find(const struct sandbox_set *set, uint64_t id, struct uuid execution)
+struct sandbox *sandbox_by_id(const struct sandbox_set *set, uint64_t id)
 {
 	list_for_each (node, &set->all) {
 		struct sandbox *s = list_entry(node, struct sandbox, link);
 		if (s->mark.id == id)
-			return !s->released && uuid_eq(s->mark.execution, execution) ? s : NULL;
+			return s;
 	}
 	return NULL;
+}
+
+struct sandbox *sandbox_find(const struct sandbox_set *set, uint64_t id, struct uuid execution)
+{
+	struct sandbox *s = sandbox_by_id(set, id);
+	return s && !s->released && uuid_eq(s->mark.execution, execution) ? s : NULL;
 }
 
 bool sandbox_of_execution(const struct sandbox_set *set, struct uuid execution)
@@ -272,7 +281,7 @@ void sandbox_gone(struct sandbox_set *set, struct sandbox *s)
 		return;
 	s->gone = true;
 	learn_end(s);
-	close_descriptors(s);
+	close_descriptors(set, s);
 	set->unfinished++;
 	sandbox_set_tick(set);
 }

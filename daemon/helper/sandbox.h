@@ -38,8 +38,9 @@ struct sandbox_set {
 	size_t count;
 	uint64_t last_id;
 	size_t unfinished; /* gone but not ended, or released but not removed: sandbox_set_tick */
-	/* The loop's: watch a pidfd from now on; a sandbox has ended. */
-	int (*watch)(void *arg, struct sandbox *s);
+	/* The loop's: watch a pidfd from now on, and no more; a sandbox has ended. */
+	int (*watch)(void *arg, const struct sandbox *s);
+	void (*unwatch)(void *arg, const struct sandbox *s);
 	void (*ended)(void *arg, struct sandbox *s);
 	void *arg;
 };
@@ -50,6 +51,7 @@ int sandbox_create(struct sandbox_set *set, const struct wire_create *w, struct 
 
 /* By id and execution both; NULL if there is none that is listed. */
 struct sandbox *sandbox_find(const struct sandbox_set *set, uint64_t id, struct uuid execution);
+struct sandbox *sandbox_by_id(const struct sandbox_set *set, uint64_t id); /* released ones too */
 bool sandbox_of_execution(const struct sandbox_set *set, struct uuid execution);
 struct helper_sandbox sandbox_view(const struct sandbox_set *set, const struct sandbox *s);
 

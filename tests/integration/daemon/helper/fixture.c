@@ -117,7 +117,8 @@ int fixture_setup(void **state)
 	assert_non_null(mkdtemp(f->dir));
 	assert_int_equal(chmod(f->dir, 0755), 0);
 	write_registry(f);
-	snprintf(f->parent, sizeof(f->parent), "aegis-test-%d/sandboxes", getpid());
+	static int number;
+	snprintf(f->parent, sizeof(f->parent), "aegis-test-%d-%d/sandboxes", getpid(), number++);
 	*state = f;
 	fixture_start(f);
 	fixture_greet(f);
@@ -135,11 +136,28 @@ static void remove_parents(const struct fixture *f)
 	}
 }
 
+/* After a failed case: its sandboxes must not live on. */
+static void kill_sandboxes(const struct fixture *f)
+{
+	for (size_t i = 0; i < 2; i++) {
+		char path[256];
+		snprintf(path, sizeof(path), "%s/%s/cgroup.kill", hierarchies[i], f->parent);
+		int fd = open(path, O_WRONLY | O_CLOEXEC);
+		if (fd < 0)
+			continue;
+		assert_int_equal(write(fd, "1", 1), 1);
+		close(fd);
+	}
+}
+
 int fixture_teardown(void **state)
 {
 	struct fixture *f = *state;
 	fixture_kill(f, f->helper > 0 ? SIGTERM : 0);
-	assert_int_equal(fixture_cgroups_left(f), 0);
+	int left = fixture_cgroups_left(f);
+	if (left > 0)
+		kill_sandboxes(f);
+	assert_int_equal(left, 0);
 	remove_parents(f);
 	assert_int_equal(fd_remove_tree(AT_FDCWD, f->dir), 0);
 	free(f);
@@ -155,7 +173,7 @@ int fixture_cgroups_left(const struct fixture *f)
 		DIR *d = opendir(path);
 		for (struct dirent *e; d && (e = readdir(d));) {
 			if (e->d_type == DT_DIR && e->d_name[0] != '.') {
-				print_message("left: %s/%s\n", path, e->d_name);
+				print_message("# left: %s/%s\n", path, e->d_name);
 				n++;
 			}
 		}

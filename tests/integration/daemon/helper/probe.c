@@ -172,6 +172,7 @@ static void try_write(const char *name, const char *path)
 
 static void try_writes(void)
 {
+	say("carried", "%d", access("/workspace/made", F_OK) == 0);
 	try_write("write/workspace", "/workspace/made");
 	try_write("write/tmp", "/tmp/made");
 	try_write("write/shm", "/dev/shm/made");
@@ -421,6 +422,21 @@ static int live(void)
 	return 7;
 }
 
+/* A pid 1 that offers a restarted helper sockets of its own. */
+static int swap(void)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX, .sun_path = "/tmp/own.sock"};
+	int own = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int r = bind(own, (struct sockaddr *)&a, sizeof(a)) == 0 && listen(own, 1) == 0 &&
+			dup2(own, LAUNCH_FD_KEEP_LISTENER) >= 0
+		? 0
+		: errno;
+	say("swapped", "%d", r);
+	for (;;)
+		pause();
+	return 0;
+}
+
 static int act(const char *what)
 {
 	if (strcmp(what, "report") == 0)
@@ -437,6 +453,8 @@ static int act(const char *what)
 		return fill_tmp();
 	if (strcmp(what, "hello") == 0)
 		return send_hello("hello\n");
+	if (strcmp(what, "swap") == 0)
+		return swap();
 	if (strcmp(what, "exit") == 0)
 		return 42;
 	return live();

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/* Either process may die alone, and a sandbox at any time: what lives goes on, nothing is left. */
+#include "tests/integration/daemon/helper/fixture.h"
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { PATIENCE_MS = 20000 };
+
+static void close_all(int fds[3])
+{
+	for (int i = 0; i < 3; i++) {
+		if (fds[i] >= 0)
+			close(fds[i]);
+		fds[i] = -1;
+	}
+}
+
+static struct wire_sandbox only_one(struct fixture *f)
+{
+	struct wire_list w = {.after = 0};
+	struct answer a;
+	fixture_call(f, WIRE_SANDBOX_LIST, &w, sizeof(w), &a);
+	assert_int_equal(a.code, 0);
+	assert_int_equal(a.count, 1);
+	return a.u.sandboxes[0];
+}
+
+static void stop(struct fixture *f, const struct wire_sandbox *s, enum helper_stop how)
+{
+	struct wire_stop w = {.id = s->id, .execution = s->execution, .how = how};
+	struct answer a;
+	fixture_call(f, WIRE_SANDBOX_STOP, &w, sizeof(w), &a);
+	assert_int_equal(a.code, 0);
+}
+
+static uint64_t open_call(struct fixture *f, const struct wire_sandbox *s, struct uuid call)
+{
+	struct wire_call w = {.id = s->id, .execution = s->execution, .call = call};
+	struct answer a;
+	fixture_call(f, WIRE_CALL_OPEN, &w, sizeof(w), &a);
+	if (a.code < 0)
+		fail_msg("CALL_OPEN: %s", a.message);
+	return a.u.calls[0].cgroup_id;
+}
+
+static int close_call(struct fixture *f, const struct wire_sandbox *s, struct uuid call,
+	enum helper_call_rest rest)
+{
+	struct wire_call w = {.id = s->id, .execution = s->execution, .call = call, .rest = rest};
+	struct answer a;
+	fixture_call(f, WIRE_CALL_CLOSE, &w, sizeof(w), &a);
+	if (a.code < 0)
+		fail_msg("CALL_CLOSE: %s", a.message);
+	return a.code;
+}
+
+/* What the sandbox sent on its next connection. */
+static void expect_message(int listener, const char *text)
+{
+	char got[64] = "";
+	struct pollfd p = {listener, POLLIN, 0};
+	assert_int_equal(poll(&p, 1, PATIENCE_MS), 1);
+	int c = accept(listener, NULL, NULL);
+	assert_true(c >= 0);
+	assert_int_equal(recv(c, got, strlen(text), MSG_WAITALL), strlen(text));
+	assert_string_equal(got, text);
+	close(c);
+}
+
+static void restart(struct fixture *f)
+{
+	fixture_kill(f, SIGKILL);
+	fixture_start(f);
+	fixture_greet(f);
+}
+
+static void wait_dead(pid_t pid)
+{
+	for (int i = 0; i < PATIENCE_MS / 10 && process_alive(pid); i++)
+		poll(NULL, 0, 10);
+	assert_false(process_alive(pid));
+}
+
+static void test_helper_dies(void **state)
+{
+	struct fixture *f = *state;
+	struct uuid call = uuid_new();
+	int fds[3];
+	struct wire_sandbox s = fixture_sandbox(f, uuid_new(), "live", fds);
+	free(fixture_log(fds[2], "alive"));
+	uint64_t cgroup = open_call(f, &s, call);
+	close(fds[0]);
+	fds[0] = -1;
+	restart(f);
+	struct wire_sandbox again = only_one(f);
+	assert_int_equal(again.id, s.id);
+	assert_int_equal(again.pid, s.pid);
+	assert_int_equal(again.cgroup_id, s.cgroup_id);
+	assert_int_equal(again.state, HELPER_SANDBOX_RUNNING);
+	assert_true(process_alive(s.pid));
+
+	struct wire_target w = {.id = s.id, .execution = s.execution};
+	struct answer a;
+	fixture_call(f, WIRE_CALL_LIST, &w, sizeof(w), &a);
+	assert_int_equal(a.count, 1);
+	assert_int_equal(a.u.calls[0].cgroup_id, cgroup);
+	fixture_call(f, WIRE_LISTENER_GET, &w, sizeof(w), &a);
+	assert_int_equal(a.code, 0);
+	assert_int_equal(a.fd_count, 2);
+	expect_message(a.fds[0], "call\n"); /* waited in the queue */
+	open_call(f, &s, uuid_new()); /* by the control socket that was fetched back */
+	expect_message(a.fds[0], "call\n");
+	assert_int_equal(close_call(f, &s, call, HELPER_CALL_KILL), HELPER_CALL_HAD_REST);
+	answer_close(&a);
+
+	stop(f, &s, HELPER_STOP_TERMINATE);
+	struct wire_sandbox end = fixture_wait_end(f, s.id);
+	if (end.end != HELPER_END_UNKNOWN) { /* the kernel tells strangers from 6.15 on */
+		assert_int_equal(end.end, HELPER_END_EXITED);
+		assert_int_equal(end.end_status, 7);
+	}
+	close_all(fds);
+	fixture_release(f, &s);
+}
+
+static void test_sandbox_dies_unseen(void **state)
+{
+	struct fixture *f = *state;
+	int fds[3];
+	struct wire_sandbox s = fixture_sandbox(f, uuid_new(), "live", fds);
+	free(fixture_log(fds[2], "alive"));
+	fixture_kill(f, SIGKILL);
+	kill(s.pid, SIGKILL);
+	wait_dead(s.pid);
+	fixture_start(f);
+	fixture_greet(f);
+	struct wire_sandbox end = only_one(f);
+	assert_int_equal(end.id, s.id);
+	assert_int_equal(end.state, HELPER_SANDBOX_ENDED);
+	assert_int_equal(end.end, HELPER_END_UNKNOWN);
+	close_all(fds);
+	fixture_release(f, &s);
+}
+
+static void test_end_is_kept(void **state)
+{
+	struct fixture *f = *state;
+	int fds[3];
+	struct wire_sandbox s = fixture_sandbox(f, uuid_new(), "exit", fds);
+	fixture_wait_end(f, s.id);
+	restart(f);
+	struct wire_sandbox end = only_one(f);
+	assert_int_equal(end.state, HELPER_SANDBOX_ENDED);
+	assert_int_equal(end.end, HELPER_END_EXITED);
+	assert_int_equal(end.end_status, 42);
+	assert_true(end.usage.cpu_us > 0);
+	close_all(fds);
+	fixture_release(f, &s);
+}
+
+static void test_aegisd_dies(void **state)
+{
+	struct fixture *f = *state;
+	int fds[3];
+	struct wire_sandbox s = fixture_sandbox(f, uuid_new(), "live", fds);
+	close_all(fds);
+	close(f->conn);
+	f->conn = -1;
+	fixture_greet(f);
+	assert_int_equal(only_one(f).id, s.id);
+	assert_true(process_alive(s.pid));
+	stop(f, &s, HELPER_STOP_KILL);
+	struct wire_sandbox end = fixture_wait_end(f, s.id);
+	assert_int_equal(end.end, HELPER_END_KILLED);
+	assert_int_equal(end.end_status, SIGKILL);
+	fixture_release(f, &s);
+}
+
+/* Sockets that pid 1 has exchanged are not taken for ours. */
+static void test_swapped_sockets(void **state)
+{
+	struct fixture *f = *state;
+	int fds[3];
+	struct wire_sandbox s = fixture_sandbox(f, uuid_new(), "swap", fds);
+	free(fixture_log(fds[2], "swapped 0\n"));
+	restart(f);
+	wait_dead(s.pid);
+	struct wire_sandbox end = only_one(f);
+	assert_int_equal(end.state, HELPER_SANDBOX_ENDED);
+	close_all(fds);
+	fixture_release(f, &s);
+}
+
+static void test_orphans_are_removed(void **state)
+{
+	static const char *const hierarchies[] = {
+		"/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/memory"};
+	struct fixture *f = *state;
+	for (size_t i = 0; i < ARRAY_LEN(hierarchies); i++) {
+		char path[256];
+		snprintf(path, sizeof(path), "%s/%s/s0123456789abcdef", hierarchies[i], f->parent);
+		(void)mkdir(path, 0755);
+	}
+	assert_true(fixture_cgroups_left(f) > 0);
+	restart(f);
+	assert_int_equal(fixture_cgroups_left(f), 0);
+}
+
+static void test_calls(void **state)
+{
+	struct fixture *f = *state;
+	struct uuid call = uuid_new(), background = uuid_new();
+	char text[UUID_TEXT_BYTES], expected[64];
+	int fds[3];
+	struct wire_sandbox s = fixture_sandbox(f, uuid_new(), "live", fds);
+	uint64_t first = open_call(f, &s, call);
+	assert_int_not_equal(first, 0);
+	assert_int_not_equal(first, s.cgroup_id);
+	expect_message(fds[0], "call\n");
+	char *log = fixture_log(fds[2], "call-cgroup");
+	assert_string_equal(log_value(log, "call-join"), "0");
+	uuid_text(call, text);
+	snprintf(expected, sizeof(expected), "/c%s", text);
+	assert_non_null(strstr(log_value(log, "call-cgroup"), expected));
+	free(log);
+	assert_int_not_equal(open_call(f, &s, background), first);
+	expect_message(fds[0], "call\n");
+	free(fixture_log(fds[2], "call-cgroup"));
+	assert_int_equal(close_call(f, &s, background, HELPER_CALL_KEEP), HELPER_CALL_HAD_REST);
+	assert_int_equal(close_call(f, &s, call, HELPER_CALL_KILL), HELPER_CALL_HAD_REST);
+	assert_true(process_alive(s.pid));
+	stop(f, &s, HELPER_STOP_KILL);
+	fixture_wait_end(f, s.id);
+	close_all(fds);
+	fixture_release(f, &s);
+	assert_int_equal(fixture_cgroups_left(f), 0);
+}
+
+/* A workspace goes on from one iteration's sandbox to the next one's; its slot is used again. */
+static void test_workspace_carries_over(void **state)
+{
+	struct fixture *f = *state;
+	struct uuid execution = uuid_new();
+	int fds[3];
+	struct wire_sandbox s = fixture_sandbox(f, execution, "report", fds);
+	char *log = fixture_log(fds[2], NULL);
+	assert_string_equal(log_value(log, "carried"), "0");
+	free(log);
+	fixture_wait_end(f, s.id);
+	close_all(fds);
+	struct wire_target w = {.id = s.id, .execution = execution};
+	struct answer a;
+	fixture_call(f, WIRE_SANDBOX_RELEASE, &w, sizeof(w), &a);
+	assert_int_equal(a.code, 0);
+	s = fixture_sandbox(f, execution, "report", fds);
+	log = fixture_log(fds[2], NULL);
+	assert_string_equal(log_value(log, "carried"), "1");
+	free(log);
+	fixture_wait_end(f, s.id);
+	close_all(fds);
+	fixture_release(f, &s);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest helper[] = {
+		CASE(test_helper_dies),
+		CASE(test_sandbox_dies_unseen),
+		CASE(test_end_is_kept),
+		CASE(test_aegisd_dies),
+		CASE(test_swapped_sockets),
+		CASE(test_orphans_are_removed),
+		CASE(test_calls),
+		CASE(test_workspace_carries_over),
+	};
+	return cmocka_run_group_tests(helper, NULL, NULL);
+}
