@@ -252,9 +252,9 @@ static void conn_free(struct conn *c)
 	buf_fini(&c->reply.headers);
 	buf_fini(&c->reply.event);
 	list_remove(&c->link);
-	l->open--;
 	l->server->stats.open--;
 	pool_put(&l->server->conns, c);
+	atomic_fetch_sub(&l->open, 1);
 }
 
 void conn_main(void *arg)

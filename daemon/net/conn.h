@@ -4,6 +4,7 @@
 
 #include "daemon/net/server.h"
 #include "daemon/net/transport.h"
+#include <stdatomic.h>
 
 struct http_server {
 	struct http_server_options options; /* defaults filled in */
@@ -18,13 +19,16 @@ struct http_server {
 struct http_listener {
 	struct http_server *server;
 	struct list link;
-	struct listener *socket;
+	struct listener *socket; /* NULL: another worker accepts for this one */
+	struct http_listener **team; /* whom to accept for, self included; NULL: for self */
+	int team_count;
+	unsigned team_next;
 	struct tls_server *tls;
 	void *tag;
 	bool is_unix;
 	bool stopping;
 	int max_connections;
-	int open;
+	atomic_int open; /* connections, and those on their way here */
 	struct list conns; /* struct conn */
 	struct group acceptor;
 	struct group fibers; /* one per connection */
@@ -78,6 +82,15 @@ enum {
 };
 
 void conn_main(void *arg); /* the fiber of a struct conn */
+void accept_main(void *arg); /* the fiber of a struct http_listener */
+
+/* The parts of http_server_listen, for a fleet: what kind of socket it is; a listener (fd -1: that
+ * accepts nothing itself); and accepting, for the team given (a heap array, taken). */
+int listener_family(int fd, bool *ret_unix) MUST_USE;
+int listener_open(struct http_server *s, int fd, bool is_unix, const struct http_listen *o,
+	struct http_listener **ret) MUST_USE;
+AWAITS void server_wind_down(struct http_server *s); /* nothing new comes in; may be repeated */
+int listener_accept_from(struct http_listener *l, struct http_listener **team, int count) MUST_USE;
 
 /* Sends what is in `out`, and then the pieces (which may be none). */
 AWAITS int conn_flush(struct conn *c, const struct iovec *pieces, int count) MUST_USE;

@@ -1,26 +1,18 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /*
- * Servers and their listeners. Per listener one fiber accepts, and each connection is a fiber of
- * its own (conn.c).
+ * Servers and their listeners. Per listener one fiber accepts (accept.c), and each connection is a
+ * fiber of its own (conn.c).
  *
  * To stop means: accept no more, close the input of connections that wait for a request (what they
  * sent before is still served), let the others finish, cancel those that have not at the deadline.
  * Everything here happens on the server's home worker.
  */
 #include "daemon/net/conn.h"
-#include <arpa/inet.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <netinet/tcp.h>
 
-enum {
-	ACCEPT_PAUSE_MS = 100, /* after a failure to accept */
-	REFUSE_MS = 100, /* for the few bytes that say "busy" */
-};
-
-static const char busy[] = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n"
-			   "Content-Length: 0\r\nConnection: close\r\n\r\n";
+enum { ARRIVAL_MS = 1 };
 
 #define DEFAULT(field, value) \
 	do { \
@@ -60,134 +52,9 @@ struct http_server_stats http_server_stats(const struct http_server *s)
 	return s->stats;
 }
 
-/* ---- who is there ---- */
-
-static bool is_loopback(const struct sockaddr_storage *a)
-{
-	const struct sockaddr_in *v4 = (const struct sockaddr_in *)a;
-	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)a;
-
-	if (a->ss_family == AF_INET)
-		return ntohl(v4->sin_addr.s_addr) >> 24 == 127;
-	return IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr) ||
-		(IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr) && v6->sin6_addr.s6_addr[12] == 127);
-}
-
-static void write_address(const struct sockaddr_storage *a, char *text, size_t size)
-{
-	const struct sockaddr_in *v4 = (const struct sockaddr_in *)a;
-	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)a;
-	char host[INET6_ADDRSTRLEN] = "?";
-
-	if (a->ss_family == AF_INET) {
-		inet_ntop(AF_INET, &v4->sin_addr, host, sizeof(host));
-		snprintf(text, size, "%s:%u", host, ntohs(v4->sin_port));
-	} else {
-		inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof(host));
-		snprintf(text, size, "[%s]:%u", host, ntohs(v6->sin6_port));
-	}
-}
-
-/* Fails closed: a peer that cannot be named is not served. */
-static int identify(struct http_listener *l, int fd, struct http_peer *ret)
-{
-	struct http_peer p = {.listener_tag = l->tag, .is_unix = l->is_unix, .is_tls = l->tls};
-	struct sockaddr_storage a = {0};
-	socklen_t n = sizeof(a);
-
-	if (l->is_unix) {
-		struct ucred who;
-		n = sizeof(who);
-		if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &n) < 0)
-			return -errno;
-		p.pid = who.pid;
-		p.uid = who.uid;
-		p.gid = who.gid;
-		snprintf(p.address, sizeof(p.address), "unix");
-	} else {
-		if (getpeername(fd, (struct sockaddr *)&a, &n) < 0)
-			return -errno;
-		p.is_loopback = is_loopback(&a);
-		write_address(&a, p.address, sizeof(p.address));
-	}
-	*ret = p;
-	return 0;
-}
-
-/* ---- accepting ---- */
-
-/* Says so, and reads what has come, because closing over unread bytes would take the answer back.
- */
-static void turn_away(struct http_listener *l, int fd)
-{
-	char unread[1024];
-
-	l->server->stats.refused++;
-	if (!l->tls && rt_send_all(fd, busy, sizeof(busy) - 1, deadline_in_ms(REFUSE_MS)) == 0) {
-		(void)shutdown(fd, SHUT_WR);
-		(void)!rt_recv(fd, unread, sizeof(unread), MSG_DONTWAIT, deadline_in_ms(REFUSE_MS));
-	}
-	rt_close(fd);
-}
-
-static void admit(struct http_listener *l, int fd)
-{
-	struct http_server *s = l->server;
-	enum fiber_stack stack = l->tls ? FIBER_LARGE : s->options.stack;
-	struct http_peer peer;
-	struct conn *c;
-	int r = identify(l, fd, &peer);
-
-	if (r < 0) {
-		rt_close(fd);
-		return;
-	}
-	c = l->open < l->max_connections ? pool_get(&s->conns) : NULL;
-	if (!c) {
-		turn_away(l, fd);
-		return;
-	}
-	c->listener = l;
-	c->fd = fd;
-	c->peer = peer;
-	c->out = buf_init(2 * CONN_OUT_BYTES);
-	c->body_bytes = buf_init(LIMIT_HTTP_BODY_BYTES);
-	c->reply.headers = buf_init(LIMIT_HTTP_HEAD_BYTES);
-	c->reply.event = buf_init(LIMIT_SSE_EVENT_BYTES);
-	c->body.done = true;
-	r = group_spawn(&l->fibers, "http", stack, conn_main, c);
-	if (r < 0) {
-		pool_put(&s->conns, c);
-		turn_away(l, fd);
-		return;
-	}
-	list_push_back(&l->conns, &c->link);
-	l->open++;
-	s->stats.open++;
-	s->stats.connections++;
-}
-
-static void accept_main(void *arg)
-{
-	struct http_listener *l = arg;
-
-	for (;;) {
-		int fd = listener_accept(l->socket, DEADLINE_NONE);
-		if (fd == -ECANCELED)
-			break;
-		if (fd >= 0) {
-			admit(l, fd);
-			continue;
-		}
-		log_warn("accepting connections: %s", err_name(fd));
-		if (rt_sleep_until(deadline_in_ms(ACCEPT_PAUSE_MS)) < 0)
-			break;
-	}
-}
-
 /* ---- listeners ---- */
 
-static int family_of(int fd, bool *ret_unix)
+int listener_family(int fd, bool *ret_unix)
 {
 	struct sockaddr_storage a = {0};
 	socklen_t n = sizeof(a);
@@ -208,14 +75,15 @@ static void listener_free(struct http_listener *l)
 {
 	list_remove(&l->link);
 	tls_server_unref(l->tls);
+	free(l->team);
 	free(l);
 }
 
-int http_server_listen(
-	struct http_server *s, int fd, const struct http_listen *o, struct http_listener **ret)
+int listener_open(struct http_server *s, int fd, bool is_unix, const struct http_listen *o,
+	struct http_listener **ret)
 {
 	struct http_listener *l = calloc(1, sizeof(*l));
-	int r;
+	int r = 0;
 
 	CHECK(s->home == worker_self());
 	if (!l) {
@@ -225,22 +93,50 @@ int http_server_listen(
 	l->server = s;
 	l->tls = tls_server_ref(o->tls);
 	l->tag = o->tag;
+	l->is_unix = is_unix;
 	l->max_connections = o->max_connections ? o->max_connections : s->options.max_connections;
 	list_init(&l->conns);
 	group_init(&l->acceptor);
 	group_init(&l->fibers);
 	list_push_back(&s->listeners, &l->link);
-	r = family_of(fd, &l->is_unix);
-	if (r < 0)
-		rt_close(fd);
-	else
+	if (fd >= 0)
 		r = listener_start(fd, &l->socket);
-	if (r == 0)
-		r = group_spawn(&l->acceptor, "accept", FIBER_SMALL, accept_main, l);
 	if (r < 0) {
-		listener_stop(l->socket);
 		listener_free(l);
 		return err_wrap(r, "HTTP listener");
+	}
+	*ret = l;
+	return 0;
+}
+
+int listener_accept_from(struct http_listener *l, struct http_listener **team, int count)
+{
+	int r;
+
+	l->team = team;
+	l->team_count = count;
+	r = group_spawn(&l->acceptor, "accept", FIBER_SMALL, accept_main, l);
+	return r < 0 ? err_wrap(r, "HTTP listener") : 0;
+}
+
+int http_server_listen(
+	struct http_server *s, int fd, const struct http_listen *o, struct http_listener **ret)
+{
+	struct http_listener *l = NULL;
+	bool is_unix;
+	int r = listener_family(fd, &is_unix);
+
+	if (r < 0) {
+		rt_close(fd);
+		return err_trace(r);
+	}
+	r = listener_open(s, fd, is_unix, o, &l);
+	if (r < 0)
+		return err_trace(r);
+	r = listener_accept_from(l, NULL, 0);
+	if (r < 0) {
+		http_listener_stop(l, 0);
+		return err_trace(r);
 	}
 	if (ret)
 		*ret = l;
@@ -265,7 +161,13 @@ static void wind_down(struct http_listener *l)
 static void finish(struct http_listener *l, int64_t deadline_ns)
 {
 	if (group_join(&l->fibers, deadline_ns) < 0)
-		log_debug("%d connections are cut off", l->open);
+		log_debug("%d connections are cut off", atomic_load(&l->open));
+	group_close(&l->fibers);
+	/* Those that another worker has accepted for us may still be on their way. */
+	fiber_shield_begin();
+	while (atomic_load(&l->open) > 0)
+		(void)!rt_sleep_until(deadline_in_ms(ARRIVAL_MS));
+	fiber_shield_end();
 	group_close(&l->fibers);
 	listener_free(l);
 }
@@ -278,13 +180,18 @@ void http_listener_stop(struct http_listener *l, int64_t deadline_ns)
 	finish(l, deadline_ns);
 }
 
+void server_wind_down(struct http_server *s)
+{
+	CHECK(s->home == worker_self());
+	list_for_each (node, &s->listeners)
+		wind_down(list_entry(node, struct http_listener, link));
+}
+
 void http_server_stop(struct http_server *s, int64_t deadline_ns)
 {
 	if (!s)
 		return;
-	CHECK(s->home == worker_self());
-	list_for_each (node, &s->listeners)
-		wind_down(list_entry(node, struct http_listener, link));
+	server_wind_down(s);
 	while (!list_empty(&s->listeners))
 		finish(list_first(&s->listeners, struct http_listener, link), deadline_ns);
 	pool_fini(&s->conns);

@@ -122,7 +122,8 @@ int http_server_listen(struct http_server *s, int fd, const struct http_listen *
  * which they are cancelled. Returns when all have ended, so the tag may go. */
 AWAITS void http_listener_stop(struct http_listener *l, int64_t deadline_ns);
 
-/* The same for all listeners, then frees the server. NULL is allowed. */
+/* The same for all listeners, then frees the server. No http_listener_stop may be under way. NULL
+ * is allowed. */
 AWAITS void http_server_stop(struct http_server *s, int64_t deadline_ns);
 
 struct http_server_stats {

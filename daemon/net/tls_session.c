@@ -47,7 +47,8 @@ struct tls_session *tls_session_free(struct tls_session *t)
 	return NULL;
 }
 
-static int session_new(SSL *ssl, struct stream *s, struct tls_session **ret)
+/* Takes ssl. NULL if out of memory. */
+static struct tls_session *session_new(SSL *ssl, struct stream *s)
 {
 	struct tls_session *t = calloc(1, sizeof(*t));
 	BIO *in = BIO_new(BIO_s_mem());
@@ -58,7 +59,7 @@ static int session_new(SSL *ssl, struct stream *s, struct tls_session **ret)
 		BIO_free(in);
 		BIO_free(out);
 		free(t);
-		return tls_raise(-ENOMEM, "TLS session");
+		return NULL;
 	}
 	SSL_set_bio(ssl, in, out);
 	*t = (struct tls_session){
@@ -69,8 +70,7 @@ static int session_new(SSL *ssl, struct stream *s, struct tls_session **ret)
 		.plain = buf_init(RT_STREAM_BUFFER_BYTES),
 		.gathered = buf_init(RECORD_BYTES),
 	};
-	*ret = t;
-	return 0;
+	return t;
 }
 
 /* Sends what OpenSSL has written. */
@@ -90,7 +90,7 @@ static int flush(struct tls_session *t, int64_t deadline_ns)
 /* Hands OpenSSL what arrives next. */
 static int feed(struct tls_session *t, int64_t deadline_ns)
 {
-	struct span s;
+	struct span s = {0};
 	int r = flush(t, MAX(deadline_ns, deadline_in_ms(PROTOCOL_MS)));
 
 	if (r == 0)
@@ -157,11 +157,10 @@ static int finish_handshake(struct tls_session *t, int64_t deadline_ns, struct t
 int tls_session_accept(
 	struct tls_server *server, struct stream *s, int64_t deadline_ns, struct tls_session **ret)
 {
-	struct tls_session *t = NULL;
-	int r = session_new(tls_server_ssl(server), s, &t);
+	struct tls_session *t = session_new(tls_server_ssl(server), s);
 
-	if (r < 0)
-		return err_trace(r);
+	if (!t)
+		return tls_raise(-ENOMEM, "TLS session");
 	SSL_set_accept_state(t->ssl);
 	return finish_handshake(t, deadline_ns, ret);
 }
@@ -183,11 +182,10 @@ static int expect_host(struct tls_session *t, const char *host, bool is_address)
 int tls_session_connect(struct tls_client *client, struct stream *s, const char *host,
 	bool host_is_address, int64_t deadline_ns, struct tls_session **ret)
 {
-	struct tls_session *t = NULL;
-	int r = session_new(tls_client_ssl(client), s, &t);
+	struct tls_session *t = session_new(tls_client_ssl(client), s);
 
-	if (r < 0)
-		return err_trace(r);
+	if (!t)
+		return tls_raise(-ENOMEM, "TLS session");
 	SSL_set_connect_state(t->ssl);
 	if (expect_host(t, host, host_is_address) < 0) {
 		tls_session_free(t);

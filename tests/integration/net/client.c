@@ -103,15 +103,15 @@ static void parse(int argc, char **argv)
 		else if (strcmp(name, "--certificate") == 0)
 			settings.tls.certificate_file = value;
 		else if (strcmp(name, "--max") == 0)
-			settings.call.max_answer_bytes = (size_t)atoll(value);
+			settings.call.max_answer_bytes = (size_t)strtoll(value, NULL, 10);
 		else if (strcmp(name, "--deadline-ms") == 0)
-			settings.deadline_ms = atoll(value);
+			settings.deadline_ms = strtoll(value, NULL, 10);
 		else if (strcmp(name, "--silence-ms") == 0)
-			settings.call.silence_ms = atoll(value);
+			settings.call.silence_ms = strtoll(value, NULL, 10);
 		else if (strcmp(name, "--repeat") == 0)
-			settings.repeat = atoi(value);
+			settings.repeat = (int)strtol(value, NULL, 10);
 		else if (strcmp(name, "--pause-ms") == 0)
-			settings.pause_ms = atoll(value);
+			settings.pause_ms = strtoll(value, NULL, 10);
 		else if (strcmp(name, "--events") == 0)
 			settings.events = true;
 		else if (strcmp(name, "--quiet") == 0)

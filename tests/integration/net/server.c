@@ -267,7 +267,7 @@ static void parse(int argc, char **argv)
 
 		for (size_t n = 0; n < ARRAY_LEN(numbers); n++) {
 			if (strcmp(name, numbers[n].name) == 0)
-				*numbers[n].at = atoll(value);
+				*numbers[n].at = strtoll(value, NULL, 10);
 		}
 		if (strcmp(name, "--tcp") == 0)
 			settings.tcp = true;
@@ -280,9 +280,9 @@ static void parse(int argc, char **argv)
 		if (strcmp(name, "--client-ca") == 0)
 			settings.tls.client_ca_file = value;
 		if (strcmp(name, "--max") == 0)
-			settings.server.max_connections = atoi(value);
+			settings.server.max_connections = (int)strtol(value, NULL, 10);
 		if (strcmp(name, "--workers") == 0)
-			settings.workers = atoi(value);
+			settings.workers = (int)strtol(value, NULL, 10);
 	}
 	settings.tls.client_certificate_required = settings.tls.client_ca_file;
 }
