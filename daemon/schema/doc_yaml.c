@@ -267,18 +267,27 @@ static int yaml_event(struct yaml_reader *y, const yaml_event_t *e, int *documen
 	}
 }
 
+/* What usually lies behind a scanner's words. */
+static const char *yaml_hint(const char *problem)
+{
+	if (strstr(problem, "cannot start any token"))
+		return "; a text that begins with such a character needs quotes, and tabs do not "
+		       "indent";
+	if (strstr(problem, "mapping values are not allowed"))
+		return "; a text that holds \": \" needs quotes, and fields of one object the same "
+		       "indentation";
+	return "";
+}
+
 static int yaml_syntax_error(struct yaml_reader *y, const yaml_parser_t *p)
 {
 	if (p->error == YAML_MEMORY_ERROR)
 		return err_raise(-ENOMEM, "no memory to read YAML");
 	struct buf text CLEANUP(buf_fini) = buf_init(LIMIT_DOC_PATH_BYTES);
-	const char *tabs = strstr(p->problem ? p->problem : "", "cannot start any token")
-		? "; a text that begins with such a character needs quotes, and tabs do not indent"
-		: "";
+	const char *problem = p->problem ? p->problem : "it cannot be read";
 	report_error(y->builder.report, yaml_place(p->problem_mark),
-		doc_builder_path(&y->builder, &text), "this is not YAML: %s%s%s%s",
-		p->problem ? p->problem : "it cannot be read", p->context ? " " : "",
-		p->context ? p->context : "", tabs);
+		doc_builder_path(&y->builder, &text), "this is not YAML: %s%s%s%s", problem,
+		p->context ? " " : "", p->context ? p->context : "", yaml_hint(problem));
 	return DOC_BAD;
 }
 
