@@ -209,8 +209,8 @@ void agent_check_spec(struct table_run *run, const struct doc *d, void *object)
 	const struct doc *env = doc_get(d, "env");
 	for (size_t i = 0; i < w->spec.env.count; i++)
 		if (!env_name_ok(w->spec.env.keys[i]))
-			table_problem(run, env, NULL,
-				"\"%s\" is no name of a variable; accepted: letters, digits and "
+			report_error(run->report, env->items[i].key_at, "spec.env",
+				"\"%.64s\" is no name of a variable; accepted: letters, digits and "
 				"_, no digit in front",
 				w->spec.env.keys[i]);
 	if (w->delivery && w->execution.delivery)

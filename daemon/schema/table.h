@@ -161,6 +161,8 @@ struct table_run {
 	/* An unset variable is a warning and stays as it is written; to check a file elsewhere. */
 	bool env_may_be_unset;
 	struct table_secrets *secrets; /* where TABLE_SECRET values go */
+	/* Only what the JSON Schema says too: no `check` functions, no TABLE_UNIQUE. */
+	bool shape_only;
 	/* private */
 	bool credentials;
 	char path[LIMIT_DOC_PATH_BYTES]; /* of the value at hand */

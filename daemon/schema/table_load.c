@@ -236,7 +236,8 @@ static int list_load(
 		if (!goes_on(r, &worst))
 			return err_trace(r);
 	}
-	if (f->flags & TABLE_UNIQUE && !goes_on(check_unique(run, f, d), &worst))
+	if (f->flags & TABLE_UNIQUE && !run->shape_only &&
+		!goes_on(check_unique(run, f, d), &worst))
 		return err_trace(worst);
 	memcpy(dst, &list, sizeof(list));
 	return worst;
@@ -487,7 +488,7 @@ static int object_load(
 {
 	if (d->type == DOC_STRING && t->shorthand) {
 		int r = shorthand_load(run, t, d, object);
-		if (r == 0 && t->check)
+		if (r == 0 && t->check && !run->shape_only)
 			t->check(run, d, object);
 		return r;
 	}
@@ -500,7 +501,7 @@ static int object_load(
 		return err_trace(worst);
 	(void)goes_on(check_rules(run, t, d), &worst);
 	size_t errors = run->report->error_count;
-	if (worst == 0 && t->check)
+	if (worst == 0 && t->check && !run->shape_only)
 		t->check(run, d, object);
 	return run->report->error_count == errors ? worst : DOC_BAD;
 }

@@ -16,7 +16,6 @@ struct definitions {
 
 #define PATTERN_DURATION "^(?=.)([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$|^[0-9]+$"
 #define PATTERN_SIZE "^[0-9]+(Ki|Mi|Gi|Ti|k|K|M|G|T)?$"
-#define PATTERN_CREDENTIAL "^(env|literal):"
 
 static void put_value(struct json_writer *w, struct definitions *defs, const struct table_field *f);
 
@@ -92,32 +91,40 @@ static void put_present(struct json_writer *w, const char *name)
 
 /* ---- values ---- */
 
-static void put_string(struct json_writer *w, struct definitions *defs, const struct table_field *f)
+/* The field's own bounds behind a prefix of `extra` characters. */
+static void put_bounded(
+	struct json_writer *w, const struct table_field *f, const char *prefix, int64_t extra)
 {
-	bool bounded = f->pattern || f->min || f->max;
-	bool prefixed = defs->credentials && !(f->flags & TABLE_PLAIN) && bounded;
-	if (prefixed) {
-		json_object(w);
-		json_key(w, "anyOf");
-		json_array(w);
-		put_pattern(w, PATTERN_CREDENTIAL);
-	}
 	json_object(w);
 	json_field_cstr(w, "type", "string");
-	if (f->pattern) {
-		struct buf b CLEANUP(buf_fini) = buf_init(LIMIT_DOC_PATH_BYTES);
-		buf_printf(&b, "^(?:%s)$", f->pattern);
+	struct buf b CLEANUP(buf_fini) = buf_init(LIMIT_DOC_PATH_BYTES);
+	if (f->pattern)
+		buf_printf(&b, "^%s(?:%s)$", prefix, f->pattern);
+	else if (*prefix)
+		buf_printf(&b, "^%s", prefix);
+	if (b.len)
 		json_field_span(w, "pattern", buf_view(&b));
-	}
 	if (f->min)
-		json_field_i64(w, "minLength", f->min);
+		json_field_i64(w, "minLength", f->min + extra);
 	if (f->max)
-		json_field_i64(w, "maxLength", f->max);
+		json_field_i64(w, "maxLength", f->max + extra);
 	json_end(w);
-	if (prefixed) {
-		json_end(w);
-		json_end(w);
+}
+
+static void put_string(struct json_writer *w, struct definitions *defs, const struct table_field *f)
+{
+	if (!defs->credentials || f->flags & TABLE_PLAIN) {
+		put_bounded(w, f, "", 0);
+		return;
 	}
+	json_object(w);
+	json_key(w, "anyOf");
+	json_array(w);
+	put_pattern(w, "^env:");
+	put_bounded(w, f, "literal:", 8);
+	put_bounded(w, f, "(?!(?:env|literal|secret):)", 0);
+	json_end(w);
+	json_end(w);
 }
 
 static void put_enum(struct json_writer *w, const struct table_field *f)
