@@ -29,11 +29,11 @@ static bool name_to_id(const char *name, uint64_t *ret)
 	return true;
 }
 
-/* Whether that pid is in the sandbox's cgroup and the first process of its pid namespace: numbers
- * are used again, also by processes of the same sandbox. */
-static bool is_pid1_of(int cgroup, pid_t pid)
+/* Whether that pid is in the cgroup of that name and the first process of its pid namespace:
+ * numbers are used again, also by processes of the same sandbox. */
+static bool is_pid1_of(const char *name, pid_t pid)
 {
-	char path[64], text[8192], line[32];
+	char path[64], text[8192], line[CGROUP_NAME_BYTES + 2];
 	snprintf(path, sizeof(path), "/proc/%d/status", pid);
 	if (cgroup_read(AT_FDCWD, path, text, sizeof(text)) < 0) {
 		err_clear();
@@ -43,13 +43,14 @@ static bool is_pid1_of(int cgroup, pid_t pid)
 	const char *end = ns ? strchr(ns + 1, '\n') : NULL;
 	if (!end || end[-1] != '1' || end[-2] != '\t')
 		return false;
-	if (cgroup_read(cgroup, "cgroup.procs", text, sizeof(text)) < 0) {
+	snprintf(path, sizeof(path), "/proc/%d/cgroup", pid);
+	if (cgroup_read(AT_FDCWD, path, text, sizeof(text)) < 0) {
 		err_clear();
 		return false;
 	}
-	snprintf(line, sizeof(line), "%d\n", pid);
-	const char *at = strstr(text, line);
-	return at && (at == text || at[-1] == '\n');
+	const char *unified = strstr(text, "0::/");
+	snprintf(line, sizeof(line), "/%s\n", name);
+	return unified && strstr(unified, line);
 }
 
 static int fetch(int pidfd, int number, uint64_t cookie, int *ret_fd)
@@ -68,7 +69,7 @@ static int take_over(struct sandbox *s)
 {
 	pid_t pid = s->mark.pid;
 	s->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-	if (s->pidfd < 0 || !is_pid1_of(s->cgroup, pid))
+	if (s->pidfd < 0 || !is_pid1_of(s->name, pid))
 		return err_raise(-ESRCH, "sandbox %s has ended meanwhile", s->name);
 	int r = fetch(s->pidfd, LAUNCH_FD_KEEP_CONTROL, s->mark.control_cookie, &s->control);
 	if (r == 0)

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
@@ -102,8 +103,13 @@ static int open_run_dir(struct host *h)
 	int r = fd_make_dirs(run, 0755);
 	if (r == 0)
 		r = make_dir(run, 0755, &h->run);
+	if (r == 0 && flock(h->run, LOCK_EX | LOCK_NB) < 0)
+		r = err_sys(-errno, "another aegis-helper serves %s", run);
+	/* What lies there was left by one that was killed: a socket is unlinked once mounted. */
 	if (r == 0)
-		r = make_dir(h->sockets_path, 0700, &h->sockets);
+		r = fd_remove_tree(h->run, "sockets");
+	if (r == 0)
+		r = make_dir(h->sockets_path, 0700, NULL);
 	if (r == 0)
 		r = make_dir(h->staging_path, 0700, NULL);
 	return err_trace(r);
@@ -203,8 +209,20 @@ static int make_slots(struct host *h)
 	return 0;
 }
 
+/* A helper that the kernel is told to spare must not have sandboxes that are spared too. */
+static bool is_spared(void)
+{
+	char text[16];
+	if (cgroup_read(AT_FDCWD, "/proc/self/oom_score_adj", text, sizeof(text)) < 0) {
+		err_clear();
+		return true;
+	}
+	return text[0] == '-';
+}
+
 static int open_means(struct host *h)
 {
+	h->spared = is_spared();
 	int r = netpool_init(&h->net, h->options.network_pool);
 	if (r < 0)
 		return err_trace(r);
@@ -232,7 +250,6 @@ int host_open(struct host *h, const struct host_options *o)
 		.null = -1,
 		.mount_ns = -1,
 		.run = -1,
-		.sockets = -1,
 		.net.own = -1,
 		.workspaces.dir = -1,
 		.cgroups = {.v2 = -1, .v1 = {-1, -1, -1}}};
@@ -276,7 +293,6 @@ void host_close(struct host *h)
 	fd_cleanup(&h->bootstrap);
 	fd_cleanup(&h->mount_ns);
 	fd_cleanup(&h->run);
-	fd_cleanup(&h->sockets);
 	fd_cleanup(&h->null);
 }
 

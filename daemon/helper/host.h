@@ -52,11 +52,11 @@ struct host {
 	int bootstrap; /* aegis-bootstrap, to execute */
 	int null; /* /dev/null */
 	int mount_ns; /* the helper's own */
-	int run; /* RUN, RUN/sockets */
-	int sockets;
+	int run; /* RUN, locked */
 	char sockets_path[64]; /* fits into sun_path with a name behind it */
 	char staging_path[LIMIT_PATH_BYTES];
 	int landlock_abi;
+	bool spared; /* the helper's oom_score_adj is negative, and must not be inherited */
 };
 
 enum { HOST_CHILD_STACK_BYTES = 64 * 1024 };

@@ -261,6 +261,13 @@ static int set_rlimits(const struct sandbox *s, const struct wire_limits *l)
 	return 0;
 }
 
+static int do_not_spare(pid_t pid)
+{
+	char path[64];
+	snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", pid);
+	return err_trace(cgroup_write(AT_FDCWD, path, "0"));
+}
+
 static int send_start(const struct sandbox *s, const struct wire_create *w)
 {
 	struct launch_start start = {
@@ -294,6 +301,8 @@ int launch_assign(struct host *h, struct sandbox *s, const struct wire_create *w
 		r = cgroup_limit(&h->cgroups, s->name, &limits);
 	if (r == 0)
 		r = set_rlimits(s, &w->limits);
+	if (r == 0 && h->spared)
+		r = do_not_spare(s->mark.pid);
 	if (r == 0)
 		r = furnish(h, s, tree, w->limits.tmp_bytes);
 	if (r < 0)

@@ -233,8 +233,6 @@ static int open_listener(struct monitor *m)
 	m->listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (m->listener < 0)
 		return err_sys(-errno, "socket");
-	if (connect(m->listener, (const struct sockaddr *)&a, sizeof(a)) == 0)
-		return err_raise(-EADDRINUSE, "another aegis-helper serves %s", a.sun_path);
 	unlink(a.sun_path);
 	if (bind(m->listener, (const struct sockaddr *)&a, sizeof(a)) < 0)
 		return err_sys(-errno, "bind %s", a.sun_path);
