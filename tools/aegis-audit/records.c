@@ -2,7 +2,9 @@
 /* tail and show: records as they stand in the journal. */
 #include "tools/aegis-audit/tool.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 
 enum { POLL_MS = 200 };
@@ -19,22 +21,22 @@ static bool wanted(const struct tool *t, const struct audit_record *r)
 /* With a filter the last `lines` matches may lie anywhere: their numbers are gathered first. */
 static int first_of_tail(const struct tool *t, struct audit_reader *reader, uint64_t *ret)
 {
-	uint64_t ring[1000];
-	uint64_t lines = MIN(t->lines, (uint64_t)ARRAY_LEN(ring));
+	uint64_t *ring = calloc(t->lines + 1, sizeof(*ring));
 	uint64_t matches = 0;
-	struct audit_record r;
-	int outcome = audit_reader_seek(reader, 1);
+	struct audit_record r = {0};
+	int outcome = ring ? audit_reader_seek(reader, 1) : err_raise(-ENOMEM, "out of memory");
 
 	while (outcome == 0) {
 		outcome = audit_reader_next(reader, &r);
 		if (outcome == 0 && wanted(t, &r))
-			ring[matches++ % ARRAY_LEN(ring)] = r.number;
+			ring[matches++ % (t->lines + 1)] = r.number;
 	}
-	if (outcome < 0)
-		return err_trace(outcome);
-	uint64_t skip = matches > lines ? matches - lines : 0;
-	*ret = matches > 0 && lines > 0 ? ring[skip % ARRAY_LEN(ring)] : r.number + 1;
-	return 0;
+	if (outcome > 0) {
+		uint64_t skip = matches > t->lines ? matches - t->lines : 0;
+		*ret = skip < matches ? ring[skip % (t->lines + 1)] : r.number + 1;
+	}
+	free(ring);
+	return outcome < 0 ? err_trace(outcome) : 0;
 }
 
 static bool is_filtered(const struct tool *t)
