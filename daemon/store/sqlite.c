@@ -79,6 +79,12 @@ static const char *advice_of(int code)
 	}
 }
 
+/* EFBIG: the file system or RLIMIT_FSIZE allows no larger file. */
+static bool no_room(int system_errno)
+{
+	return system_errno == ENOSPC || system_errno == EDQUOT || system_errno == EFBIG;
+}
+
 static int failed(struct sql_conn *c, int rc, const char *doing)
 {
 	int code = code_of(rc);
@@ -87,7 +93,7 @@ static int failed(struct sql_conn *c, int rc, const char *doing)
 	if ((rc & 0xff) == SQLITE_CANTOPEN && system_errno)
 		code = -system_errno;
 	/* SQLite reports a full disk found while it syncs or truncates as a mere I/O error. */
-	if ((rc & 0xff) == SQLITE_IOERR && (system_errno == ENOSPC || system_errno == EDQUOT))
+	if ((rc & 0xff) == SQLITE_IOERR && no_room(system_errno))
 		code = -ENOSPC;
 	return err_raise(
 		code, "%s: %s: %s%s", c->path, doing, sqlite3_errmsg(c->db), advice_of(code));
