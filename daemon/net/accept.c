@@ -101,52 +101,53 @@ static struct conn *conn_new(struct http_listener *l, int fd, const struct http_
 	return c;
 }
 
-/* On the listener's worker, for a connection that is counted already. On failure the descriptor
+/* On the listener's worker, for a connection that is counted already. If false, the descriptor
  * stays the caller's, and is counted no more. */
-static int welcome(struct http_listener *l, int fd)
+static bool welcome(struct http_listener *l, int fd)
 {
 	struct http_server *s = l->server;
 	enum fiber_stack stack = l->tls ? FIBER_LARGE : s->options.stack;
-	struct http_peer peer;
-	struct conn *c = NULL;
-	int r = identify(l, fd, &peer);
+	struct http_peer peer = {0};
+	struct conn *c = identify(l, fd, &peer) == 0 ? conn_new(l, fd, &peer) : NULL;
 
-	if (r == 0) {
-		c = conn_new(l, fd, &peer);
-		r = c ? group_spawn(&l->fibers, "http", stack, conn_main, c) : -EAGAIN;
-	}
-	if (r < 0) {
+	if (!c || group_spawn(&l->fibers, "http", stack, conn_main, c) < 0) {
 		pool_put(&s->conns, c);
 		atomic_fetch_sub(&l->open, 1);
-		return r;
+		return false;
 	}
 	list_push_back(&l->conns, &c->link);
 	s->stats.open++;
 	s->stats.connections++;
-	return 0;
+	return true;
 }
 
 static void on_arrival(struct msg *m)
 {
 	struct arrival *a = container_of(m, struct arrival, msg);
 
-	if (welcome(a->listener, a->fd) < 0)
+	if (!welcome(a->listener, a->fd))
 		rt_close(a->fd);
 	free(a);
 }
 
-static int send_on(struct http_listener *to, int fd)
+/* As welcome(), for a listener of another worker. */
+static bool send_on(struct http_listener *to, int fd)
 {
-	struct arrival *a = malloc(sizeof(*a));
-	int r;
+	struct arrival *a = calloc(1, sizeof(*a));
 
-	if (!a)
-		return -ENOMEM;
-	*a = (struct arrival){.msg.fn = on_arrival, .listener = to, .fd = fd};
-	r = worker_post(to->server->home, &a->msg);
-	if (r < 0)
+	if (!a) {
+		atomic_fetch_sub(&to->open, 1);
+		return false;
+	}
+	a->msg.fn = on_arrival;
+	a->listener = to;
+	a->fd = fd;
+	if (worker_post(to->server->home, &a->msg) < 0) {
 		free(a);
-	return r;
+		atomic_fetch_sub(&to->open, 1);
+		return false;
+	}
+	return true;
 }
 
 /* ---- accepting ---- */
@@ -186,15 +187,13 @@ static void turn_away(struct http_listener *l, int fd)
 static void admit(struct http_listener *l, int fd)
 {
 	struct http_listener *to = choose(l);
-	int r = -EAGAIN;
+	bool served = false;
 
 	if (to) {
 		atomic_fetch_add(&to->open, 1);
-		r = to == l ? welcome(l, fd) : send_on(to, fd);
-		if (r < 0 && to != l)
-			atomic_fetch_sub(&to->open, 1);
+		served = to == l ? welcome(l, fd) : send_on(to, fd);
 	}
-	if (r < 0)
+	if (!served)
 		turn_away(l, fd);
 }
 

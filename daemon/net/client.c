@@ -39,14 +39,17 @@ static struct link *take_idle(struct http_client *c, const char *key)
 	return NULL;
 }
 
-/* A server that has closed, or spoken unasked, while nobody looked. */
+/* A server that has closed, or spoken unasked, while nobody looked. The socket is asked too: the
+ * ring may not have told the stream yet. */
 static bool is_stale(struct link *l)
 {
 	struct span view;
+	char byte;
 	int r = transport_peek(&l->transport, 0, &view, 0);
 
 	err_clear();
-	return r != -ETIME;
+	return r != -ETIME ||
+		recv(stream_fd(l->transport.stream), &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0;
 }
 
 int link_get(struct http_client *c, const struct target *t, bool fresh, int64_t deadline_ns,

@@ -13,10 +13,18 @@
 enum {
 	LINGER_MS = 2000,
 	LINGER_BYTES = 256 * 1024,
-	OUT_KEEP_BYTES = 16 * 1024,
+	KEEP_BYTES = 16 * 1024, /* of each buffer, while a connection is idle */
 };
 
 /* ---- bytes ---- */
+
+/* Empties b; what a large request has made of it is given back before the connection idles. */
+static void release(struct buf *b)
+{
+	if (b->cap > KEEP_BYTES)
+		buf_fini(b);
+	buf_reset(b);
+}
 
 static int64_t write_deadline(const struct conn *c, size_t bytes)
 {
@@ -48,7 +56,7 @@ int conn_flush(struct conn *c, const struct iovec *pieces, int count)
 	if (bytes == 0)
 		return 0;
 	r = transport_sendv(&c->transport, v, n, write_deadline(c, bytes));
-	buf_reset(&c->out);
+	release(&c->out);
 	if (r == 0)
 		return 0;
 	c->broken = true;
@@ -105,7 +113,7 @@ static int await_head(struct conn *c, struct span *ret_head)
 	int64_t deadline = first_byte_deadline(c);
 	size_t seen = 0, have = 0, bytes = 0;
 	struct http_fault fault;
-	struct span view;
+	struct span view = {0};
 	int r;
 
 	*ret_head = (struct span){0};
@@ -146,13 +154,15 @@ static int take_head(struct conn *c, struct span view)
 	return 0;
 }
 
-static void reply_reset(struct http_reply *p)
+static void forget_request(struct conn *c)
 {
-	struct buf headers = p->headers, event = p->event;
+	struct http_reply *p = &c->reply;
 
-	buf_reset(&headers);
-	buf_reset(&event);
-	*p = (struct http_reply){.headers = headers, .event = event};
+	arena_reset(c->arena);
+	release(&c->body_bytes);
+	release(&p->headers);
+	release(&p->event);
+	*p = (struct http_reply){.headers = p->headers, .event = p->event};
 }
 
 /* 0: the next request may follow. */
@@ -162,8 +172,7 @@ static int serve_one(struct conn *c)
 	struct span view;
 	int r;
 
-	arena_reset(c->arena);
-	reply_reset(&c->reply);
+	forget_request(c);
 	r = await_head(c, &view);
 	if (r == 0 && view.n == 0)
 		return -EPIPE;

@@ -21,7 +21,6 @@ void request_begin(struct conn *c)
 	c->body_start_ns = c->body.done ? 0 : rt_now_ns();
 	c->body_failed = false;
 	c->continue_due = c->head.expect_continue;
-	buf_reset(&c->body_bytes);
 	c->request = (struct http_request){&c->head, &c->peer, c->arena};
 	c->keep = c->head.keep_alive;
 }
