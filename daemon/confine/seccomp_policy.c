@@ -115,7 +115,7 @@ static void fates_of_numbers(int fates[NUMBERS_MAX])
 	for (size_t i = 0; i < seccomp_group_count; i++)
 		for (const char *const *call = seccomp_groups[i].calls; *call; call++)
 			if (call_number(*call, &number) && number < NUMBERS_MAX)
-				fates[number] = seccomp_groups[i].verdict;
+				fates[number] = (int)seccomp_groups[i].verdict;
 	for (size_t i = 0; i < seccomp_conditional_count; i++)
 		if (call_number(seccomp_conditionals[i].call, &number) && number < NUMBERS_MAX)
 			fates[number] =

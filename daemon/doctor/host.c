@@ -2,18 +2,21 @@
 /* Probes of the kernel itself and of settings of the host that agents could lean on. */
 #include "daemon/doctor/probe.h"
 #include "daemon/rt/rt.h"
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/utsname.h>
 
 void probe_kernel_version(const struct doctor_options *o, struct doctor_finding *f)
 {
 	struct utsname u;
-	int major = 0, minor = 0;
+	char *end = NULL;
 
-	if (uname(&u) < 0 || sscanf(u.release, "%d.%d", &major, &minor) != 2)
+	if (uname(&u) < 0) {
 		found(f, DOCTOR_UNAVAILABLE, NULL, "the kernel does not tell its version");
-	else if (major > 6 || (major == 6 && minor >= 1))
+		return;
+	}
+	long major = strtol(u.release, &end, 10);
+	long minor = *end == '.' ? strtol(end + 1, &end, 10) : 0;
+	if (major > 6 || (major == 6 && minor >= 1))
 		found(f, DOCTOR_PREVENTED, NULL, "Linux %s", u.release);
 	else
 		found(f, DOCTOR_NOT_COVERED, "install Linux 6.1 or later (Debian 12 has it)",

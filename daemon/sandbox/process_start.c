@@ -151,7 +151,7 @@ int process_start(struct sandbox_driver *d, const struct sandbox_spec *spec, str
 	const struct sandbox_limits *l = &spec->limits;
 	const struct runtime *t;
 	char **argv = NULL, **envp = NULL;
-	int workspace;
+	int workspace = -1;
 
 	if (!arena)
 		return err_raise(-ENOMEM, "sandbox");

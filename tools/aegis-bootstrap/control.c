@@ -19,20 +19,19 @@ static char **split_strings(char *text, size_t bytes, uint32_t count)
 {
 	char **list = calloc((size_t)count + 1, sizeof(*list)), *at = text, *end = text + bytes;
 
-	for (uint32_t i = 0; list && i < count; i++) {
+	if (!list)
+		return NULL;
+	for (uint32_t i = 0; i < count; i++) {
 		char *nul = at < end ? memchr(at, 0, (size_t)(end - at)) : NULL;
-		if (!nul) {
-			free(list);
-			return NULL;
-		}
+		if (!nul)
+			break;
 		list[i] = at;
 		at = nul + 1;
 	}
-	if (list && at != end) {
-		free(list);
-		return NULL;
-	}
-	return list;
+	if (at == end && (count == 0 || list[count - 1]))
+		return list;
+	free(list);
+	return NULL;
 }
 
 int start_parse(struct span packet, struct start *ret)
@@ -223,11 +222,14 @@ int control_wait_start(struct control *c, struct start *ret)
 
 int control_init(struct control *c, struct loop *l, int fd)
 {
-	*c = (struct control){.loop = l, .packet = malloc(LAUNCH_PACKET_MAX)};
+	*c = (struct control){.loop = l};
 	c->source = (struct source){fd, POLLIN, INT64_MAX, control_ready};
 	for (size_t i = 0; i < LAUNCH_CALLS_MAX; i++)
 		c->calls[i] = (struct call_cgroup){.procs = -1, .kill = -1};
-	return c->packet ? 0 : err_raise(-ENOMEM, "control socket");
+	c->packet = malloc(LAUNCH_PACKET_MAX);
+	if (!c->packet)
+		return err_raise(-ENOMEM, "control socket");
+	return 0;
 }
 
 void control_fini(struct control *c)
