@@ -91,6 +91,25 @@ enum {
 	LIMIT_TOOL_SEARCH_FILES = 50000, /* looked at by one fs.grep or fs.glob */
 	LIMIT_TOOL_SEARCH_DEPTH = 64,
 
+	/* Templates of prompts */
+	LIMIT_TEMPLATE_BYTES = 1024 * 1024,
+	LIMIT_TEMPLATE_DEPTH = 32, /* blocks in blocks */
+	LIMIT_TEMPLATE_STEPS = 1000 * 1000, /* nodes visited by one rendering */
+
+	/* Executions */
+	LIMIT_EXECUTION_QUEUE = 1000, /* pending ones */
+	LIMIT_EXECUTION_INPUT_BYTES = 1024 * 1024,
+	LIMIT_EXECUTION_TEXT_BYTES = 4096, /* intent, reason of a cancellation */
+	LIMIT_EXECUTION_PROMPT_BYTES = 96 * 1024, /* one argument of exec has at most 128 KiB */
+	LIMIT_EXECUTION_HISTORY_BYTES = 64 * 1024, /* of earlier attempts, the newest kept */
+	LIMIT_EXECUTION_OUTPUT_BYTES = 2 * 1024 * 1024, /* result of an iteration */
+	LIMIT_EXECUTION_ROUNDS = 50, /* turns of one conversation */
+	LIMIT_EXECUTION_MESSAGES = 4096, /* of one conversation */
+	LIMIT_EXECUTION_ARENA_BYTES = 32 * 1024 * 1024, /* of a whole execution */
+	LIMIT_ITERATION_ARENA_BYTES = 256 * 1024 * 1024, /* of one iteration's conversations */
+	LIMIT_REQUEST_ID_BYTES = 128,
+	LIMIT_SANDBOX_LOG_BYTES = 64 * 1024, /* the tail is kept */
+
 	/* Conversations with models */
 	LIMIT_LLM_REQUEST_BYTES = 8 * 1024 * 1024,
 	LIMIT_LLM_REPLY_BYTES = 8 * 1024 * 1024,

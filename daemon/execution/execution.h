@@ -45,6 +45,10 @@ struct execution_deps {
 	struct llm *llm;
 	struct offload *files; /* for the file layer and snapshots */
 	struct span node_id;
+	int snapshots_fd; /* directory that keeps snapshots, one folder per execution; -1: none
+			     are taken. Stays the caller's */
+	fsal_observer file_observer; /* of file operations; may be NULL */
+	void *file_observer_ctx;
 	struct execution_limits limits;
 };
 
@@ -89,8 +93,8 @@ AWAITS int execution_cancel(struct executions *x, struct uuid id, struct span re
 /* Waits until it has ended. -ETIME. EXECUTION_NOT_FOUND. */
 AWAITS int execution_wait(struct executions *x, struct uuid id, int64_t deadline_ns) MUST_USE;
 
-/* Removes the record, the workspace and the snapshots of one that has ended. EXECUTION_NOT_FOUND;
- * EXECUTION_BUSY while it runs. The audit journal keeps what it has. */
+/* Removes the workspace and the snapshots of one that has ended. EXECUTION_NOT_FOUND;
+ * EXECUTION_BUSY while it runs. The record stays: the event table is the truth, and only grows. */
 AWAITS int execution_remove(struct executions *x, struct uuid id, int64_t deadline_ns) MUST_USE;
 
 /* ---- the dispatch protocol ---- */

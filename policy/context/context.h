@@ -75,9 +75,12 @@ int rule_deny_tool(struct rule_set_builder *b, const char *pattern, struct rule_
 int rule_allow_path(struct rule_set_builder *b, const char *action, const char *glob,
 	struct rule_origin o) MUST_USE;
 
-/* Base name of argv[0], "*" for any program, shells included; first_args NULL: any; else the
- * accepted first arguments. An entry that begins with '/' accepts any path below it. A set without
- * command rules allows no command. */
+/* Any program but a shell: lines that need one are refused. */
+#define CONTEXT_ANY_BUT_SHELL "*-sh"
+
+/* Base name of argv[0], "*" for any program, shells included, or CONTEXT_ANY_BUT_SHELL; first_args
+ * NULL: any; else the accepted first arguments. An entry that begins with '/' accepts any path
+ * below it. A set without command rules allows no command. */
 int rule_allow_command(struct rule_set_builder *b, const char *command,
 	const char *const *first_args, size_t count, struct rule_origin o) MUST_USE;
 

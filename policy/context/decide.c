@@ -147,11 +147,32 @@ static bool first_arg_match(struct span accept, struct span arg, struct span cwd
 	return path_rule_match(accept, path);
 }
 
+/* By base name: "/bin/sh" is one too. What a program starts by itself is the sandbox's care. */
+static bool is_shell(struct span program)
+{
+	static const char *const shells[] = {"sh", "bash", "dash", "ash", "zsh", "ksh", "mksh",
+		"csh", "tcsh", "fish", "busybox", "rbash"};
+	struct span name = program;
+
+	for (size_t i = program.n; i > 0; i--) {
+		if (program.p[i - 1] == '/') {
+			name = span_sub(program, i, program.n);
+			break;
+		}
+	}
+	for (size_t i = 0; i < ARRAY_LEN(shells); i++)
+		if (span_is(name, shells[i]))
+			return true;
+	return false;
+}
+
 static bool command_rule_match(
 	const struct rule *rule, const struct decision_request *q, struct arena *a)
 {
 	if (span_is(rule->pattern, "*"))
 		return true;
+	if (span_is(rule->pattern, CONTEXT_ANY_BUT_SHELL))
+		return !is_shell(q->argv[0]);
 	/* A rule names a program by its base name, which PATH resolves; "./rm" or "/tmp/git" is
 	 * another program, and only "*" covers it. */
 	if (!span_eq(rule->pattern, q->argv[0]))

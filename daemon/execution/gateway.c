@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/*
+ * The dispatch gateway: messages of agents come in, what their conversation has to say goes out.
+ *
+ * A message is an input of the conversation, and its answer is whatever the conversation says next;
+ * the two meet in a `talk`. It remembers one message and one answer, so that a message repeated
+ * under its request id, because the connection broke, gets the same answer and is not taken twice.
+ * After a restart nobody knows which message was open: the first one that fits is taken for it.
+ */
+#include "daemon/execution/internal.h"
+
+/* ---- talk ---- */
+
+void talk_init(struct talk *t)
+{
+	*t = (struct talk){.answer = buf_init(LIMIT_HTTP_BODY_BYTES)};
+	waitq_init(&t->wake);
+}
+
+void talk_fini(struct talk *t)
+{
+	buf_fini(&t->answer);
+}
+
+void talk_answer(struct talk *t, int status, struct span body)
+{
+	buf_reset(&t->answer);
+	buf_span(&t->answer, body);
+	t->status = t->answer.error ? 500 : status;
+	t->open = false;
+	t->delivered = false;
+	waitq_wake_all(&t->wake);
+}
+
+static void error_put(struct buf *b, struct span message)
+{
+	struct json_writer w = json_writer(b);
+
+	json_object(&w);
+	json_field_span(&w, "error", message);
+	json_end(&w);
+}
+
+void talk_error(struct talk *t, int status, struct span message)
+{
+	struct buf b CLEANUP(buf_fini) = buf_init(LIMIT_EXECUTION_TEXT_BYTES * 8);
+
+	error_put(&b, span_sub(message, 0, LIMIT_EXECUTION_TEXT_BYTES));
+	talk_answer(t, status, buf_view(&b));
+}
+
+void talk_close(struct talk *t, struct span message)
+{
+	t->closed = true;
+	if (t->open || !t->status)
+		talk_error(t, 410, message);
+	waitq_wake_all(&t->wake);
+}
+
+/* The message is taken: the next answer is its own. */
+static void talk_take(struct talk *t, struct span request_id)
+{
+	size_t n = MIN(request_id.n, sizeof(t->request_id) - 1);
+
+	memcpy(t->request_id, request_id.p ? request_id.p : "", n);
+	t->request_id[n] = '\0';
+	t->status = 0;
+	t->open = true;
+	t->restored = false;
+	t->turn++;
+}
+
+/* Who asks after a restart is taken for the one who waited before it. */
+static void talk_adopt(struct talk *t, struct span request_id)
+{
+	int status = t->status;
+
+	talk_take(t, request_id);
+	t->status = status;
+	t->open = status == 0;
+}
+
+static bool talk_is_repetition(const struct talk *t, struct span request_id)
+{
+	return request_id.n && span_is(request_id, t->request_id);
+}
+
+/* ---- messages ---- */
+
+struct letter {
+	struct iteration *it;
+	const struct json *message;
+	struct span request_id;
+	struct buf *reply;
+	int *status;
+};
+
+static int refuse(struct letter *l, int status, const char *text)
+{
+	error_put(l->reply, span_cstr(text));
+	*l->status = status;
+	return 0;
+}
+
+/* Waits for the answer to the message that was taken last. */
+static AWAITS int letter_wait(struct letter *l, int64_t deadline_ns)
+{
+	struct talk *t = &l->it->talk;
+	uint64_t turn = t->turn;
+
+	while (t->status == 0 && t->turn == turn) {
+		int r = waitq_wait(&t->wake, deadline_ns);
+		if (r < 0)
+			return r;
+	}
+	if (t->turn != turn)
+		return refuse(l, 409, "another message of the same agent took this one's place");
+	buf_span(l->reply, buf_view(&t->answer));
+	*l->status = t->status;
+	t->delivered = true;
+	waitq_wake_all(&l->it->changed);
+	return 0;
+}
+
+static bool dispatch_was_done(const struct iteration *it, struct uuid id)
+{
+	list_for_each (node, &it->done_dispatches) {
+		if (uuid_eq(list_entry(node, struct done_dispatch, link)->id, id))
+			return true;
+	}
+	return false;
+}
+
+static int take_generate(struct letter *l)
+{
+	struct iteration *it = l->it;
+	struct conversation *c = it->conversation;
+
+	if (c && l->request_id.n && span_is(l->request_id, c->request_id) && it->talk.restored) {
+		talk_adopt(&it->talk, l->request_id);
+		return 0;
+	}
+	if (c && !c->done) {
+		/* It may have been begun, and recorded under no id, before the restart. */
+		if (!it->talk.restored || c->request_id[0])
+			return refuse(l, 409,
+				"a generate of this agent is under way; wait for its answer");
+		talk_adopt(&it->talk, l->request_id);
+		return 0;
+	}
+	int r = conversation_begin(it, l->message, l->request_id);
+	if (r == -EINVAL) {
+		r = refuse(l, 400, err_message(r));
+		err_clear();
+		return r;
+	}
+	if (r < 0)
+		return err_trace(r);
+	talk_take(&it->talk, l->request_id);
+	return err_trace(conversation_spawn(it->conversation));
+}
+
+static int take_result(struct letter *l)
+{
+	struct iteration *it = l->it;
+	struct arena *a = it->arena;
+	struct uuid id;
+
+	if (uuid_parse(json_str(l->message, "dispatch_id", SPAN("")), &id) < 0)
+		return refuse(l, 400, "dispatch_id: the id of a dispatch is expected");
+	if (!it->command.active || !uuid_eq(it->command.id, id)) {
+		/* Recorded before the restart, or too late: what it says is known or given up. */
+		if (it->talk.open || !dispatch_was_done(it, id))
+			return refuse(l, 409, "no dispatch of that id is waited for");
+		talk_adopt(&it->talk, l->request_id);
+		return 0;
+	}
+	if (it->command.arrived)
+		return refuse(l, 409, "the result of that dispatch has come already");
+	it->command.result = (struct tool_dispatch_result){
+		.exit_code =
+			(int)MAX(MIN(json_i64(l->message, "exit_code", -1), INT32_MAX), INT32_MIN),
+		.stdout_text = arena_span(a, json_str(l->message, "stdout", SPAN(""))),
+		.stderr_text = arena_span(a, json_str(l->message, "stderr", SPAN(""))),
+		.duration_ms = json_i64(l->message, "duration_ms", 0),
+		.truncated = json_bool(l->message, "truncated", false),
+	};
+	if (!it->command.result.stdout_text.p || !it->command.result.stderr_text.p)
+		return err_raise(-ENOMEM, "dispatch result: the iteration's memory is used up");
+	it->command.arrived = true;
+	talk_take(&it->talk, l->request_id);
+	waitq_wake_all(&it->command_wake);
+	return 0;
+}
+
+static AWAITS int take_program_result(struct letter *l)
+{
+	struct iteration *it = l->it;
+	struct record rec;
+
+	*l->status = 200;
+	buf_puts(l->reply, "{\"type\":\"final\",\"content\":\"\"}");
+	if (it->program_reported)
+		return 0;
+	struct span output = json_str(l->message, "stdout", SPAN(""));
+	struct span errors = json_str(l->message, "stderr", SPAN(""));
+	int exit_code = (int)(json_i64(l->message, "exit_code", -1) & 0xffff);
+	int r = record_begin(it->f, &rec);
+	if (r == 0) {
+		record_event(&rec, EVENT_ITERATION_OUTPUT, it->number);
+		json_field_span(&rec.w, "output",
+			span_sub(output,
+				output.n > LIMIT_EXECUTION_OUTPUT_BYTES
+					? output.n - LIMIT_EXECUTION_OUTPUT_BYTES
+					: 0,
+				output.n));
+		json_field_span(&rec.w, "stderr", span_sub(errors, 0, LIMIT_SANDBOX_LOG_BYTES));
+		json_field_i64(&rec.w, "exit_code", exit_code);
+		r = record_event_end(&rec);
+	}
+	if (r == 0)
+		r = record_publish(&rec);
+	if (r == 0)
+		r = rebuild_event(it, &rec.events[0]);
+	record_fini(&rec);
+	waitq_wake_all(&it->changed);
+	return err_trace(r);
+}
+
+static AWAITS int letter_take(struct letter *l, int64_t deadline_ns)
+{
+	struct span type = json_str(l->message, "type", SPAN(""));
+	struct talk *t = &l->it->talk;
+	int r;
+
+	if (talk_is_repetition(t, l->request_id))
+		return letter_wait(l, deadline_ns);
+	if (span_is(type, "generate"))
+		r = take_generate(l);
+	else if (span_is(type, "dispatch_result"))
+		r = take_result(l);
+	else if (span_is(type, "program_result"))
+		return take_program_result(l);
+	else
+		return refuse(
+			l, 400, "type: generate, dispatch_result and program_result are accepted");
+	if (r < 0)
+		return err_trace(r);
+	return *l->status ? 0 : letter_wait(l, deadline_ns);
+}
+
+int execution_dispatch(struct executions *x, struct uuid id, const struct json *message,
+	struct span request_id, struct arena *a, struct buf *reply, int *ret_status,
+	int64_t deadline_ns)
+{
+	struct flow *f = flow_find(x, id);
+	struct letter l = {
+		.message = message, .request_id = request_id, .reply = reply, .status = ret_status};
+	struct span claimed = json_str(message, "execution_id", SPAN(""));
+	int r;
+
+	*ret_status = 0;
+	l.it = f ? f->now : NULL;
+	if (claimed.n && f && !span_eq_nocase(claimed, span_cstr(f->id_text)))
+		r = refuse(
+			&l, 403, "execution_id is not the execution that this socket belongs to");
+	else if (request_id.n >= LIMIT_REQUEST_ID_BYTES)
+		r = refuse(&l, 400, "X-Aegis-Request-Id is too long");
+	else if (!l.it || l.it->talk.closed)
+		r = refuse(&l, 410, "no iteration of this execution is under way");
+	else {
+		l.it->letters++;
+		r = letter_take(&l, deadline_ns);
+		if (--l.it->letters == 0)
+			waitq_wake_all(&l.it->changed);
+	}
+	flow_unref(f);
+	return r;
+}
+
+/* ---- HTTP ---- */
+
+static void answer_text(struct http_reply *p, int status, const char *text)
+{
+	struct buf b CLEANUP(buf_fini) = buf_init(4096);
+
+	error_put(&b, span_cstr(text));
+	if (http_reply(p, status, "application/json", buf_view(&b)) < 0)
+		err_clear();
+}
+
+void gateway_handle(void *executions, struct http_request *q, struct http_reply *p)
+{
+	struct executions *x = executions;
+	struct flow *f = q->peer->listener_tag;
+	struct buf reply CLEANUP(buf_fini) = buf_init(LIMIT_HTTP_BODY_BYTES);
+	const struct json *message;
+	struct span body;
+	int status = 500;
+
+	if (span_is(q->head->path, "/health")) {
+		if (http_reply(p, 200, "application/json", SPAN("{\"status\":\"healthy\"}")) < 0)
+			err_clear();
+		return;
+	}
+	if (!span_is(q->head->path, "/v1/dispatch-gateway") || q->head->method != HTTP_POST) {
+		answer_text(p, 404, "only POST /v1/dispatch-gateway is served here");
+		return;
+	}
+	int r = http_body_all(q, LIMIT_HTTP_BODY_BYTES, &body);
+	if (r < 0) {
+		answer_text(p, http_body_status(r), err_message(r));
+		err_clear();
+		return;
+	}
+	r = json_parse(q->arena, body, NULL, &message);
+	if (r < 0 || message->type != JSON_OBJECT) {
+		answer_text(p, 400, r < 0 ? err_message(r) : "an object is expected");
+		err_clear();
+		return;
+	}
+	struct span request_id = http_header_get(q->head, "X-Aegis-Request-Id");
+	r = execution_dispatch(
+		x, f->id, message, request_id, q->arena, &reply, &status, DEADLINE_NONE);
+	if (r == -ECANCELED) /* no answer: the agent asks again after the restart */
+		return;
+	if (r < 0) {
+		err_log(r, "dispatch gateway");
+		answer_text(p, 500, "the daemon failed; its log says why");
+		return;
+	}
+	if (http_reply(p, status, "application/json", buf_view(&reply)) < 0)
+		err_clear();
+}

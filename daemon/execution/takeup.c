@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/*
+ * Opening an iteration: its workspace, its sandbox, its door. An iteration that was under way when
+ * the former process ended looks for its sandbox first: it is adopted alive, or read out if it has
+ * ended, and only if it never came to life is another one started. One that lived and is gone
+ * without a word makes the iteration `interrupted` (decisions, [4]).
+ */
+#include "daemon/execution/internal.h"
+#include "nfs/backend/backend.h"
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static AWAITS int open_workspace(struct iteration *it)
+{
+	struct flow *f = it->f;
+	struct fsal_attach_options o = {
+		.execution_id = span_cstr(f->id_text),
+		.agent = span_cstr(f->manifest->metadata.name),
+		.tenant = f->tenant,
+		.mount_path = SPAN("/workspace"),
+		.read_only = f->manifest->spec.security.filesystem.read_only,
+		.rules = f->rules,
+		.observer = f->x->deps.file_observer,
+		.observer_ctx = f->x->deps.file_observer_ctx,
+	};
+	int root,
+		r = sandbox_workspace_open(
+			f->x->deps.sandboxes, f->id, &root, deadline_in_ms(SANDBOX_DEADLINE_MS));
+
+	if (r < 0)
+		return err_trace(r);
+	it->workspace_fd = fcntl(root, F_DUPFD_CLOEXEC, 0);
+	r = backend_local_open(root, f->x->deps.files, SPAN("workspace"), &it->volume);
+	if (r == 0)
+		r = fsal_attach(it->volume, &o, &it->attachment);
+	if (r < 0)
+		return err_trace(r);
+	const struct execution_limits *limits = &f->x->deps.limits;
+	it->tools = (struct tool_context){
+		.execution_id = o.execution_id,
+		.agent = o.agent,
+		.tenant = f->tenant,
+		.rules = f->rules,
+		.rate = f->rate,
+		.workspace = it->attachment,
+		.workspace_path = SPAN("/workspace"),
+		.dispatch = command_dispatch,
+		.dispatch_ctx = it,
+		.cmd_timeout_ms = limits->cmd_timeout_ms,
+		.cmd_output_bytes = limits->cmd_output_bytes,
+		.signing_key = f->signing_key,
+	};
+	for (size_t i = 0; i < f->manifest->spec.tools.count; i++) {
+		const struct agent_cmd_policy *cmd = f->manifest->spec.tools.items[i].cmd;
+		if (!cmd)
+			continue;
+		it->tools.cmd_timeout_ms =
+			MIN(it->tools.cmd_timeout_ms, cmd->timeout_ceiling_s * 1000);
+		it->tools.cmd_output_bytes =
+			MIN(it->tools.cmd_output_bytes, (size_t)cmd->max_output_bytes);
+	}
+	return 0;
+}
+
+/* ---- a new sandbox ---- */
+
+static struct sandbox_limits limits_of(const struct agent_spec *spec)
+{
+	uint64_t memory = (uint64_t)spec->security.resources.memory_bytes;
+
+	return (struct sandbox_limits){
+		.cpu_millis = (uint32_t)spec->security.resources.cpu_millicores,
+		.pids = 256,
+		.memory_bytes = memory,
+		.tmp_bytes = memory / 2,
+		.file_bytes = (uint64_t)spec->security.resources.disk_bytes,
+		.open_files = 1024,
+	};
+}
+
+static AWAITS int spawned_record(struct iteration *it)
+{
+	struct record rec;
+	char id[24];
+	int r = record_begin(it->f, &rec);
+
+	if (r == 0) {
+		record_event(&rec, EVENT_INSTANCE_SPAWNED, it->number);
+		snprintf(id, sizeof(id), "%llu", (unsigned long long)it->f->sandbox->id);
+		json_field_cstr(&rec.w, "instance_id", id);
+		json_field_cstr(&rec.w, "isolation", it->f->x->deps.sandboxes->ops->kind);
+		snprintf(id, sizeof(id), "%llu", (unsigned long long)it->f->sandbox->identity);
+		json_field_cstr(&rec.w, "cgroup_id", id);
+		json_field_cstr(&rec.w, "public_key", it->f->public_key_text);
+		r = record_event_end(&rec);
+	}
+	if (r == 0)
+		r = record_publish(&rec);
+	record_fini(&rec);
+	return err_trace(r);
+}
+
+static AWAITS int start_sandbox(struct iteration *it)
+{
+	struct flow *f = it->f;
+	const struct agent_spec *spec = &f->manifest->spec;
+	char *program[2] = {NULL, NULL}, *prompt;
+	struct sandbox_spec s = {
+		.execution = f->id,
+		.iteration = it->number,
+		.language = span_cstr(spec->runtime.language),
+		.version = span_cstr(spec->runtime.version),
+		.limits = limits_of(spec),
+	};
+	char **env;
+	int r = prompt_render(f, it->number, !it->own_program, it->arena, &prompt);
+
+	if (r == 0)
+		r = environment_make(f, it->number, it->arena, &env);
+	if (r < 0)
+		return err_trace(r);
+	s.prompt = prompt;
+	s.env = env;
+	if (it->own_program) {
+		program[0] = arena_strdup(it->arena, spec->advanced->bootstrap_path);
+		s.program = program;
+		if (!program[0])
+			return err_raise(-ENOMEM, "sandbox: out of memory");
+	}
+	r = sandbox_start(f->x->deps.sandboxes, &s, &f->sandbox,
+		deadline_earlier(it->deadline_ns, deadline_in_ms(SANDBOX_DEADLINE_MS)));
+	if (r == 0)
+		r = spawned_record(it);
+	return err_trace(r);
+}
+
+/* ---- an old one ---- */
+
+static AWAITS int find_sandbox(struct iteration *it)
+{
+	struct sandbox_driver *d = it->f->x->deps.sandboxes;
+	struct sandbox_entry *entries = NULL;
+	size_t count = 0;
+	int r = sandbox_list(d, &entries, &count, deadline_in_ms(SANDBOX_DEADLINE_MS));
+
+	for (size_t i = 0; r == 0 && i < count; i++) {
+		if (!uuid_eq(entries[i].execution, it->f->id) || entries[i].iteration != it->number)
+			continue;
+		r = sandbox_adopt(
+			d, &entries[i], &it->f->sandbox, deadline_in_ms(SANDBOX_DEADLINE_MS));
+		break;
+	}
+	free(entries);
+	return err_trace(r);
+}
+
+static bool has_spawned(const struct iteration *it)
+{
+	return it->spawned || it->conversation || it->program_reported || it->ending_recorded;
+}
+
+static AWAITS int resume_sandbox(struct iteration *it)
+{
+	int r = find_sandbox(it);
+
+	if (r < 0 || it->ending_recorded)
+		return err_trace(r);
+	if (!it->f->sandbox && !has_spawned(it))
+		return err_trace(start_sandbox(it));
+	if (!it->f->sandbox) {
+		it->ended = true;
+		it->ending = (struct sandbox_ending){.how = SANDBOX_END_UNKNOWN};
+		return 0;
+	}
+	if (it->f->sandbox->state == SANDBOX_ENDED) {
+		it->ended = true;
+		return err_trace(sandbox_wait(
+			it->f->sandbox, &it->ending, deadline_in_ms(SANDBOX_DEADLINE_MS)));
+	}
+	return it->spawned ? 0 : err_trace(spawned_record(it));
+}
+
+/* ---- the door ---- */
+
+static int open_door(struct iteration *it)
+{
+	struct http_listen l = {.tag = it->f};
+
+	if (it->ended || it->f->sandbox->listener < 0)
+		return 0;
+	int fd = fcntl(it->f->sandbox->listener, F_DUPFD_CLOEXEC, 0);
+	if (fd < 0)
+		return err_sys(-errno, "the sandbox's listening socket");
+	return err_trace(http_server_listen(it->f->x->server, fd, &l, &it->listener));
+}
+
+int iteration_open(struct iteration *it)
+{
+	int r = open_workspace(it);
+
+	if (r == 0)
+		r = it->resumed ? resume_sandbox(it) : start_sandbox(it);
+	if (r < 0)
+		return err_trace(r);
+	it->f->now = it; /* before the first connection can come in */
+	return err_trace(open_door(it));
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/*
+ * A daemon's worth of rooms around executions, in one fiber: real store, events, tools, files and
+ * model client; the sandbox and the model are played. `daemon_up` and `daemon_down` are a start and
+ * an end of the process; what the host and the model are lives on between them.
+ */
+#pragma once
+
+#include "daemon/execution/execution.h"
+#include "tests/unit/daemon/execution/fake_model.h"
+#include "tests/unit/daemon/execution/fake_sandbox.h"
+#include "tests/unit/daemon/rt/in_fiber.h"
+
+struct bench {
+	char dir[64], url[128], recording[128];
+	struct fake_host host;
+	struct fake_model model;
+	size_t running_max;
+	bool replay; /* the model is the recording */
+	bool record;
+	struct uuid agent;
+	/* of the process */
+	struct group group;
+	struct store *store;
+	struct event_bus *bus;
+	struct llm *llm;
+	struct offload *files;
+	struct sandbox_driver *driver;
+	struct executions *x;
+	int snapshots_fd;
+	struct arena *arena;
+};
+
+void bench_begin(struct bench *b);
+AWAITS void bench_end(struct bench *b);
+AWAITS void daemon_up(struct bench *b);
+AWAITS void daemon_down(struct bench *b);
+
+/* The manifest of tests, with more lines for its `spec.execution` and `spec`. */
+AWAITS void deploy(struct bench *b, const char *execution, const char *spec);
+
+/* EXPECTs 0. */
+AWAITS struct uuid start(struct bench *b, const char *input);
+AWAITS void wait_end(struct bench *b, struct uuid id);
+AWAITS struct store_execution row_of(struct bench *b, struct uuid id);
+
+/* Types of the execution's events in order, joined by blanks; short names of the usual ones. */
+AWAITS const char *history_of(struct bench *b, struct uuid id);
+/* A member of the details of the n-th event of a type, as text. */
+AWAITS const char *detail_of(
+	struct bench *b, struct uuid id, enum event_type t, int n, const char *member);
+AWAITS int count_of_type(struct bench *b, struct uuid id, enum event_type t);
