@@ -102,7 +102,7 @@ static int handle_sandbox_list(struct monitor *m, const void *request, struct re
 	const struct wire_list *w = request;
 	list_for_each (node, &m->sandboxes.all) {
 		const struct sandbox *s = list_entry(node, struct sandbox, link);
-		if (s->mark.id <= w->after || s->released)
+		if (s->mark.id <= w->after || s->released || s->pooled)
 			continue;
 		if (ret->count == WIRE_LIST_MAX)
 			break;

@@ -24,7 +24,8 @@ struct host_options {
 	uid_t slot_base; /* host uids and gids slot_base .. slot_base + slot_count - 1 are
 			    sandboxes' */
 	uint32_t slot_count;
-	uint32_t network_pool;
+	uint32_t network_pool; /* network namespaces kept ready */
+	uint32_t prepared; /* sandboxes kept ready */
 };
 
 /* A host uid that a sandbox has to itself, and the two user namespaces that belong to it. They are

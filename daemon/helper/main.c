@@ -20,6 +20,8 @@ static const char usage[] =
 	"  --runtimes FILE        runtime registry (default DIR/runtimes, written if missing)\n"
 	"  --cgroup-parent NAME   where sandboxes' cgroups stand (default aegis-sandboxes)\n"
 	"  --network-pool N       network namespaces kept ready, 0 to 256 (default 8)\n"
+	"  --prepared N           sandboxes kept ready, of the runtime asked for last, 0 to 256 "
+	"(default 2)\n"
 	"  --log-format FORMAT    text or json (default text)\n"
 	"Every path is absolute; what is read must belong to root and be writable by nobody else.\n"
 	"example: aegis-helper --uid 990 --gid 990 --slots 1000000:256 \\\n"
@@ -67,6 +69,8 @@ static int take_option(int option, const char *value, struct host_options *o)
 		return err_trace(slots(value, o));
 	case 'n':
 		return err_trace(number("network-pool", span_cstr(value), 256, &o->network_pool));
+	case 'p':
+		return err_trace(number("prepared", span_cstr(value), 256, &o->prepared));
 	case 'l':
 		return err_trace(log_format(value));
 	case 'b':
@@ -101,6 +105,7 @@ static int parse(int argc, char **argv, struct host_options *o)
 		{"runtimes", required_argument, NULL, 't'},
 		{"cgroup-parent", required_argument, NULL, 'c'},
 		{"network-pool", required_argument, NULL, 'n'},
+		{"prepared", required_argument, NULL, 'p'},
 		{"log-format", required_argument, NULL, 'l'},
 		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
@@ -127,6 +132,7 @@ int main(int argc, char **argv)
 		.state_dir = "/var/lib/aegis-helper",
 		.cgroup_parent = "aegis-sandboxes",
 		.network_pool = 8,
+		.prepared = 2,
 	};
 	static struct monitor m;
 	log_setup(LOG_INFO, LOG_TEXT, "aegis-helper");

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 enum {
+	IDLE_MS = 2, /* so long without a request, and the pools are filled */
 	UNFINISHED_MS = 20, /* how often what could not be finished is tried again */
 	SEND_TIMEOUT_S = 2, /* an aegisd that does not read its replies for so long is cut off */
 };
@@ -283,19 +284,25 @@ int monitor_open(struct monitor *m, const struct host_options *o)
 	return err_trace(r);
 }
 
+/* Nothing has happened for a moment: makes one thing that somebody will soon want. */
+static bool refill(struct monitor *m)
+{
+	return netpool_refill_one(&m->host.net) || sandbox_pool_refill_one(&m->sandboxes);
+}
+
 int monitor_run(struct monitor *m)
 {
 	struct epoll_event event;
-	bool pools_full = false;
+	bool filled = false;
 	while (!m->stop) {
-		int timeout = m->sandboxes.unfinished ? UNFINISHED_MS : -1;
-		int n = epoll_wait(m->epoll, &event, 1, pools_full ? timeout : 0);
+		int timeout = !filled ? IDLE_MS : m->sandboxes.unfinished ? UNFINISHED_MS : -1;
+		int n = epoll_wait(m->epoll, &event, 1, timeout);
 		if (n < 0 && errno != EINTR)
 			return err_sys(-errno, "epoll_wait");
 		if (n > 0)
 			take_event(m, event.data.u64);
 		sandbox_set_tick(&m->sandboxes);
-		pools_full = n == 0 ? !netpool_refill_one(&m->host.net) : false;
+		filled = n == 0 ? !refill(m) : false;
 	}
 	return 0;
 }

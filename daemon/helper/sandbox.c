@@ -21,7 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { CALL_EMPTY_TIMEOUT_MS = 50 };
+enum { FINISH_TRIES = 100, FINISH_MS = 10 };
 
 struct sandbox *sandbox_new(struct sandbox_set *set, uint64_t id)
 {
@@ -30,7 +30,7 @@ struct sandbox *sandbox_new(struct sandbox_set *set, uint64_t id)
 		return NULL;
 	s->mark = (struct mark){
 		.magic = MARK_MAGIC, .version = MARK_VERSION, .id = id, .state = MARK_PREPARED};
-	s->cgroup = s->pidfd = s->control = s->listener = -1;
+	s->cgroup = s->pidfd = s->control = s->listener = s->log = -1;
 	snprintf(s->name, sizeof(s->name), "s%016llx", (unsigned long long)id);
 	struct list *at = set->all.prev;
 	while (at != &set->all && list_entry(at, struct sandbox, link)->mark.id > id)
@@ -49,6 +49,7 @@ static void close_descriptors(const struct sandbox_set *set, struct sandbox *s)
 	fd_cleanup(&s->pidfd);
 	fd_cleanup(&s->control);
 	fd_cleanup(&s->listener);
+	fd_cleanup(&s->log);
 }
 
 void sandbox_forget(struct sandbox_set *set, struct sandbox *s)
@@ -58,91 +59,6 @@ void sandbox_forget(struct sandbox_set *set, struct sandbox *s)
 	list_remove(&s->link);
 	set->count--;
 	free(s);
-}
-
-/* Nanoseconds of the wall clock, or the next number: larger than any before, over restarts too. */
-static uint64_t next_id(const struct sandbox_set *set)
-{
-	return MAX((uint64_t)clock_wall_ns(), set->last_id + 1);
-}
-
-static int check_new(
-	const struct sandbox_set *set, const struct wire_create *w, size_t *ret_runtime)
-{
-	const struct runtime_registry *reg = set->host->registry;
-	if (set->count >= HELPER_SANDBOXES_MAX)
-		return err_raise(-EBUSY, "%zu sandboxes are listed already", set->count);
-	list_for_each (node, &set->all) {
-		const struct sandbox *s = list_entry(node, struct sandbox, link);
-		if (!s->released && uuid_eq(s->mark.execution, w->execution) &&
-			s->mark.iteration == w->iteration)
-			return err_raise(-EEXIST,
-				"a sandbox of this execution and iteration %u is listed",
-				w->iteration);
-	}
-	for (size_t i = 0; i < runtime_registry_count(reg); i++) {
-		if (strcmp(runtime_registry_at(reg, i)->name, w->runtime) == 0) {
-			*ret_runtime = i;
-			return 0;
-		}
-	}
-	return err_raise(-ENOENT, "runtime %s is not in the registry", w->runtime);
-}
-
-/* After a failure between preparation and start. */
-static void abandon(struct sandbox_set *set, struct sandbox *s)
-{
-	if (s->cgroup >= 0 && cgroup_kill(s->cgroup) < 0)
-		err_clear();
-	s->released = true;
-	if (s->pidfd >= 0) {
-		siginfo_t info;
-		while (waitid(P_PIDFD, (id_t)s->pidfd, &info, WEXITED) < 0 && errno == EINTR)
-			;
-		close_descriptors(set, s);
-		s->gone = true;
-	}
-	set->unfinished++;
-	sandbox_set_tick(set);
-}
-
-int sandbox_create(
-	struct sandbox_set *set, const struct wire_create *w, struct sandbox **ret, int *ret_log)
-{
-	size_t runtime = 0;
-	uint32_t slot;
-	AUTO_FD log_fd = -1;
-	int r = check_new(set, w, &runtime);
-	if (r == 0)
-		r = host_slot_take(set->host, &slot);
-	if (r < 0)
-		return err_trace(r);
-	struct sandbox *s = sandbox_new(set, next_id(set));
-	if (!s) {
-		host_slot_give_back(set->host, slot);
-		return err_raise(-ENOMEM, "no memory for a sandbox");
-	}
-	s->mark.slot = slot;
-	s->has_slot = true;
-	s->runtime = runtime;
-	r = launch_prepare(set->host, s, &log_fd);
-	if (r < 0) {
-		host_slot_give_back(set->host, slot);
-		sandbox_forget(set, s);
-		return err_trace(r);
-	}
-	r = launch_assign(set->host, s, w);
-	if (r == 0)
-		r = set->watch(set->arg, s);
-	if (r < 0) {
-		char message[ERR_MESSAGE_BYTES];
-		snprintf(message, sizeof(message), "%s", err_message(r));
-		abandon(set, s);
-		return err_raise(r, "%s", message);
-	}
-	*ret = s;
-	*ret_log = TAKE_FD(log_fd);
-	return 0;
 }
 
 struct sandbox *sandbox_by_id(const struct sandbox_set *set, uint64_t id)
@@ -280,6 +196,11 @@ void sandbox_gone(struct sandbox_set *set, struct sandbox *s)
 	if (s->gone)
 		return;
 	s->gone = true;
+	if (s->pooled) { /* nobody waits for it */
+		s->pooled = false;
+		s->released = true;
+		set->prepared--;
+	}
 	learn_end(s);
 	close_descriptors(set, s);
 	set->unfinished++;
@@ -332,104 +253,16 @@ int sandbox_release(struct sandbox_set *set, struct sandbox *s)
 
 void sandbox_set_fini(struct sandbox_set *set)
 {
+	list_for_each_safe (node, &set->all) {
+		struct sandbox *s = list_entry(node, struct sandbox, link);
+		if (s->pooled)
+			sandbox_abandon(set, s);
+	}
+	/* What dies slowly is left to the next helper. */
+	for (int i = 0; i < FINISH_TRIES && set->unfinished > 0; i++) {
+		(void)poll(NULL, 0, FINISH_MS);
+		sandbox_set_tick(set);
+	}
 	list_for_each_safe (node, &set->all)
 		sandbox_forget(set, list_entry(node, struct sandbox, link));
-}
-
-/* ---- dispatched calls ---- */
-
-void sandbox_call_name(struct uuid call, char ret[CGROUP_NAME_BYTES])
-{
-	char text[UUID_TEXT_BYTES];
-	uuid_text(call, text);
-	snprintf(ret, CGROUP_NAME_BYTES, "c%s", text);
-}
-
-static struct sandbox_call *find_call(struct sandbox *s, struct uuid call)
-{
-	for (size_t i = 0; i < s->call_count; i++) {
-		if (uuid_eq(s->calls[i].call, call))
-			return &s->calls[i];
-	}
-	return NULL;
-}
-
-static int tell_call(const struct sandbox *s, enum launch_type type, struct uuid call,
-	const int *fds, int fd_count)
-{
-	struct launch_call m = {.header = {LAUNCH_MAGIC, type, sizeof(m), 0}};
-	memcpy(m.call, call.bytes, sizeof(m.call));
-	const struct iovec part = {&m, sizeof(m)};
-	return err_trace(launch_send(s, &part, 1, fds, fd_count));
-}
-
-static int hand_over(const struct sandbox *s, int dir, struct uuid call)
-{
-	AUTO_FD procs = openat(dir, "cgroup.procs", O_WRONLY | O_CLOEXEC);
-	AUTO_FD kill_file = openat(dir, "cgroup.kill", O_WRONLY | O_CLOEXEC);
-	if (procs < 0 || kill_file < 0)
-		return err_sys(-errno, "open the cgroup of a call");
-	const int fds[LAUNCH_CALL_FDS] = {procs, kill_file};
-	return err_trace(tell_call(s, LAUNCH_CALL_OPEN, call, fds, LAUNCH_CALL_FDS));
-}
-
-int sandbox_call_open(struct sandbox *s, struct uuid call, uint64_t *ret_cgroup_id)
-{
-	char name[CGROUP_NAME_BYTES];
-	struct stat st;
-	if (s->control < 0)
-		return err_raise(-ESRCH, "sandbox %s has ended", s->name);
-	if (s->call_count == HELPER_CALLS_MAX)
-		return err_raise(
-			-EMFILE, "%d calls are open in sandbox %s", HELPER_CALLS_MAX, s->name);
-	sandbox_call_name(call, name);
-	if (mkdirat(s->cgroup, name, 0755) < 0)
-		return err_sys(-errno, "make the cgroup of call %s", name + 1);
-	AUTO_FD dir = openat(s->cgroup, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int r = dir < 0 || fstat(dir, &st) < 0 ? err_sys(-errno, "open the cgroup of a call")
-					       : hand_over(s, dir, call);
-	if (r < 0) {
-		(void)unlinkat(s->cgroup, name, AT_REMOVEDIR);
-		return err_trace(r);
-	}
-	s->calls[s->call_count++] = (struct sandbox_call){call, st.st_ino};
-	*ret_cgroup_id = st.st_ino;
-	return 0;
-}
-
-/* Removes the directory of a call; one that is still busy is left to the sandbox's end. */
-static void remove_call(const struct sandbox *s, const char *name)
-{
-	if (unlinkat(s->cgroup, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
-		log_info("the cgroup of call %s stays until sandbox %s ends", name + 1, s->name);
-}
-
-int sandbox_call_close(
-	struct sandbox *s, struct uuid call, enum helper_call_rest rest, struct helper_usage *ret)
-{
-	char name[CGROUP_NAME_BYTES];
-	struct sandbox_call *c = find_call(s, call);
-	if (!c)
-		return err_raise(-ENOENT, "no such call is open in sandbox %s", s->name);
-	sandbox_call_name(call, name);
-	AUTO_FD dir = openat(s->cgroup, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dir < 0)
-		return err_sys(-errno, "open the cgroup of call %s", name + 1);
-	bool had_rest = cgroup_populated(dir);
-	int r = 0;
-	if (had_rest && rest == HELPER_CALL_KILL) {
-		r = cgroup_kill(dir);
-		if (r < 0)
-			return err_trace(r);
-		(void)cgroup_wait_empty(dir, CALL_EMPTY_TIMEOUT_MS);
-	}
-	/* A call has a directory in the v2 hierarchy only. */
-	const struct cgroup_host unified = {.mode = HELPER_CGROUP_UNIFIED};
-	*ret = cgroup_usage(&unified, name, dir);
-	if (!had_rest || rest == HELPER_CALL_KILL)
-		remove_call(s, name);
-	if (s->control >= 0 && tell_call(s, LAUNCH_CALL_CLOSED, call, NULL, 0) < 0)
-		err_clear(); /* it keeps two descriptors of a cgroup that is gone */
-	*c = s->calls[--s->call_count];
-	return had_rest ? HELPER_CALL_HAD_REST : 0;
 }

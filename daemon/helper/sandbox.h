@@ -26,6 +26,8 @@ struct sandbox {
 	int pidfd; /* -1 once ended */
 	int control; /* -1 once ended */
 	int listener; /* -1 once ended */
+	int log; /* read end, until it is handed over */
+	bool pooled; /* prepared, and waiting for its execution */
 	size_t runtime; /* index in the registry */
 	size_t call_count;
 	struct sandbox_call calls[HELPER_CALLS_MAX];
@@ -37,6 +39,8 @@ struct sandbox_set {
 	struct list all;
 	size_t count;
 	uint64_t last_id;
+	size_t prepared; /* of them pooled */
+	size_t wanted_runtime; /* that the pool is filled with: the last one asked for */
 	size_t unfinished; /* gone but not ended, or released but not removed: sandbox_set_tick */
 	/* The loop's: watch a pidfd from now on, and no more; a sandbox has ended. */
 	int (*watch)(void *arg, const struct sandbox *s);
@@ -48,6 +52,12 @@ struct sandbox_set {
 /* Makes a sandbox and starts it; *ret_log is the caller's. */
 int sandbox_create(struct sandbox_set *set, const struct wire_create *w, struct sandbox **ret,
 	int *ret_log) MUST_USE;
+
+/* Prepares one more if the pool is not full: for idle moments. True if it did. */
+bool sandbox_pool_refill_one(struct sandbox_set *set);
+
+/* Kills and removes one that is nobody's. */
+void sandbox_abandon(struct sandbox_set *set, struct sandbox *s);
 
 /* By id and execution both; NULL if there is none that is listed. */
 struct sandbox *sandbox_find(const struct sandbox_set *set, uint64_t id, struct uuid execution);

@@ -27,7 +27,8 @@ static const char *build_dir(void)
 
 void fixture_start(struct fixture *f)
 {
-	char helper[512], probe[512], run[128], state[128], runtimes[128], uid[16], slots[32];
+	char helper[512], probe[512], run[128], state[128], runtimes[128], uid[16], slots[32],
+		prepared[16];
 	snprintf(helper, sizeof(helper), "%s/bin/aegis-helper", build_dir());
 	snprintf(probe, sizeof(probe), "%s/tests/integration/helper_probe", build_dir());
 	snprintf(run, sizeof(run), "%s/run", f->dir);
@@ -35,11 +36,13 @@ void fixture_start(struct fixture *f)
 	snprintf(runtimes, sizeof(runtimes), "%s/runtimes", f->dir);
 	snprintf(uid, sizeof(uid), "%d", FIXTURE_UID);
 	snprintf(slots, sizeof(slots), "%d:%d", FIXTURE_SLOT_BASE, FIXTURE_SLOTS);
+	snprintf(prepared, sizeof(prepared), "%d", f->prepared);
 	f->helper = fork();
 	if (f->helper == 0) {
 		execl(helper, helper, "--uid", uid, "--gid", uid, "--slots", slots, "--bootstrap",
 			probe, "--run-dir", run, "--state-dir", state, "--cgroup-parent", f->parent,
-			"--network-pool", "2", "--runtimes", runtimes, (char *)NULL);
+			"--network-pool", "2", "--prepared", prepared, "--runtimes", runtimes,
+			(char *)NULL);
 		_exit(127);
 	}
 	assert_true(f->helper > 0);
@@ -98,6 +101,11 @@ static void write_registry(const struct fixture *f)
 				   "	bind /bin\n"
 				   "	bind /lib\n"
 				   "	bind /lib64\n"
+				   "runtime other\n"
+				   "	language other\n"
+				   "	version 1\n"
+				   "	interpreter /usr/bin/env\n"
+				   "	bind /usr\n"
 				   "runtime broken\n"
 				   "	language broken\n"
 				   "	version 1\n"
@@ -108,11 +116,34 @@ static void write_registry(const struct fixture *f)
 	assert_int_equal(fd_replace_file(path, span_cstr(text), 0644), 0);
 }
 
-int fixture_setup(void **state)
+/* Directories below the parent in hierarchies from v2's on; with one, whichever v2 is. */
+static int count_cgroups(const struct fixture *f, size_t count, bool tell)
+{
+	int n = 0;
+	for (size_t i = 0; i < ARRAY_LEN(hierarchies) && count > 0; i++) {
+		char path[256];
+		snprintf(path, sizeof(path), "%s/%s", hierarchies[i], f->parent);
+		DIR *d = opendir(path);
+		count -= d && count == 1;
+		for (struct dirent *e; d && (e = readdir(d));) {
+			if (e->d_type != DT_DIR || e->d_name[0] == '.')
+				continue;
+			if (tell)
+				print_message("# left: %s/%s\n", path, e->d_name);
+			n++;
+		}
+		if (d)
+			closedir(d);
+	}
+	return n;
+}
+
+static void set_up(void **state, int prepared)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 	assert_non_null(f);
 	f->conn = -1;
+	f->prepared = prepared;
 	snprintf(f->dir, sizeof(f->dir), "/tmp/aegis-helper-XXXXXX");
 	assert_non_null(mkdtemp(f->dir));
 	assert_int_equal(chmod(f->dir, 0755), 0);
@@ -122,6 +153,24 @@ int fixture_setup(void **state)
 	*state = f;
 	fixture_start(f);
 	fixture_greet(f);
+}
+
+int fixture_setup(void **state)
+{
+	set_up(state, 0);
+	return 0;
+}
+
+int fixture_setup_pooled(void **state)
+{
+	const int prepared = 2;
+	set_up(state, prepared);
+	for (int i = 0; i < PATIENCE_MS / 10; i++) {
+		if (count_cgroups(*state, 1, false) == prepared)
+			break;
+		poll(NULL, 0, 10);
+	}
+	poll(NULL, 0, 50); /* the last one has to be finished, too */
 	return 0;
 }
 
@@ -166,21 +215,7 @@ int fixture_teardown(void **state)
 
 int fixture_cgroups_left(const struct fixture *f)
 {
-	int n = 0;
-	for (size_t i = 0; i < ARRAY_LEN(hierarchies); i++) {
-		char path[256];
-		snprintf(path, sizeof(path), "%s/%s", hierarchies[i], f->parent);
-		DIR *d = opendir(path);
-		for (struct dirent *e; d && (e = readdir(d));) {
-			if (e->d_type == DT_DIR && e->d_name[0] != '.') {
-				print_message("# left: %s/%s\n", path, e->d_name);
-				n++;
-			}
-		}
-		if (d)
-			closedir(d);
-	}
-	return n;
+	return count_cgroups(f, ARRAY_LEN(hierarchies), true);
 }
 
 bool process_alive(pid_t pid)
@@ -319,8 +354,8 @@ size_t fixture_create(struct wire_create *w, size_t room, struct uuid execution,
 	return sizeof(*w) + w->argv_bytes + w->env_bytes;
 }
 
-struct wire_sandbox fixture_sandbox(
-	struct fixture *f, struct uuid execution, const char *what, int ret_fds[3])
+struct wire_sandbox fixture_sandbox_of(struct fixture *f, struct uuid execution,
+	const char *runtime, const char *what, int ret_fds[3])
 {
 	struct {
 		struct wire_create w;
@@ -334,12 +369,20 @@ struct wire_sandbox fixture_sandbox(
 	assert_int_equal(a.fd_count, 1);
 	answer_close(&a);
 	size_t n = fixture_create(&create.w, sizeof(create), execution, 1, what);
+	memset(create.w.runtime, 0, sizeof(create.w.runtime));
+	memcpy(create.w.runtime, runtime, strlen(runtime));
 	fixture_call(f, WIRE_SANDBOX_CREATE, &create, n, &a);
 	if (a.code < 0)
 		fail_msg("SANDBOX_CREATE: %s", a.message);
 	assert_int_equal(a.fd_count, 3);
 	memcpy(ret_fds, a.fds, 3 * sizeof(int));
 	return a.u.sandboxes[0];
+}
+
+struct wire_sandbox fixture_sandbox(
+	struct fixture *f, struct uuid execution, const char *what, int ret_fds[3])
+{
+	return fixture_sandbox_of(f, execution, "test", what, ret_fds);
 }
 
 void fixture_release(struct fixture *f, const struct wire_sandbox *s)

@@ -19,12 +19,14 @@ struct fixture {
 	char dir[64]; /* run/ and state/ are below */
 	char parent[64]; /* of its cgroups */
 	pid_t helper; /* 0: not running */
+	int prepared; /* sandboxes that the helper keeps ready */
 	int conn; /* to the helper; -1: none */
 	uint64_t request;
 };
 
 /* cmocka setup and teardown: a running helper with a greeted connection; nothing is left after. */
 int fixture_setup(void **state);
+int fixture_setup_pooled(void **state); /* and it has prepared sandboxes */
 int fixture_teardown(void **state);
 
 void fixture_start(struct fixture *f);
@@ -68,6 +70,9 @@ size_t fixture_create(struct wire_create *w, size_t room, struct uuid execution,
 /* Makes a workspace and a sandbox that does `what` (see probe.c). */
 struct wire_sandbox fixture_sandbox(
 	struct fixture *f, struct uuid execution, const char *what, int ret_fds[3]);
+
+struct wire_sandbox fixture_sandbox_of(struct fixture *f, struct uuid execution,
+	const char *runtime, const char *what, int ret_fds[3]);
 
 /* Everything the probe says until it ends (or `until` has been said), as one string; free(). */
 char *fixture_log(int fd, const char *until);

@@ -239,6 +239,10 @@ static void test_exit_status(void **state)
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+#define POOLED(name) \
+	{ \
+#name "_pooled", name, fixture_setup_pooled, fixture_teardown, NULL \
+	}
 
 int main(void)
 {
@@ -250,6 +254,11 @@ int main(void)
 		CASE(test_cpu),
 		CASE(test_tmp),
 		CASE(test_exit_status),
+		POOLED(test_confined),
+		POOLED(test_workspace_owner),
+		POOLED(test_memory),
+		POOLED(test_pids),
+		POOLED(test_tmp),
 	};
 	return cmocka_run_group_tests(helper, NULL, NULL);
 }

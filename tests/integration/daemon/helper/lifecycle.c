@@ -209,7 +209,7 @@ static void test_orphans_are_removed(void **state)
 	}
 	assert_true(fixture_cgroups_left(f) > 0);
 	restart(f);
-	assert_int_equal(fixture_cgroups_left(f), 0);
+	assert_int_equal(fixture_cgroups_left(f), 0); /* nobody was in it */
 }
 
 static void test_calls(void **state)
@@ -267,6 +267,42 @@ static void test_workspace_carries_over(void **state)
 	fixture_release(f, &s);
 }
 
+/* Prepared sandboxes are not listed, are used in order, and leave their slots to who needs them. */
+static void test_pool(void **state)
+{
+	struct fixture *f = *state;
+	struct wire_list list = {.after = 0};
+	struct answer a;
+	struct wire_sandbox s[FIXTURE_SLOTS];
+	int fds[FIXTURE_SLOTS][3];
+	fixture_call(f, WIRE_SANDBOX_LIST, &list, sizeof(list), &a);
+	assert_int_equal(a.count, 0);
+	s[0] = fixture_sandbox(f, uuid_new(), "live", fds[0]);
+	assert_true(s[0].id < (uint64_t)clock_wall_ns() - 20 * NS_PER_MS); /* was made before */
+	for (int i = 1; i < FIXTURE_SLOTS; i++)
+		s[i] = fixture_sandbox_of(f, uuid_new(), "other", "live", fds[i]);
+	fixture_call(f, WIRE_SANDBOX_LIST, &list, sizeof(list), &a);
+	assert_int_equal(a.count, FIXTURE_SLOTS);
+	for (int i = 0; i < FIXTURE_SLOTS; i++) {
+		stop(f, &s[i], HELPER_STOP_KILL);
+		fixture_wait_end(f, s[i].id);
+		fixture_release(f, &s[i]);
+		close_all(fds[i]);
+	}
+}
+
+/* A helper that is killed leaves its prepared sandboxes to the next, which removes them. */
+static void test_pool_dies(void **state)
+{
+	struct fixture *f = *state;
+	f->prepared = 0;
+	restart(f);
+	for (int i = 0; i < PATIENCE_MS / 10 && fixture_cgroups_left(f) > 0; i++)
+		poll(NULL, 0, 10);
+	assert_int_equal(fixture_cgroups_left(f), 0);
+}
+
+#define POOLED(name) cmocka_unit_test_setup_teardown(name, fixture_setup_pooled, fixture_teardown)
 #define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -280,6 +316,8 @@ int main(void)
 		CASE(test_orphans_are_removed),
 		CASE(test_calls),
 		CASE(test_workspace_carries_over),
+		POOLED(test_pool),
+		POOLED(test_pool_dies),
 	};
 	return cmocka_run_group_tests(helper, NULL, NULL);
 }

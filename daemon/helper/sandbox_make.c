@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/*
+ * How a sandbox comes about: one that was prepared in an idle moment is taken if there is one of
+ * the runtime that is asked for, else one is prepared now. Prepared ones are of the runtime that
+ * was asked for last. They hold slots, but never keep a slot from who needs it.
+ */
+#include "daemon/helper/sandbox.h"
+#include <errno.h>
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* Nanoseconds of the wall clock, or the next number: larger than any before, over restarts too. */
+static uint64_t next_id(const struct sandbox_set *set)
+{
+	return MAX((uint64_t)clock_wall_ns(), set->last_id + 1);
+}
+
+static int check_new(
+	const struct sandbox_set *set, const struct wire_create *w, size_t *ret_runtime)
+{
+	const struct runtime_registry *reg = set->host->registry;
+	if (set->count - set->prepared >= HELPER_SANDBOXES_MAX)
+		return err_raise(-EBUSY, "%d sandboxes are listed already", HELPER_SANDBOXES_MAX);
+	list_for_each (node, &set->all) {
+		const struct sandbox *s = list_entry(node, struct sandbox, link);
+		if (!s->released && uuid_eq(s->mark.execution, w->execution) &&
+			s->mark.iteration == w->iteration)
+			return err_raise(-EEXIST,
+				"a sandbox of this execution and iteration %u is listed",
+				w->iteration);
+	}
+	for (size_t i = 0; i < runtime_registry_count(reg); i++) {
+		if (strcmp(runtime_registry_at(reg, i)->name, w->runtime) == 0) {
+			*ret_runtime = i;
+			return 0;
+		}
+	}
+	return err_raise(-ENOENT, "runtime %s is not in the registry", w->runtime);
+}
+
+void sandbox_abandon(struct sandbox_set *set, struct sandbox *s)
+{
+	set->prepared -= s->pooled;
+	s->pooled = false;
+	if (s->cgroup >= 0 && cgroup_kill(s->cgroup) < 0)
+		err_clear();
+	s->released = true;
+	if (s->pidfd >= 0) {
+		siginfo_t info;
+		while (waitid(P_PIDFD, (id_t)s->pidfd, &info, WEXITED) < 0 && errno == EINTR)
+			;
+		s->gone = true;
+	}
+	set->unfinished++;
+	sandbox_set_tick(set);
+}
+
+static int prepare(struct sandbox_set *set, size_t runtime, struct sandbox **ret)
+{
+	uint32_t slot;
+	int r = host_slot_take(set->host, &slot);
+	if (r < 0)
+		return err_trace(r);
+	struct sandbox *s = sandbox_new(set, next_id(set));
+	if (!s) {
+		host_slot_give_back(set->host, slot);
+		return err_raise(-ENOMEM, "no memory for a sandbox");
+	}
+	s->mark.slot = slot;
+	s->has_slot = true;
+	s->runtime = runtime;
+	r = launch_prepare(set->host, s, &s->log);
+	if (r < 0) {
+		host_slot_give_back(set->host, slot);
+		sandbox_forget(set, s);
+		return err_trace(r);
+	}
+	r = set->watch(set->arg, s);
+	if (r < 0) {
+		sandbox_abandon(set, s);
+		return err_trace(r);
+	}
+	*ret = s;
+	return 0;
+}
+
+/* The oldest prepared one; of that runtime, or, to be given up, of any other. */
+static struct sandbox *find_pooled(const struct sandbox_set *set, size_t runtime, bool other)
+{
+	list_for_each (node, &set->all) {
+		struct sandbox *s = list_entry(node, struct sandbox, link);
+		if (s->pooled && (s->runtime == runtime) != other)
+			return s;
+	}
+	return NULL;
+}
+
+static int obtain(struct sandbox_set *set, size_t runtime, struct sandbox **ret)
+{
+	struct sandbox *s = find_pooled(set, runtime, false);
+	if (s) {
+		s->pooled = false;
+		set->prepared--;
+		*ret = s;
+		return 0;
+	}
+	int r = prepare(set, runtime, ret);
+	if (r == -EBUSY && (s = find_pooled(set, runtime, true))) {
+		err_clear();
+		sandbox_abandon(set, s);
+		r = prepare(set, runtime, ret);
+	}
+	return err_trace(r);
+}
+
+int sandbox_create(
+	struct sandbox_set *set, const struct wire_create *w, struct sandbox **ret, int *ret_log)
+{
+	size_t runtime = 0;
+	struct sandbox *s;
+	int r = check_new(set, w, &runtime);
+	if (r == 0)
+		r = obtain(set, runtime, &s);
+	if (r < 0)
+		return err_trace(r);
+	set->wanted_runtime = runtime;
+	r = launch_assign(set->host, s, w);
+	if (r < 0) {
+		char message[ERR_MESSAGE_BYTES];
+		snprintf(message, sizeof(message), "%s", err_message(r));
+		sandbox_abandon(set, s);
+		return err_raise(r, "%s", message);
+	}
+	*ret = s;
+	*ret_log = TAKE_FD(s->log);
+	return 0;
+}
+
+bool sandbox_pool_refill_one(struct sandbox_set *set)
+{
+	const struct host *h = set->host;
+	struct sandbox *s;
+	if (h->options.prepared == 0 || runtime_registry_count(h->registry) == 0 ||
+		set->count >= HELPER_SANDBOXES_MAX)
+		return false;
+	if (set->prepared >= h->options.prepared) {
+		s = find_pooled(set, set->wanted_runtime, true);
+		if (!s)
+			return false;
+		sandbox_abandon(set, s);
+	}
+	int r = prepare(set, set->wanted_runtime, &s);
+	if (r == 0) {
+		s->pooled = true;
+		set->prepared++;
+	}
+	if (r < 0 && r != -EBUSY)
+		err_log(r, "prepare a sandbox");
+	err_clear();
+	return r == 0;
+}
