@@ -36,7 +36,7 @@ static const char *const common_binds[] = {"/usr", "/bin", "/sbin", "/lib", "/li
 	"/etc/alternatives", "/etc/ld.so.cache", "/etc/ssl/certs", "/etc/ssl/openssl.cnf",
 	"/etc/mime.types", "/etc/localtime"};
 
-enum { VERSION_OUTPUT_BYTES = 4096, VERSION_TIMEOUT_MS = 5000 };
+enum { VERSION_OUTPUT_BYTES = 1024, VERSION_TIMEOUT_MS = 5000 };
 
 static void run_child(const struct candidate *c, int out)
 {
