@@ -10,7 +10,7 @@
  * larger than any frame: -Wframe-larger-than keeps ours to a page, and each leaves at least a
  * return address behind. Stacks for library code, whose frames obey no such rule, are wiped on top
  * and dropped below. (Dropping a small stack with madvise and faulting it in again costs
- * seventeen times as much as wiping it; tests/bench/rt measures both.)
+ * seventeen times as much as wiping it; tests/bench/daemon/rt measures both.)
  */
 #include "daemon/rt/sanitize.h"
 #include <errno.h>

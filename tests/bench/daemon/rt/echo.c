@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
-#include "tests/bench/rt/echo.h"
-#include "tests/bench/rt/figure.h"
+#include "tests/bench/daemon/rt/echo.h"
+#include "tests/bench/daemon/rt/figure.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>

@@ -4,7 +4,7 @@
  * what it finds, and sends the replies in one piece. Per call: a fiber for each call, in the
  * connection's group, with a deadline, that sends its own reply, as a handler that may wait would.
  */
-#include "tests/bench/rt/echo.h"
+#include "tests/bench/daemon/rt/echo.h"
 #include "daemon/rt/rt.h"
 #include <stdio.h>
 #include <stdlib.h>

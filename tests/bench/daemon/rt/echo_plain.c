@@ -4,7 +4,7 @@
  * provided buffers and one send for all replies to what one receive brought. It relies on the
  * client to let a record never straddle two receives by more than its own carry buffer.
  */
-#include "tests/bench/rt/echo.h"
+#include "tests/bench/daemon/rt/echo.h"
 #include <liburing.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /* The price of the runtime's smallest steps. */
-#include "tests/bench/rt/figure.h"
+#include "tests/bench/daemon/rt/figure.h"
 #include "daemon/rt/internal.h"
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
-#include "tests/bench/rt/figure.h"
+#include "tests/bench/daemon/rt/figure.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /* The load: whatever replies have come on a connection, as many calls leave in one piece. */
-#include "tests/bench/rt/echo.h"
+#include "tests/bench/daemon/rt/echo.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
