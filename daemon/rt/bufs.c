@@ -24,6 +24,17 @@ static int map_memory(struct bufs *b)
 	return 0;
 }
 
+static int register_ring(struct worker *w)
+{
+	struct io_uring_buf_reg reg = {
+		.ring_addr = (uintptr_t)w->bufs.ring,
+		.ring_entries = BUFS_COUNT,
+		.bgid = BUFS_GROUP,
+	};
+	int r = io_uring_register_buf_ring(&w->ring.uring, &reg, 0);
+	return r < 0 ? err_sys(r, "register the ring of receive buffers") : 0;
+}
+
 int bufs_init(struct worker *w)
 {
 	struct bufs *b = &w->bufs;
@@ -31,18 +42,12 @@ int bufs_init(struct worker *w)
 	if (r < 0)
 		return err_trace(r);
 	io_uring_buf_ring_init(b->ring);
-	struct io_uring_buf_reg reg = {
-		.ring_addr = (uintptr_t)b->ring,
-		.ring_entries = BUFS_COUNT,
-		.bgid = BUFS_GROUP,
-	};
-	r = io_uring_register_buf_ring(&w->ring.uring, &reg, 0);
-	if (r < 0)
-		return err_sys(r, "register the ring of receive buffers");
+	if (!w->backend)
+		r = register_ring(w);
 	b->out = BUFS_COUNT;
 	for (int i = 0; i < BUFS_COUNT; i++)
 		bufs_put(b, i);
-	return 0;
+	return r;
 }
 
 void bufs_fini(struct worker *w)

@@ -88,6 +88,8 @@ int child_spawn(const char *path, char *const argv[], char *const envp[], const 
 {
 	int fds[3] = {-1, -1, -1};
 	pid_t pid = -1;
+	if (worker_current && worker_current->backend)
+		return err_raise(-ENOSYS, "start %s: children are not simulated", path);
 	int r = lift(stdio, fds);
 	if (r == 0) {
 		r = spawn(path, argv, envp, fds, &pid);

@@ -8,6 +8,7 @@
  * where its `interrupt` says how to end the wait. Ready means decided: a cancel or a timer that
  * comes after the wake-up does not change the result of that wait.
  */
+#include "daemon/rt/backend.h"
 #include "daemon/rt/sanitize.h"
 #include <errno.h>
 
@@ -56,6 +57,8 @@ static struct fiber *next_ready(struct worker *w)
 		return &w->loop;
 	w->budget--;
 	struct fiber *f = list_first(&w->ready, struct fiber, link);
+	if (__builtin_expect(w->backend != NULL, 0))
+		f = w->backend->pick(w);
 	list_remove(&f->link);
 	f->state = FIBER_RUNNING;
 	return f;
@@ -103,6 +106,8 @@ int fiber_start(struct worker *w, struct group *g, const char *name, enum fiber_
 {
 	if (g->cancelled)
 		return -ECANCELED;
+	if (w->backend && !w->backend->may_spawn(w))
+		return -EAGAIN;
 	struct fiber *f = stack_get(stack == FIBER_LARGE ? &w->large : &w->small);
 	if (!f)
 		return -EAGAIN;

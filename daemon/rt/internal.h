@@ -170,6 +170,7 @@ struct ring {
 };
 
 int ring_init(struct ring *r, unsigned entries) MUST_USE; /* on the thread that will use it */
+int ring_init_batch(struct ring *r, unsigned cq_entries) MUST_USE;
 void ring_fini(struct ring *r);
 int ring_why_not(int r) MUST_USE; /* raises a failure of setup with its cause */
 void ring_push(struct ring *r, const struct io_uring_sqe *sqe);
@@ -206,6 +207,8 @@ struct worker {
 	struct list ready;
 	int budget; /* switches left before the ring must be looked at */
 	struct fiber *dead; /* has run its last instruction; the next context buries it */
+	const struct backend *backend; /* NULL: the kernel */
+	struct sim *sim; /* the backend's */
 	int64_t now_ns; /* a lower bound of the time, read at most once a turn */
 	bool now_read;
 	struct timers timers;
@@ -255,7 +258,7 @@ static inline int64_t worker_now(struct worker *w)
 	return w->now_ns;
 }
 
-int worker_init(struct worker *w, const struct rt_options *options) MUST_USE;
+int worker_init(struct worker *w, const struct rt_options *options) MUST_USE; /* on its thread */
 void worker_fini(struct worker *w);
 bool worker_turn(struct worker *w); /* one turn; false when the worker has left */
 

@@ -2,7 +2,7 @@
 /*
  * The plain awaits on descriptors: one submission each. Everything about waiting is in ring.c.
  */
-#include "daemon/rt/internal.h"
+#include "daemon/rt/backend.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -102,6 +102,15 @@ int rt_poll(int fd, short events, int64_t deadline_ns)
 	struct io_uring_sqe sqe = {0};
 	io_uring_prep_poll_add(&sqe, fd, (unsigned short)events);
 	return op_await(&sqe, "poll", deadline_ns);
+}
+
+void rt_shutdown(int fd, int how)
+{
+	struct worker *w = worker_current;
+	if (w && w->backend)
+		w->backend->shutdown(w, fd, how);
+	else
+		(void)shutdown(fd, how); /* a peer that is gone needs no telling */
 }
 
 void rt_close(int fd)

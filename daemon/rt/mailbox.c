@@ -141,7 +141,9 @@ void mailbox_fini(struct worker *w)
 
 void mailbox_start(struct worker *w)
 {
-	arm(w);
+	/* No thread but the simulation's own posts to a simulated worker. */
+	if (!w->backend)
+		arm(w);
 }
 
 void mailbox_stop(struct worker *w)

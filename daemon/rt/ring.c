@@ -1,19 +1,23 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /*
- * Operations: submitting, cancelling, and the await that nearly all of rt.h is made of.
+ * Operations: submitting, cancelling, and the await that nearly all of rt.h is made of. Whether
+ * the kernel or the simulator takes them is decided here and nowhere else.
  *
  * Invariant: an op lives until its last answer has been dispatched. That is why an interrupted
  * await only asks for cancellation and stays parked: the frame that holds the op and the buffers
  * cannot go away before the kernel has let go of them.
  */
-#include "daemon/rt/internal.h"
+#include "daemon/rt/backend.h"
 #include <errno.h>
 
 static void push(struct worker *w, struct io_uring_sqe *sqe, uint64_t user_data)
 {
 	sqe->user_data = user_data;
 	w->inflight++;
-	ring_push(&w->ring, sqe);
+	if (__builtin_expect(w->backend != NULL, 0))
+		w->backend->push(w, sqe);
+	else
+		ring_push(&w->ring, sqe);
 }
 
 void ring_submit(struct worker *w, struct io_uring_sqe *sqe, struct op *op)

@@ -22,6 +22,13 @@ static void setup_params(struct io_uring_params *p, unsigned entries)
 	};
 }
 
+int ring_init_batch(struct ring *r, unsigned cq_entries)
+{
+	r->batch_max = cq_entries + RING_BATCH;
+	r->batch = calloc(r->batch_max, sizeof(*r->batch));
+	return r->batch ? 0 : err_raise(-ENOMEM, "no memory for a ring");
+}
+
 int ring_init(struct ring *r, unsigned entries)
 {
 	*r = (struct ring){.uring.ring_fd = -1};
@@ -34,13 +41,10 @@ int ring_init(struct ring *r, unsigned entries)
 	}
 	/* Saves looking the descriptor up at each call; without it all is merely slower. */
 	(void)io_uring_register_ring_fd(&r->uring);
-	r->batch_max = p.cq_entries + RING_BATCH;
-	r->batch = calloc(r->batch_max, sizeof(*r->batch));
-	if (!r->batch) {
+	err = ring_init_batch(r, p.cq_entries);
+	if (err < 0)
 		ring_fini(r);
-		return err_raise(-ENOMEM, "no memory for a ring");
-	}
-	return 0;
+	return err;
 }
 
 void ring_fini(struct ring *r)

@@ -126,6 +126,7 @@ AWAITS int rt_openat(
 AWAITS int rt_fsync(int fd, bool data_only, int64_t deadline_ns) MUST_USE;
 AWAITS int rt_poll(int fd, short events, int64_t deadline_ns) MUST_USE; /* the events that came */
 void rt_close(int fd); /* does not park, ignores errors; fd < 0 is allowed */
+void rt_shutdown(int fd, int how); /* shutdown(2), errors ignored; does not park */
 
 /* A listening socket whose connections are accepted by a multishot operation. */
 struct listener;

@@ -7,7 +7,7 @@
  * its services are cancelled, and it reports to worker 0 once no fiber is left on it. When all
  * have reported, nothing can start anywhere any more, and all are told to leave.
  */
-#include "daemon/rt/internal.h"
+#include "daemon/rt/backend.h"
 #include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -18,6 +18,8 @@ static struct {
 	struct worker *workers;
 	int count;
 	struct rt_options options;
+	const struct backend *backend;
+	struct sim *sim;
 	fiber_fn main_fn;
 	void *main_arg;
 	int reports; /* on worker 0: how many have no fibers left */
@@ -167,7 +169,7 @@ static int cores(void)
 	return MIN(MAX(n, 1), WORKERS_MAX);
 }
 
-int rt_run(const struct rt_options *options, fiber_fn main_fn, void *arg)
+static int run_all(const struct rt_options *options, fiber_fn main_fn, void *arg)
 {
 	CHECK(!run.workers && !worker_current);
 	CHECK(options->workers >= 0 && options->workers <= WORKERS_MAX);
@@ -180,8 +182,11 @@ int rt_run(const struct rt_options *options, fiber_fn main_fn, void *arg)
 	run.workers = calloc((size_t)run.count, sizeof(*run.workers));
 	if (!run.workers)
 		return err_raise(-ENOMEM, "no memory for %d workers", run.count);
-	for (int i = 0; i < run.count; i++)
+	for (int i = 0; i < run.count; i++) {
 		run.workers[i].index = i;
+		run.workers[i].backend = run.backend;
+		run.workers[i].sim = run.sim;
+	}
 	sigset_t outer;
 	signals_block(&outer);
 	int started = start_threads();
@@ -195,4 +200,20 @@ int rt_run(const struct rt_options *options, fiber_fn main_fn, void *arg)
 	if (run.failed == 0)
 		return 0;
 	return err_raise(run.failed, "%s", run.failure.message);
+}
+
+int rt_run(const struct rt_options *options, fiber_fn main_fn, void *arg)
+{
+	run.backend = NULL;
+	run.sim = NULL;
+	return run_all(options, main_fn, arg);
+}
+
+int run_over(const struct backend *b, struct sim *sim, const struct rt_options *options,
+	fiber_fn main_fn, void *arg)
+{
+	CHECK(options->workers == 1);
+	run.backend = b;
+	run.sim = sim;
+	return run_all(options, main_fn, arg);
 }

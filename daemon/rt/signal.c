@@ -3,7 +3,7 @@
  * Signals as values. Those that a daemon acts upon are blocked in every thread from rt_run on, so
  * that one which comes while nobody waits is not lost: it stays pending until the next wait.
  */
-#include "daemon/rt/internal.h"
+#include "daemon/rt/backend.h"
 #include <errno.h>
 #include <poll.h>
 #include <sys/signalfd.h>
@@ -31,7 +31,10 @@ static bool all_waitable(const sigset_t *set)
 
 int signal_wait(const sigset_t *set, int64_t deadline_ns)
 {
+	struct worker *w = worker_current;
 	CHECK(all_waitable(set));
+	if (w->backend)
+		return w->backend->signal_wait(w, set, deadline_ns);
 	int fd = signalfd(-1, set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (fd < 0)
 		return err_sys(-errno, "make a signalfd");

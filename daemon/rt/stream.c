@@ -6,7 +6,6 @@
 #include "daemon/rt/stream.h"
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 
 int stream_start(int fd, struct stream **ret)
 {
@@ -39,8 +38,7 @@ int stream_fd(const struct stream *s)
 
 void stream_shutdown(struct stream *s)
 {
-	/* A peer that is gone already needs no telling. */
-	(void)shutdown(s->fd, SHUT_WR);
+	rt_shutdown(s->fd, SHUT_WR);
 }
 
 void stream_idle(struct stream *s)

@@ -2,7 +2,7 @@
 /*
  * One worker: a thread with its ring, its fibers and its turn. What they do together is in run.c.
  */
-#include "daemon/rt/internal.h"
+#include "daemon/rt/backend.h"
 #include "daemon/rt/sanitize.h"
 
 enum {
@@ -64,7 +64,7 @@ static int make_parts(struct worker *w, const struct rt_options *options)
 	if (r == 0)
 		r = timers_init(&w->timers, small + large);
 	if (r == 0)
-		r = ring_init(&w->ring, entries);
+		r = w->backend ? ring_init_batch(&w->ring, entries) : ring_init(&w->ring, entries);
 	if (r == 0)
 		r = bufs_init(w);
 	w->streams_max = small;
@@ -128,7 +128,10 @@ bool worker_turn(struct worker *w)
 	}
 	bool idle = list_empty(&w->ready) && list_empty(&w->mail_local);
 	w->now_read = false;
-	ring_turn(&w->ring, idle, wait_ns);
+	if (w->backend)
+		w->backend->turn(w, idle, wait_ns);
+	else
+		ring_turn(&w->ring, idle, wait_ns);
 	ring_dispatch(w);
 	streams_feed(w);
 	mailbox_run_local(w);
