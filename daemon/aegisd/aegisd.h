@@ -42,14 +42,9 @@ void aegisd_main(void *arg);
 /* The providers and aliases of the configuration; `tls` for https endpoints. */
 int models_open(const struct config *c, struct tls_client *tls, struct llm **ret) MUST_USE;
 
-/* Signs audit heads through the helper and comes back to it when it was away. An audit_sign_fn. */
-struct signer {
-	const char *socket_path;
-	struct helper *helper;
-};
-AWAITS int signer_open(struct signer *s, const char *socket_path,
-	uint8_t ret_key[HEAD_PUBLIC_KEY_BYTES], int64_t deadline_ns) MUST_USE;
-AWAITS void signer_close(struct signer *s);
+/* Audit heads are signed by the helper; ctx is the link to it. An audit_sign_fn. */
+AWAITS int signer_key(struct helper_link *l, uint8_t ret_key[HEAD_PUBLIC_KEY_BYTES],
+	int64_t deadline_ns) MUST_USE;
 AWAITS int signer_sign(void *ctx, const struct head *head, struct head_signed *ret,
 	struct head_signed *ret_last, int64_t deadline_ns) MUST_USE;
 
@@ -66,6 +61,9 @@ struct doors {
 };
 AWAITS int doors_open(struct doors *s, const struct aegisd *d, struct api *api) MUST_USE;
 AWAITS void doors_close(struct doors *s, int64_t deadline_ns);
+
+/* Loads the configuration's file and the certificate again; what fails leaves the old in place. */
+AWAITS void aegisd_reload(struct aegisd *d, struct offload *files, struct tls_server *tls);
 
 /* Tells systemd, if it asked (NOTIFY_SOCKET, sd_notify(3)). Best effort. */
 void notify_manager(const char *state);

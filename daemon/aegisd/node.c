@@ -21,7 +21,7 @@ enum {
 struct node {
 	struct aegisd *d;
 	struct group group;
-	struct signer signer;
+	struct helper_link *helper;
 	uint8_t key[HEAD_PUBLIC_KEY_BYTES];
 	struct store *store;
 	struct journal *journal;
@@ -85,7 +85,7 @@ static AWAITS int journal_start(struct node *n)
 		.batch_ms = c->fsync_interval_ns / NS_PER_MS,
 		.segment_bytes = (uint64_t)c->segment_bytes,
 		.sign = signer_sign,
-		.sign_ctx = &n->signer,
+		.sign_ctx = n->helper,
 		.key = n->key,
 	};
 	int r = journal_open(&o, &n->journal);
@@ -210,8 +210,11 @@ static AWAITS int api_start(struct node *n)
 
 static AWAITS int node_open(struct node *n)
 {
-	int r = signer_open(
-		&n->signer, n->d->helper_socket, n->key, deadline_in_ms(HELPER_WAIT_MS));
+	int r = helper_link_new(n->d->helper_socket, &n->helper);
+	if (r == 0)
+		r = signer_key(n->helper, n->key, deadline_in_ms(HELPER_WAIT_MS));
+	if (r == -ENOTCONN)
+		r = err_wrap(r, "start aegis-helper first (it needs root)");
 	if (r == 0)
 		r = store_start(n);
 	if (r == 0)
@@ -227,7 +230,7 @@ static AWAITS int node_open(struct node *n)
 	if (r == 0)
 		r = models_open(n->d->config, n->tls, &n->llm);
 	if (r == 0)
-		r = sandbox_process_open(n->d->helper_socket, n->d->registry, &n->sandboxes);
+		r = sandbox_process_open(n->helper, n->d->registry, &n->sandboxes);
 	if (r == 0)
 		r = flows_start(n);
 	if (r == 0)
@@ -250,43 +253,7 @@ static AWAITS void node_close(struct node *n)
 	journal_close(n->journal);
 	store_close(n->store);
 	offload_stop(n->files);
-	signer_close(&n->signer);
-}
-
-static void reload(struct node *n)
-{
-	static const struct config_environment env = {0};
-	const struct config *fresh;
-	struct report report;
-	struct buf text CLEANUP(buf_fini) = buf_init(1024 * 1024);
-	struct arena *a CLEANUP(arena_cleanup) = arena_new(LIMIT_API_MANIFEST_ARENA_BYTES);
-
-	if (!n->d->config->file) {
-		log_warn("SIGHUP: there is no configuration file: the embedded defaults go on to "
-			 "hold");
-		return;
-	}
-	int r = a ? report_init(&report, a, n->d->config->file) : -ENOMEM;
-	if (r == 0)
-		r = config_reload(n->d->config, &env, &report, &fresh);
-	if (r != 0) {
-		report_text(&report, &text);
-		log_error("SIGHUP: the old configuration goes on to hold: " SPAN_FMT,
-			SPAN_ARG(r < 0 ? span_cstr(err_message(r)) : buf_view(&text)));
-		err_clear();
-		return;
-	}
-	report_text(&report, &text);
-	if (text.len)
-		log_warn("SIGHUP: " SPAN_FMT, SPAN_ARG(buf_view(&text)));
-	const struct config *old = n->d->config;
-	n->d->config = fresh;
-	config_unref(old);
-	if (n->doors.tls && tls_server_reload(n->doors.tls) < 0) {
-		log_error("SIGHUP: the certificate stays as it was: %s", err_message(-EINVAL));
-		err_clear();
-	}
-	log_info("SIGHUP: configuration loaded again from %s", fresh->file);
+	helper_link_free(n->helper);
 }
 
 static AWAITS void serve(struct node *n)
@@ -303,7 +270,7 @@ static AWAITS void serve(struct node *n)
 			return;
 		}
 		notify_manager("RELOADING=1");
-		reload(n);
+		aegisd_reload(n->d, n->files, n->doors.tls);
 		notify_manager("READY=1");
 	}
 }

@@ -3,38 +3,40 @@
  */
 #include "daemon/aegisd/aegisd.h"
 
-int signer_open(struct signer *s, const char *socket_path, uint8_t ret_key[HEAD_PUBLIC_KEY_BYTES],
-	int64_t deadline_ns)
+struct ask_key {
+	struct helper_request request;
+	uint8_t *key;
+};
+
+static int do_key(struct helper *h, struct helper_request *q, int64_t deadline_ns)
 {
-	*s = (struct signer){.socket_path = socket_path};
-	for (int tries = 0;; tries++) {
-		int r = helper_connect(socket_path, &s->helper, deadline_ns);
-		if (r == 0)
-			return err_trace(helper_public_key(s->helper, ret_key, deadline_ns));
-		if (r == -ECANCELED || rt_now_ns() + NS_PER_S / 2 >= deadline_ns)
-			return err_wrap(r, "aegis-helper at '%s' (start it first; it needs root)",
-				socket_path);
-		if (tries == 0)
-			log_info("waiting for aegis-helper at %s", socket_path);
-		r = rt_sleep_until(rt_now_ns() + NS_PER_S / 4);
-		if (r < 0)
-			return err_trace(r);
-	}
+	return err_trace(
+		helper_public_key(h, container_of(q, struct ask_key, request)->key, deadline_ns));
 }
 
-void signer_close(struct signer *s)
+int signer_key(struct helper_link *l, uint8_t ret_key[HEAD_PUBLIC_KEY_BYTES], int64_t deadline_ns)
 {
-	s->helper = helper_close(s->helper);
+	struct ask_key ask = {{.fn = do_key}, ret_key};
+	return err_trace(helper_ask(l, &ask.request, deadline_ns));
+}
+
+struct ask_sign {
+	struct helper_request request;
+	const struct head *head;
+	struct head_signed *ret;
+	struct head_signed *ret_last;
+};
+
+/* Asked again after a lost connection, the helper gives the same answer. */
+static int do_sign(struct helper *h, struct helper_request *q, int64_t deadline_ns)
+{
+	struct ask_sign *a = container_of(q, struct ask_sign, request);
+	return err_trace(helper_sign_head(h, a->head, a->ret, a->ret_last, deadline_ns));
 }
 
 int signer_sign(void *ctx, const struct head *head, struct head_signed *ret,
 	struct head_signed *ret_last, int64_t deadline_ns)
 {
-	struct signer *s = ctx;
-	int r = s->helper ? 0 : helper_connect(s->socket_path, &s->helper, deadline_ns);
-	if (r == 0)
-		r = helper_sign_head(s->helper, head, ret, ret_last, deadline_ns);
-	if (r == -ENOTCONN)
-		s->helper = helper_close(s->helper);
-	return err_trace(r);
+	struct ask_sign ask = {{.fn = do_sign}, head, ret, ret_last};
+	return err_trace(helper_ask(ctx, &ask.request, deadline_ns));
 }

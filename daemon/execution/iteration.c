@@ -263,7 +263,7 @@ static void explain(struct iteration *it, int r)
 
 int iteration_run(struct flow *f)
 {
-	struct iteration *it;
+	struct iteration *it = NULL;
 	int r = iteration_new(f, &it);
 
 	if (r == 0)

@@ -211,3 +211,25 @@ AWAITS int helper_sign_head(struct helper *h, const struct head *head, struct he
 /* The last signed head of a journal; -ENOENT if none was ever signed. */
 AWAITS int helper_last_head(struct helper *h, struct uuid journal, struct head_signed *ret,
 	int64_t deadline_ns) MUST_USE;
+
+/* ---- one connection for everybody ---- */
+
+/*
+ * The helper accepts one aegisd, on one connection. A link is that connection, shared by the parts
+ * of a daemon that need the helper (fibers of one worker) and made again when it was lost.
+ */
+struct helper_link;
+int helper_link_new(
+	const char *socket_path, struct helper_link **ret) MUST_USE; /* -ENAMETOOLONG, -ENOMEM */
+AWAITS struct helper_link *helper_link_free(struct helper_link *l); /* no call may be under way */
+
+/* Each request is a struct that begins with this. */
+struct helper_request {
+	AWAITS int (*fn)(struct helper *h, struct helper_request *q, int64_t deadline_ns);
+	bool repeated; /* an earlier attempt may have been carried out */
+};
+
+/* Runs q->fn over the connection, and again over a new one if the helper went away meanwhile.
+ * -ENOTCONN: it stayed away until the deadline. */
+AWAITS int helper_ask(
+	struct helper_link *l, struct helper_request *q, int64_t deadline_ns) MUST_USE;

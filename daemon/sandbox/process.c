@@ -16,9 +16,9 @@ static struct process_sandbox *process_of(struct sandbox *s)
 	return container_of(s, struct process_sandbox, base);
 }
 
-static struct process_links *links_of(struct sandbox *s)
+static struct helper_link *link_of(struct sandbox *s)
 {
-	return &process_driver_of(s->driver)->links;
+	return process_driver_of(s->driver)->link;
 }
 
 static struct sandbox_usage usage_of(const struct helper_usage *u)
@@ -29,7 +29,7 @@ static struct sandbox_usage usage_of(const struct helper_usage *u)
 /* ---- requests ---- */
 
 struct ask_sandbox {
-	struct process_request request;
+	struct helper_request request;
 	uint64_t id;
 	struct uuid execution;
 	enum helper_stop how;
@@ -37,21 +37,21 @@ struct ask_sandbox {
 	struct helper_sandbox_fds fds;
 };
 
-static int do_get(struct helper *h, struct process_request *q, int64_t deadline_ns)
+static int do_get(struct helper *h, struct helper_request *q, int64_t deadline_ns)
 {
 	struct ask_sandbox *a = container_of(q, struct ask_sandbox, request);
 
 	return err_trace(helper_sandbox_get(h, a->id, a->execution, &a->found, deadline_ns));
 }
 
-static int do_listener(struct helper *h, struct process_request *q, int64_t deadline_ns)
+static int do_listener(struct helper *h, struct helper_request *q, int64_t deadline_ns)
 {
 	struct ask_sandbox *a = container_of(q, struct ask_sandbox, request);
 
 	return err_trace(helper_listener_get(h, a->id, a->execution, &a->fds, deadline_ns));
 }
 
-static int do_stop(struct helper *h, struct process_request *q, int64_t deadline_ns)
+static int do_stop(struct helper *h, struct helper_request *q, int64_t deadline_ns)
 {
 	struct ask_sandbox *a = container_of(q, struct ask_sandbox, request);
 	int r = helper_sandbox_stop(h, a->id, a->execution, a->how, deadline_ns);
@@ -59,7 +59,7 @@ static int do_stop(struct helper *h, struct process_request *q, int64_t deadline
 	return r == -ENOENT ? 0 : err_trace(r);
 }
 
-static int do_release(struct helper *h, struct process_request *q, int64_t deadline_ns)
+static int do_release(struct helper *h, struct helper_request *q, int64_t deadline_ns)
 {
 	struct ask_sandbox *a = container_of(q, struct ask_sandbox, request);
 	int r = helper_sandbox_release(h, a->id, a->execution, deadline_ns);
@@ -68,19 +68,19 @@ static int do_release(struct helper *h, struct process_request *q, int64_t deadl
 }
 
 static struct ask_sandbox ask_about(
-	struct sandbox *s, int (*fn)(struct helper *, struct process_request *, int64_t))
+	struct sandbox *s, int (*fn)(struct helper *, struct helper_request *, int64_t))
 {
 	return (struct ask_sandbox){
 		.request.fn = fn, .id = s->id, .execution = s->execution, .fds = {-1, -1, -1}};
 }
 
 struct ask_list {
-	struct process_request request;
+	struct helper_request request;
 	struct helper_sandbox *list;
 	size_t count;
 };
 
-static int do_list(struct helper *h, struct process_request *q, int64_t deadline_ns)
+static int do_list(struct helper *h, struct helper_request *q, int64_t deadline_ns)
 {
 	struct ask_list *a = container_of(q, struct ask_list, request);
 
@@ -88,19 +88,19 @@ static int do_list(struct helper *h, struct process_request *q, int64_t deadline
 }
 
 struct ask_workspace {
-	struct process_request request;
+	struct helper_request request;
 	struct uuid execution;
 	int fd;
 };
 
-static int do_workspace_open(struct helper *h, struct process_request *q, int64_t deadline_ns)
+static int do_workspace_open(struct helper *h, struct helper_request *q, int64_t deadline_ns)
 {
 	struct ask_workspace *a = container_of(q, struct ask_workspace, request);
 
 	return err_trace(helper_workspace_open(h, a->execution, &a->fd, deadline_ns));
 }
 
-static int do_workspace_remove(struct helper *h, struct process_request *q, int64_t deadline_ns)
+static int do_workspace_remove(struct helper *h, struct helper_request *q, int64_t deadline_ns)
 {
 	struct ask_workspace *a = container_of(q, struct ask_workspace, request);
 	int r = helper_workspace_remove(h, a->execution, deadline_ns);
@@ -113,7 +113,7 @@ int process_workspace_open(
 {
 	struct ask_workspace a = {
 		.request.fn = do_workspace_open, .execution = execution, .fd = -1};
-	int r = process_ask(&process_driver_of(d)->links, &a.request, deadline_ns);
+	int r = helper_ask(process_driver_of(d)->link, &a.request, deadline_ns);
 
 	if (r == 0)
 		*ret_fd = a.fd;
@@ -125,7 +125,7 @@ static int process_workspace_remove(
 {
 	struct ask_workspace a = {.request.fn = do_workspace_remove, .execution = execution};
 
-	return err_trace(process_ask(&process_driver_of(d)->links, &a.request, deadline_ns));
+	return err_trace(helper_ask(process_driver_of(d)->link, &a.request, deadline_ns));
 }
 
 /* ---- finding them again ---- */
@@ -134,7 +134,7 @@ static int process_list(struct sandbox_driver *d, struct sandbox_entry **ret, si
 	int64_t deadline_ns)
 {
 	struct ask_list a = {.request.fn = do_list};
-	int r = process_ask(&process_driver_of(d)->links, &a.request, deadline_ns);
+	int r = helper_ask(process_driver_of(d)->link, &a.request, deadline_ns);
 
 	if (r < 0)
 		return err_trace(r);
@@ -157,11 +157,11 @@ static int process_adopt(struct sandbox_driver *d, const struct sandbox_entry *e
 {
 	struct ask_sandbox a = {
 		.request.fn = do_get, .id = e->id, .execution = e->execution, .fds = {-1, -1, -1}};
-	int r = process_ask(&process_driver_of(d)->links, &a.request, deadline_ns);
+	int r = helper_ask(process_driver_of(d)->link, &a.request, deadline_ns);
 
 	if (r == 0 && a.found.state == HELPER_SANDBOX_RUNNING) {
 		a.request.fn = do_listener;
-		r = process_ask(&process_driver_of(d)->links, &a.request, deadline_ns);
+		r = helper_ask(process_driver_of(d)->link, &a.request, deadline_ns);
 		if (r == -ESRCH) /* it ended in between */
 			r = 0;
 	}
@@ -171,7 +171,7 @@ static int process_adopt(struct sandbox_driver *d, const struct sandbox_entry *e
 /* ---- calls ---- */
 
 struct ask_call {
-	struct process_request request;
+	struct helper_request request;
 	struct sandbox *sandbox;
 	struct uuid call;
 	enum helper_call_rest rest;
@@ -198,7 +198,7 @@ static AWAITS int find_call(struct helper *h, struct ask_call *a, int64_t deadli
 	return r < 0 ? err_raise(r, "that call was closed already") : 0;
 }
 
-static int do_call_open(struct helper *h, struct process_request *q, int64_t deadline_ns)
+static int do_call_open(struct helper *h, struct helper_request *q, int64_t deadline_ns)
 {
 	struct ask_call *a = container_of(q, struct ask_call, request);
 	int r = helper_call_cgroup_open(
@@ -209,7 +209,7 @@ static int do_call_open(struct helper *h, struct process_request *q, int64_t dea
 	return err_trace(r);
 }
 
-static int do_call_close(struct helper *h, struct process_request *q, int64_t deadline_ns)
+static int do_call_close(struct helper *h, struct helper_request *q, int64_t deadline_ns)
 {
 	struct ask_call *a = container_of(q, struct ask_call, request);
 	int r = helper_call_cgroup_close(
@@ -222,7 +222,7 @@ static int process_call_open(
 	struct sandbox *s, struct uuid call, uint64_t *ret_identity, int64_t deadline_ns)
 {
 	struct ask_call a = {.request.fn = do_call_open, .sandbox = s, .call = call};
-	int r = process_ask(links_of(s), &a.request, deadline_ns);
+	int r = helper_ask(link_of(s), &a.request, deadline_ns);
 
 	if (r == 0)
 		*ret_identity = a.identity;
@@ -236,7 +236,7 @@ static int process_call_close(struct sandbox *s, struct uuid call, bool keep_res
 		.sandbox = s,
 		.call = call,
 		.rest = keep_rest ? HELPER_CALL_KEEP : HELPER_CALL_KILL};
-	int r = process_ask(links_of(s), &a.request, deadline_ns);
+	int r = helper_ask(link_of(s), &a.request, deadline_ns);
 
 	if (r < 0)
 		return err_trace(r);
@@ -251,7 +251,7 @@ static int process_stop(struct sandbox *s, enum sandbox_stop_how how, int64_t de
 	struct ask_sandbox a = ask_about(s, do_stop);
 
 	a.how = how == SANDBOX_KILL ? HELPER_STOP_KILL : HELPER_STOP_TERMINATE;
-	return err_trace(process_ask(links_of(s), &a.request, deadline_ns));
+	return err_trace(helper_ask(link_of(s), &a.request, deadline_ns));
 }
 
 static enum sandbox_end end_of(enum helper_end e)
@@ -273,7 +273,7 @@ static AWAITS int process_ending(struct sandbox *s, struct sandbox_ending *ret, 
 {
 	for (;;) {
 		struct ask_sandbox a = ask_about(s, do_get);
-		int r = process_ask(links_of(s), &a.request, deadline_ns);
+		int r = helper_ask(link_of(s), &a.request, deadline_ns);
 		if (r == -ENOENT) {
 			*ret = (struct sandbox_ending){.how = SANDBOX_END_UNKNOWN};
 			return 0;
@@ -308,7 +308,7 @@ static int process_wait(struct sandbox *s, struct sandbox_ending *ret, int64_t d
 static int process_stats(struct sandbox *s, struct sandbox_usage *ret, int64_t deadline_ns)
 {
 	struct ask_sandbox a = ask_about(s, do_get);
-	int r = process_ask(links_of(s), &a.request, deadline_ns);
+	int r = helper_ask(link_of(s), &a.request, deadline_ns);
 
 	if (r == 0)
 		*ret = usage_of(&a.found.usage);
@@ -319,7 +319,7 @@ static int process_release(struct sandbox *s, int64_t deadline_ns)
 {
 	struct ask_sandbox a = ask_about(s, do_release);
 
-	return err_trace(process_ask(links_of(s), &a.request, deadline_ns));
+	return err_trace(helper_ask(link_of(s), &a.request, deadline_ns));
 }
 
 static void process_forget(struct sandbox *s)
@@ -332,13 +332,10 @@ static void process_forget(struct sandbox *s)
 
 static void process_close(struct sandbox_driver *d)
 {
-	struct process_driver *p = process_driver_of(d);
-
-	process_links_fini(&p->links);
-	free(p);
+	free(process_driver_of(d));
 }
 
-int sandbox_process_open(const char *helper_socket, const struct runtime_registry *registry,
+int sandbox_process_open(struct helper_link *link, const struct runtime_registry *registry,
 	struct sandbox_driver **ret)
 {
 	static const struct sandbox_ops ops = {
@@ -361,14 +358,7 @@ int sandbox_process_open(const char *helper_socket, const struct runtime_registr
 
 	if (!p)
 		return err_raise(-ENOMEM, "process sandboxes");
-	if (strlen(helper_socket) >= sizeof(p->links.socket_path)) {
-		free(p);
-		return err_raise(-ENAMETOOLONG, "the helper's socket %s", helper_socket);
-	}
-	p->base.ops = &ops;
-	p->registry = registry;
-	memcpy(p->links.socket_path, helper_socket, strlen(helper_socket) + 1);
-	process_links_init(&p->links);
+	*p = (struct process_driver){.base.ops = &ops, .link = link, .registry = registry};
 	*ret = &p->base;
 	return 0;
 }

@@ -2,13 +2,13 @@
 /* What the files of the process driver share. */
 #pragma once
 
-#include "daemon/sandbox/process_link.h"
+#include "daemon/helper/helper.h"
 #include "daemon/sandbox/sandbox.h"
 
 struct process_driver {
 	struct sandbox_driver base;
 	const struct runtime_registry *registry;
-	struct process_links links;
+	struct helper_link *link; /* the daemon's */
 };
 
 struct process_sandbox {

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 struct ask_create {
-	struct process_request request;
+	struct helper_request request;
 	struct helper_sandbox_spec spec;
 	struct helper_sandbox made;
 	struct helper_sandbox_fds fds;
@@ -37,7 +37,7 @@ static AWAITS int find_made(struct helper *h, struct ask_create *a, int64_t dead
 	return r == -ESRCH ? 0 : err_trace(r);
 }
 
-static int do_create(struct helper *h, struct process_request *q, int64_t deadline_ns)
+static int do_create(struct helper *h, struct helper_request *q, int64_t deadline_ns)
 {
 	struct ask_create *a = container_of(q, struct ask_create, request);
 	int r = helper_sandbox_create(h, &a->spec, &a->made, &a->fds, deadline_ns);
@@ -175,6 +175,6 @@ int process_start(struct sandbox_driver *d, const struct sandbox_spec *spec, str
 				l->file_bytes, l->open_files},
 			.argv = argv,
 			.envp = envp}};
-	r = process_ask(&process_driver_of(d)->links, &a.request, deadline_ns);
+	r = helper_ask(process_driver_of(d)->link, &a.request, deadline_ns);
 	return r < 0 ? err_trace(r) : err_trace(process_take(d, &a.made, &a.fds, ret));
 }

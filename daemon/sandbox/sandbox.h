@@ -187,9 +187,9 @@ struct sandbox_driver *sandbox_driver_close(struct sandbox_driver *d); /* always
 
 /* ---- kind `process`: namespaces, cgroups, seccomp and Landlock by the helper ---- */
 
-/* `registry` must outlive the driver. The connection to the helper is made, and made again when it
- * was lost, by the calls above. -ENOMEM. */
-int sandbox_process_open(const char *helper_socket, const struct runtime_registry *registry,
+/* `link` and `registry` must outlive the driver. -ENOMEM. */
+struct helper_link;
+int sandbox_process_open(struct helper_link *link, const struct runtime_registry *registry,
 	struct sandbox_driver **ret) MUST_USE;
 
 /* The environment every sandbox begins with: PATH, HOME, LANG, TMPDIR and the like. NULL-ended. */

@@ -3,6 +3,7 @@
  * Lives of real sandboxes, from aegisd's side: the helper makes them, aegis-bootstrap is their
  * init, python and shells are the agents, and this program, without privilege, is the daemon.
  */
+#include "daemon/helper/helper.h"
 #include "tests/integration/daemon/sandbox/fixture.h"
 #include "tests/integration/daemon/sandbox/gateway.h"
 #include <fcntl.h>
@@ -38,12 +39,21 @@ static struct sandbox_spec spec_of(struct uuid execution)
 			.open_files = 256}};
 }
 
-static struct sandbox_driver *open_driver(void)
+static struct helper_link *to_helper;
+
+static struct sandbox_driver *open_driver(const char *socket)
 {
 	struct sandbox_driver *d = NULL;
 
-	EXPECT_INT(sandbox_process_open(fixture_socket(), registry, &d), 0);
+	EXPECT_INT(helper_link_new(socket, &to_helper), 0);
+	EXPECT_INT(sandbox_process_open(to_helper, registry, &d), 0);
 	return d;
+}
+
+static void close_driver(struct sandbox_driver *d)
+{
+	sandbox_driver_close(d);
+	to_helper = helper_link_free(to_helper);
 }
 
 /* The workspace is emptied and removed, as the daemon does when an execution is deleted. */
@@ -117,7 +127,7 @@ static void built_in_agent(void *arg)
 		{.argv = {"touch", "/usr/bin/evil"}},
 	};
 	struct play p = {.steps = steps, .count = ARRAY_LEN(steps)};
-	struct sandbox_driver *d = open_driver();
+	struct sandbox_driver *d = open_driver(fixture_socket());
 	struct sandbox_spec spec = spec_of(new_execution());
 
 	start(&p, d, &spec);
@@ -139,7 +149,7 @@ static void built_in_agent(void *arg)
 		EXPECT(steps[i].identity != 0);
 		EXPECT_INT(steps[i].close_result, 0);
 	}
-	sandbox_driver_close(d);
+	close_driver(d);
 }
 
 #define NEST \
@@ -161,7 +171,7 @@ static void nothing_outlives_its_call(void *arg)
 		{.argv = {"sh", "-c", COUNT_SLEEPS}},
 	};
 	struct play p = {.steps = steps, .count = ARRAY_LEN(steps)};
-	struct sandbox_driver *d = open_driver();
+	struct sandbox_driver *d = open_driver(fixture_socket());
 	struct sandbox_spec spec = spec_of(new_execution());
 
 	start(&p, d, &spec);
@@ -175,7 +185,7 @@ static void nothing_outlives_its_call(void *arg)
 	EXPECT(strcmp(steps[3].out, "0\n") == 0);
 	EXPECT_INT(steps[4].close_result, SANDBOX_CALL_HAD_REST);
 	EXPECT(strcmp(steps[5].out, "1\n") == 0);
-	sandbox_driver_close(d);
+	close_driver(d);
 }
 
 static const char hostile[] =
@@ -226,7 +236,7 @@ static const char upstream_agent[] =
 static struct sandbox_ending run_program(struct play *p, const char *script)
 {
 	char *const program[] = {(char *)"/workspace/agent.py", NULL};
-	struct sandbox_driver *d = open_driver();
+	struct sandbox_driver *d = open_driver(fixture_socket());
 	struct sandbox_spec spec = spec_of(new_execution());
 	int work = -1;
 
@@ -238,7 +248,7 @@ static struct sandbox_ending run_program(struct play *p, const char *script)
 	rt_close(work);
 	start(p, d, &spec);
 	struct sandbox_ending e = finish(p, d);
-	sandbox_driver_close(d);
+	close_driver(d);
 	return e;
 }
 
@@ -281,7 +291,7 @@ static void the_helper_may_die(void *arg)
 		{.argv = {"sh", "-c", NEST "sleep 300"}, .timeout_s = 1},
 	};
 	struct play p = {.steps = steps, .count = ARRAY_LEN(steps)};
-	struct sandbox_driver *d = open_driver();
+	struct sandbox_driver *d = open_driver(fixture_socket());
 	struct sandbox_spec spec = spec_of(new_execution());
 
 	start(&p, d, &spec);
@@ -289,14 +299,14 @@ static void the_helper_may_die(void *arg)
 	EXPECT_INT(e.status, 0);
 	EXPECT(strcmp(steps[1].out, "two\n") == 0);
 	EXPECT_INT(steps[2].exit_code, -1);
-	sandbox_driver_close(d);
+	close_driver(d);
 }
 
 static void a_daemon_may_die(void *arg)
 {
 	static struct play_step steps[] = {{.argv = {"sh", "-c", "sleep 1; echo survived"}}};
 	struct play p = {.steps = steps, .count = 1}, *q = &p;
-	struct sandbox_driver *d = open_driver();
+	struct sandbox_driver *d = open_driver(fixture_socket());
 	struct sandbox_spec spec = spec_of(new_execution());
 
 	start(q, d, &spec);
@@ -305,10 +315,10 @@ static void a_daemon_may_die(void *arg)
 	EXPECT_INT(rt_sleep_until(deadline_in_ms(200)), 0);
 	play_stop(q);
 	sandbox_forget(q->sandbox);
-	sandbox_driver_close(d);
+	close_driver(d);
 	EXPECT_INT(rt_sleep_until(deadline_in_ms(1500)), 0); /* the result comes to nobody */
 
-	d = open_driver();
+	d = open_driver(fixture_socket());
 	struct sandbox_entry *list = NULL;
 	size_t count = 0;
 	EXPECT_INT(sandbox_list(d, &list, &count, deadline_in_ms(MS)), 0);
@@ -321,7 +331,7 @@ static void a_daemon_may_die(void *arg)
 	struct sandbox_ending e = finish(q, d);
 	EXPECT_INT(e.status, 0);
 	EXPECT(strcmp(steps[0].out, "survived\n") == 0);
-	sandbox_driver_close(d);
+	close_driver(d);
 }
 
 static void stopping(void *arg)
@@ -330,7 +340,7 @@ static void stopping(void *arg)
 		{.argv = {"sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"}}};
 	static struct play_step polite[] = {{.argv = {"sleep", "300"}}};
 	struct play p = {.steps = polite, .count = 1}, q = {.steps = stubborn, .count = 1};
-	struct sandbox_driver *d = open_driver();
+	struct sandbox_driver *d = open_driver(fixture_socket());
 	struct sandbox_spec spec = spec_of(new_execution());
 	struct sandbox_ending e;
 
@@ -353,12 +363,12 @@ static void stopping(void *arg)
 	EXPECT_INT(e.how, SANDBOX_END_KILLED);
 	EXPECT_INT(e.status, SIGKILL);
 	finish(&q, d);
-	sandbox_driver_close(d);
+	close_driver(d);
 }
 
 static void refusals(void *arg)
 {
-	struct sandbox_driver *d = open_driver();
+	struct sandbox_driver *d = open_driver(fixture_socket());
 	struct sandbox_spec spec = spec_of(new_execution());
 	struct sandbox *s = NULL;
 
@@ -373,12 +383,12 @@ static void refusals(void *arg)
 	spec.iteration = 0;
 	EXPECT_INT(sandbox_start(d, &spec, &s, deadline_in_ms(MS)), -ERANGE);
 	remove_workspace(d, spec.execution);
-	sandbox_driver_close(d);
+	close_driver(d);
 
-	EXPECT_INT(sandbox_process_open("/nowhere/helper.sock", registry, &d), 0);
+	d = open_driver("/nowhere/helper.sock");
 	spec = spec_of(new_execution());
 	EXPECT_INT(sandbox_start(d, &spec, &s, deadline_in_ms(300)), -ENOTCONN);
-	sandbox_driver_close(d);
+	close_driver(d);
 }
 
 #define CASE(name) \

@@ -5,25 +5,41 @@
  *
  * Invariant: a link is closed by its last user, and nobody begins a call on one that was lost.
  */
-#include "daemon/sandbox/process_link.h"
+#include "daemon/helper/helper.h"
 #include <errno.h>
 #include <stdlib.h>
 
 enum { PAUSE_FIRST_MS = 20, PAUSE_MAX_MS = 1000 };
 
-struct process_link {
+struct link_connection {
 	struct helper *helper;
 	int users;
 };
 
-void process_links_init(struct process_links *l)
+struct helper_link {
+	char socket_path[108]; /* as struct sockaddr_un has it */
+	struct link_connection *current; /* NULL: none, the next call makes one */
+	bool connecting;
+	struct waitq waiters; /* for the fiber that is connecting */
+};
+
+int helper_link_new(const char *socket_path, struct helper_link **ret)
 {
-	l->current = NULL;
-	l->connecting = false;
+	struct helper_link *l = calloc(1, sizeof(*l));
+
+	if (!l)
+		return err_raise(-ENOMEM, "connection to the helper");
+	if (strlen(socket_path) >= sizeof(l->socket_path)) {
+		free(l);
+		return err_raise(-ENAMETOOLONG, "the helper's socket %s", socket_path);
+	}
+	memcpy(l->socket_path, socket_path, strlen(socket_path) + 1);
 	waitq_init(&l->waiters);
+	*ret = l;
+	return 0;
 }
 
-static AWAITS void link_drop(struct process_links *l, struct process_link *k)
+static AWAITS void link_drop(struct helper_link *l, struct link_connection *k)
 {
 	if (l->current == k)
 		l->current = NULL;
@@ -33,16 +49,20 @@ static AWAITS void link_drop(struct process_links *l, struct process_link *k)
 	free(k);
 }
 
-void process_links_fini(struct process_links *l)
+struct helper_link *helper_link_free(struct helper_link *l)
 {
+	if (!l)
+		return NULL;
 	if (l->current)
 		link_drop(l, l->current);
+	free(l);
+	return NULL;
 }
 
 /* Tries until the deadline: a helper that is being restarted is back within moments. */
-static AWAITS int connect_helper(struct process_links *l, int64_t deadline_ns)
+static AWAITS int connect_helper(struct helper_link *l, int64_t deadline_ns)
 {
-	struct process_link *k = calloc(1, sizeof(*k));
+	struct link_connection *k = calloc(1, sizeof(*k));
 	int64_t pause_ms = PAUSE_FIRST_MS;
 	int r;
 
@@ -65,7 +85,7 @@ static AWAITS int connect_helper(struct process_links *l, int64_t deadline_ns)
 	return 0;
 }
 
-static AWAITS int link_get(struct process_links *l, struct process_link **ret, int64_t deadline_ns)
+static AWAITS int link_get(struct helper_link *l, struct link_connection **ret, int64_t deadline_ns)
 {
 	while (!l->current) {
 		int r;
@@ -87,10 +107,10 @@ static AWAITS int link_get(struct process_links *l, struct process_link **ret, i
 	return 0;
 }
 
-int process_ask(struct process_links *l, struct process_request *q, int64_t deadline_ns)
+int helper_ask(struct helper_link *l, struct helper_request *q, int64_t deadline_ns)
 {
 	for (;;) {
-		struct process_link *k;
+		struct link_connection *k;
 		int r = link_get(l, &k, deadline_ns);
 		if (r < 0)
 			return err_trace(r);

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/* SIGHUP: a new snapshot of the configuration, or the old one and a word why. */
+#include "daemon/aegisd/aegisd.h"
+#include <stdio.h>
+
+enum { FINDINGS_BYTES = 1024 * 1024 };
+
+struct errand {
+	const struct config *old;
+	const struct config *fresh;
+	struct buf findings;
+};
+
+/* On an offload thread: reading files and looking up names blocks. */
+static int load(void *arg)
+{
+	static const struct config_environment env = {0};
+	struct errand *e = arg;
+	struct report report;
+	struct arena *a CLEANUP(arena_cleanup) = arena_new(LIMIT_API_MANIFEST_ARENA_BYTES);
+
+	int r = a ? report_init(&report, a, e->old->file) : -ENOMEM;
+	if (r == 0)
+		r = config_reload(e->old, &env, &report, &e->fresh);
+	if (r < 0)
+		buf_puts(&e->findings, err_message(r));
+	else
+		report_text(&report, &e->findings);
+	err_clear();
+	return r;
+}
+
+void aegisd_reload(struct aegisd *d, struct offload *files, struct tls_server *tls)
+{
+	struct errand e = {.old = d->config, .findings = buf_init(FINDINGS_BYTES)};
+
+	if (!d->config->file) {
+		log_warn("SIGHUP: there is no configuration file: the embedded defaults go on to "
+			 "hold");
+		return;
+	}
+	int r = offload_call(files, load, &e, deadline_in_ms(60000));
+	if (r != 0) {
+		log_error("SIGHUP: the old configuration goes on to hold: " SPAN_FMT,
+			SPAN_ARG(buf_view(&e.findings)));
+	} else {
+		if (e.findings.len)
+			log_warn("SIGHUP: " SPAN_FMT, SPAN_ARG(buf_view(&e.findings)));
+		const struct config *old = d->config;
+		d->config = e.fresh;
+		config_unref(old);
+		log_info("SIGHUP: configuration loaded again from %s", d->config->file);
+	}
+	err_clear();
+	buf_fini(&e.findings);
+	r = tls ? tls_server_reload(tls) : 0;
+	if (r < 0)
+		err_log(r, "SIGHUP: the certificate stays as it was");
+}
