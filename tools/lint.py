@@ -154,7 +154,9 @@ def check_one_include(name, target, rooms):
     mine, theirs = room_of(name, rooms), room_of(target, rooms)
     if name.startswith("tests/"):
         # A test may look inside the room that its own path mirrors, and no other.
-        mine = room_of(re.sub(r"^tests/[^/]+/", "", name), rooms)
+        below = re.sub(r"^tests/[^/]+/", "", name)
+        area = below.split("/")[0]
+        mine = room_of(below, rooms) or next((room for room in rooms if os.path.basename(room) == area), None)
         fuzz_or_inner = name.startswith("tests/fuzz/") or theirs == mine
         if theirs and not fuzz_or_inner and target not in rooms[theirs].public:
             return f"includes {target}, which is private to {theirs}; a test of another room includes only its public header"
@@ -282,7 +284,7 @@ def check_tidy(files, options):
     with open(commands, encoding="utf-8") as file:
         entries = [e for e in json.load(file) if e["file"].endswith(".c") and not e["file"].startswith(f"{TOP}/build/")]
     dependencies = read_dependencies("clang")
-    settings = read(".clang-tidy").encode() + run(["clang-tidy", "--version"]).stdout.encode()
+    settings = (read(".clang-tidy") + read("tests/.clang-tidy")).encode() + run(["clang-tidy", "--version"]).stdout.encode()
     clean = f"{TOP}/build/lint/tidy"
     os.makedirs(clean, exist_ok=True)
     todo, complaints = {}, set()

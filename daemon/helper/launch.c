@@ -330,6 +330,7 @@ int launch_send(const struct sandbox *s, const struct iovec *parts, int part_cou
 		m.msg_control = &control;
 		m.msg_controllen = CMSG_SPACE((size_t)fd_count * sizeof(int));
 		struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+		CHECK(c);
 		c->cmsg_level = SOL_SOCKET;
 		c->cmsg_type = SCM_RIGHTS;
 		c->cmsg_len = CMSG_LEN((size_t)fd_count * sizeof(int));

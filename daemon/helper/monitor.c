@@ -54,6 +54,7 @@ static void send_packet(
 		h.msg_control = &control;
 		h.msg_controllen = CMSG_SPACE((size_t)fd_count * sizeof(int));
 		struct cmsghdr *c = CMSG_FIRSTHDR(&h);
+		CHECK(c);
 		c->cmsg_level = SOL_SOCKET;
 		c->cmsg_type = SCM_RIGHTS;
 		c->cmsg_len = CMSG_LEN((size_t)fd_count * sizeof(int));

@@ -184,8 +184,9 @@ static int miss(const struct recording *rec, struct llm_turn *t, struct span mes
 			best = rec->turns[i].messages;
 		}
 	}
-	struct span was = common < best->count ? json_str(&best->items[common], "content", SPAN(""))
-					       : SPAN("(the recorded turn ends here)");
+	struct span was = best && common < best->count
+		? json_str(&best->items[common], "content", SPAN(""))
+		: SPAN("(the recorded turn ends here)");
 	struct span is = common < asked->count
 		? json_str(&asked->items[common], "content", SPAN(""))
 		: SPAN("(the conversation ends here)");

@@ -29,7 +29,7 @@ struct tls_client {
 	SSL_CTX *context;
 };
 
-int tls_raise(int code, const char *what)
+int tls_raise_at(int code, const char *what)
 {
 	unsigned long e = ERR_get_error();
 	const char *reason = e ? ERR_reason_error_string(e) : NULL;

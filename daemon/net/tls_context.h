@@ -9,4 +9,5 @@ SSL *tls_server_ssl(struct tls_server *s); /* NULL if out of memory */
 SSL *tls_client_ssl(struct tls_client *c);
 
 /* Raises `code` with `what` and the oldest entry of OpenSSL's queue, which it empties. */
-int tls_raise(int code, const char *what) MUST_USE;
+int tls_raise_at(int code, const char *what) MUST_USE;
+#define tls_raise(code, what) err_negative_(tls_raise_at((code), (what)))

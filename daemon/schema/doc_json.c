@@ -105,6 +105,7 @@ static int json_refused(struct report *r, int code)
 	const char *message = err_message(code);
 	struct report_place at = {0};
 	int used = 0;
+	/* Numbers that json_parse wrote. NOLINTNEXTLINE(cert-err34-c) */
 	if (sscanf(message, "line %d column %d: %n", &at.line, &at.column, &used) < 2 || !used)
 		at = (struct report_place){0};
 	report_error(r, at, "", "this is not JSON: %s", message + used);

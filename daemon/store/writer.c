@@ -107,8 +107,9 @@ static void take_group(struct store *s, struct list *ret_group)
 {
 	list_init(ret_group);
 	pthread_mutex_lock(&s->queue_lock);
-	for (int i = 0; i < STORE_GROUP_MAX && !list_empty(&s->queue); i++)
-		list_push_back(ret_group, list_pop_front(&s->queue));
+	struct list *l;
+	for (int i = 0; i < STORE_GROUP_MAX && (l = list_pop_front(&s->queue)); i++)
+		list_push_back(ret_group, l);
 	pthread_mutex_unlock(&s->queue_lock);
 }
 
@@ -128,8 +129,8 @@ static void write_group(struct store *s)
 		atomic_fetch_add(&s->groups, 1);
 		call_hook(s, &group);
 	}
-	while (!list_empty(&group)) {
-		struct write *w = list_entry(list_pop_front(&group), struct write, link);
+	for (struct list *l; (l = list_pop_front(&group));) {
+		struct write *w = list_entry(l, struct write, link);
 		if (r < 0) {
 			w->result = r;
 			memcpy(w->message, message, sizeof(message));

@@ -103,10 +103,8 @@ static int walk_run(struct walk *w)
 {
 	struct list stack = LIST_INIT(stack);
 	int r = folder_push(w, &stack, w->start, 0);
-	while (r == 0 && !w->full && !list_empty(&stack)) {
-		struct folder *d = list_entry(list_pop_front(&stack), struct folder, link);
-		r = walk_folder(w, &stack, d);
-	}
+	for (struct list *l; r == 0 && !w->full && (l = list_pop_front(&stack));)
+		r = walk_folder(w, &stack, list_entry(l, struct folder, link));
 	if (r)
 		return err_trace(tool_file_outcome(w->call, w->file, r));
 	w->call->result->decision = w->file->decision;

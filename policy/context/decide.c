@@ -126,6 +126,7 @@ static int decide_path(const struct rule_set *s, const struct decision_request *
 					SPAN_ARG(q->action), SPAN_ARG(q->paths[i]),
 					accepted(s, RULE_ALLOW_PATH, q->action, a)));
 	}
+	CHECK(by);
 	allow(by, ret);
 	return 0;
 }

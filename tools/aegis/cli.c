@@ -13,7 +13,7 @@ int cli_fail(enum cli_exit code, const char *fmt, ...)
 	vfprintf(stderr, fmt, args);
 	va_end(args);
 	fputc('\n', stderr);
-	return code;
+	return (int)code;
 }
 
 int cli_fail_errno(int r)
@@ -26,7 +26,7 @@ int cli_fail_errno(int r)
 								       : CLI_INTERNAL;
 	cli_fail(code, "%s", err_message(r));
 	err_clear();
-	return code;
+	return (int)code;
 }
 
 int cli_read(const char *path, struct buf *b)

@@ -90,9 +90,7 @@ static void put_yaml_members(struct buf *b, const struct json *v, int indent, bo
 			put_yaml_value(b, item, indent + 2);
 		} else {
 			buf_puts(b, "- ");
-			if (item->type == JSON_OBJECT && item->count)
-				put_yaml_members(b, item, indent + 2, true);
-			else if (item->type == JSON_ARRAY && item->count)
+			if ((item->type == JSON_OBJECT || item->type == JSON_ARRAY) && item->count)
 				put_yaml_members(b, item, indent + 2, true);
 			else
 				put_yaml_value(b, item, indent + 2);

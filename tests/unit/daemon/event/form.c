@@ -150,7 +150,6 @@ static void test_bytes_follow_the_contract(void **state)
 
 static void test_a_nested_error_is_unpacked_by_the_contract(void **state)
 {
-	struct arena *a CLEANUP(arena_cleanup) = arena_new(1 << 20);
 	struct buf b CLEANUP(buf_fini) = buf_init(4096);
 	struct store_event e = event_of(EVENT_ITERATION_FAILED, run, agent, 2);
 	static const char *const details[] = {
