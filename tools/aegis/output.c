@@ -45,32 +45,80 @@ static bool yaml_plain(struct span s)
 	return s.p[s.n - 1] != ' ';
 }
 
+/* Length of a character that YAML does not take as it stands although JSON does: DEL, C1 controls,
+ * line separators, byte order mark and noncharacters; 0 if there is none here. */
+static size_t yaml_unprintable(struct span s, size_t i, unsigned *ret_code)
+{
+	const unsigned char *p = (const unsigned char *)s.p + i;
+	size_t left = s.n - i;
+	if (p[0] == 0x7f) {
+		*ret_code = 0x7f;
+		return 1;
+	}
+	if (left >= 2 && p[0] == 0xc2 && p[1] < 0xa0) {
+		*ret_code = p[1];
+		return 2;
+	}
+	if (left < 3 || (p[0] != 0xe2 && p[0] != 0xef))
+		return 0;
+	*ret_code = (unsigned)(p[0] & 0x0f) << 12 | (unsigned)(p[1] & 0x3f) << 6 | (p[2] & 0x3f);
+	bool bad = *ret_code == 0x2028 || *ret_code == 0x2029 || *ret_code == 0xfeff ||
+		*ret_code >= 0xfffe;
+	return bad ? 3 : 0;
+}
+
 static bool yaml_block(struct span s)
 {
+	unsigned code;
 	if (s.n < 2 || span_find_byte(s, '\n', 0) < 0 || s.p[s.n - 1] != '\n' ||
 		s.p[s.n - 2] == '\n' || s.p[0] == ' ' || s.p[0] == '\n')
 		return false;
 	for (size_t i = 0; i < s.n; i++)
-		if (((unsigned char)s.p[i] < 0x20 && s.p[i] != '\n') || s.p[i] == 0x7f)
+		if (((unsigned char)s.p[i] < 0x20 && s.p[i] != '\n') ||
+			yaml_unprintable(s, i, &code))
 			return false;
 	return true;
 }
 
+/* As JSON writes it, which YAML reads alike but for the few characters above. */
+static void put_yaml_quoted(struct buf *b, struct span s)
+{
+	struct buf json CLEANUP(buf_fini) = buf_init(2 * (size_t)LIMIT_JSON_BYTES);
+	struct json_writer w = json_writer(&json);
+	json_put_span(&w, s);
+	struct span text = buf_view(&json);
+	for (size_t i = 0; i < text.n;) {
+		unsigned code;
+		size_t n = yaml_unprintable(text, i, &code);
+		if (n)
+			buf_printf(b, "\\u%04x", code);
+		else
+			buf_putc(b, text.p[i]);
+		i += n ? n : 1;
+	}
+}
+
+static void put_yaml_line(struct buf *b, struct span s)
+{
+	if (yaml_plain(s))
+		buf_span(b, s);
+	else
+		put_yaml_quoted(b, s);
+}
+
 static void put_yaml_string(struct buf *b, struct span s, int indent)
 {
-	if (yaml_plain(s)) {
-		buf_span(b, s);
-	} else if (yaml_block(s)) {
-		struct span rest = span_sub(s, 0, s.n - 1), line;
-		bool done = false;
-		buf_putc(b, '|');
-		while (span_split(&rest, '\n', &done, &line)) {
-			buf_printf(b, "\n%*s", line.n ? indent : 0, "");
-			buf_span(b, line);
-		}
-	} else {
-		struct json_writer w = json_writer(b);
-		json_put_span(&w, s);
+	if (!yaml_block(s)) {
+		put_yaml_line(b, s);
+		return;
+	}
+	struct span rest = span_sub(s, 0, s.n - 1), line;
+	bool done = false;
+	indent = MAX(indent, 2);
+	buf_putc(b, '|');
+	while (span_split(&rest, '\n', &done, &line)) {
+		buf_printf(b, "\n%*s", line.n ? indent : 0, "");
+		buf_span(b, line);
 	}
 }
 
@@ -83,7 +131,7 @@ static void put_yaml_members(struct buf *b, const struct json *v, int indent, bo
 			buf_printf(b, "%*s", indent, "");
 		inlined = false;
 		if (v->type == JSON_OBJECT) {
-			put_yaml_string(b, item->key, 0);
+			put_yaml_line(b, item->key);
 			buf_putc(b, ':');
 			bool nested = item->type == JSON_OBJECT || item->type == JSON_ARRAY;
 			buf_puts(b, nested && item->count ? "\n" : " ");

@@ -1,0 +1,223 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: AGPL-3.0-only
+"""The command line as people and scripts see it: words, exit codes, files, completion."""
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+
+import tap
+
+AEGIS = os.path.join(os.environ["AEGIS_BUILD"], "bin", "aegis")
+FOLDER = tempfile.mkdtemp(prefix="aegis-cli-")
+ENV = {"PATH": os.environ["PATH"], "HOME": FOLDER}
+for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS"):
+    if name in os.environ:
+        ENV[name] = os.environ[name]
+
+MANIFEST = """apiVersion: 100monkeys.ai/v1
+kind: Agent
+metadata: {name: tester, version: 1.0.0}
+spec:
+  runtime: {language: python, version: "3.11"}
+  tools: [fs.read, web.search]
+  execution: {memory: true}
+"""
+CONFIG = """apiVersion: 100monkeys.ai/v1
+kind: NodeConfig
+metadata: {name: n}
+spec:
+  node: {id: x, type: edge}
+  database: {url: "env:DB_URL"}
+"""
+
+
+def run(*args, stdin=None, env=None):
+    result = subprocess.run([AEGIS, *args], input=stdin, capture_output=True, text=True,
+                            cwd=FOLDER, env={**ENV, **(env or {})}, timeout=60, check=False)
+    return result.returncode, result.stdout, result.stderr
+
+
+def write(name, text):
+    path = os.path.join(FOLDER, name)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text)
+    return name
+
+
+def expect(name, args, code, out=None, err=None, **more):
+    got = run(*args, **more)
+    ok = got[0] == code and (out is None or out in got[1]) and (err is None or err in got[2])
+    tap.ok(name, ok, f"exit {got[0]}, wanted {code}\nstdout: {got[1]}\nstderr: {got[2]}")
+    return got
+
+
+def check_usage():
+    expect("without arguments: help", [], 0, out="Usage: aegis")
+    expect("help", ["help"], 0, out="config generate")
+    expect("--help of a verb", ["agent", "validate", "--help"], 0, out="Examples:")
+    expect("help of a group", ["help", "agent"], 0, out="agent validate")
+    expect("help of nothing", ["help", "nope"], 2, err="there is no verb nope")
+    expect("version", ["version"], 0, out="aegis 0.")
+    expect("version as YAML", ["version", "--output", "yaml"], 0, out="name: aegis\n")
+    expect("unknown verb", ["frobnicate"], 2, err="unknown verb frobnicate; see: aegis help")
+    expect("group alone", ["config"], 2, err="aegis config needs a verb; see: aegis help config")
+    expect("unknown verb of a group", ["agent", "fly"], 2, err="aegis agent has no verb fly")
+    expect("unknown option", ["version", "--nope"], 2, err="unknown option --nope")
+    expect("option without value", ["version", "--output"], 2, err="--output needs a value: FORMAT")
+    expect("flag with value", ["config", "show", "--paths=1"], 2, err="--paths takes no value")
+    expect("bad word of an option", ["--output=xml", "version"], 2,
+           err="--output xml: accepted: text table json yaml")
+    expect("too few arguments", ["agent", "validate"], 2,
+           err="too few arguments; usage: aegis agent validate FILE...")
+    expect("too many arguments", ["version", "x"], 2, err="too many arguments")
+    expect("bad word", ["schema", "swarm"], 2, err="aegis schema swarm: accepted: agent config")
+
+
+def check_agents():
+    write("good.yaml", MANIFEST)
+    write("bad.yaml", MANIFEST.replace("spec:", "spec:\n  modle: x"))
+    _, out, _ = expect("a valid manifest", ["agent", "validate", "good.yaml"], 0,
+                       out="good.yaml: valid: agent tester 1.0.0\n")
+    tap.ok("what has no effect is named", "good.yaml:7: no effect yet: spec.execution.memory" in out, out)
+    tap.ok("what would be refused is named",
+           "good.yaml:6: a run would be refused: spec.tools[1]: the tool \"web.search\"" in out, out)
+    expect("an invalid manifest", ["agent", "validate", "bad.yaml"], 2,
+           out="bad.yaml:5:3: spec.modle: unknown field")
+    expect("an absent manifest", ["agent", "validate", "gone.yaml"], 1, err="gone.yaml")
+    expect("standard input", ["agent", "validate", "-"], 0, out="-: valid", stdin=MANIFEST)
+    expect("several, one bad", ["agent", "validate", "good.yaml", "bad.yaml"], 2, out="good.yaml: valid")
+    _, out, _ = expect("as JSON", ["agent", "validate", "bad.yaml", "--output", "json"], 2)
+    value = json.loads(out)
+    tap.equal("JSON says what and where",
+              [value["valid"], value["findings"][0]["line"], value["findings"][0]["path"]],
+              [False, 5, "spec.modle"])
+    _, out, _ = expect("several as JSON",
+                       ["agent", "validate", "good.yaml", "bad.yaml", "--output=json"], 2)
+    tap.equal("JSON is a list of them", [v["valid"] for v in json.loads(out)], [True, False])
+
+
+def check_config():
+    expect("no file: embedded defaults", ["config", "show"], 0,
+           out="# from embedded defaults: no file was found\n")
+    expect("generate", ["config", "generate"], 0, out="wrote ./aegis-config.yaml")
+    expect("generate does not replace", ["config", "generate"], 4, err="exists; accepted")
+    expect("generate replaces if told so", ["config", "generate", "--examples", "--force"], 0)
+    expect("what is generated is valid", ["config", "validate"], 0, out="./aegis-config.yaml: valid")
+    os.unlink(os.path.join(FOLDER, "aegis-config.yaml"))
+
+    write("c.yaml", CONFIG)
+    expect("unset variable is a warning", ["config", "validate", "c.yaml"], 0,
+           out="c.yaml:6:19: warning: spec.database.url: the environment variable DB_URL is not set here")
+    expect("and an error if strict", ["config", "validate", "c.yaml", "--strict"], 2,
+           out="c.yaml: not valid")
+    code, out, err = run("config", "show", "c.yaml", env={"DB_URL": "postgresql://u:hush@h/d"})
+    tap.ok("show expands and hides secrets",
+           code == 0 and "url: \"env:DB_URL\"" in out and "hush" not in out + err, out + err)
+    tap.ok("show names what has no effect", "# without effect: spec.database (line 6)" in out, out)
+    write("shown.yaml", out)
+    expect("what is shown loads again", ["config", "validate", "shown.yaml"], 0)
+    expect("a file that is named must exist", ["config", "show", "-c", "gone.yaml"], 1,
+           err="--config names gone.yaml, which does not exist")
+    expect("by variable too", ["config", "show"], 1, err="AEGIS_CONFIG_PATH names gone.yaml",
+           env={"AEGIS_CONFIG_PATH": "gone.yaml"})
+    write(".aegis/config.yaml", CONFIG)
+    _, out, _ = expect("the home directory is searched", ["config", "show", "--paths"], 0,
+                       out="/.aegis/config.yaml (found)")
+    tap.ok("paths in order", out.startswith("# working directory: ./aegis-config.yaml (absent)\n"), out)
+    _, out, _ = expect("show as JSON", ["config", "show", "--output", "json"], 0)
+    tap.equal("JSON holds the configuration", json.loads(out)["config"]["spec"]["node"]["id"], "x")
+    write("bad.yaml", CONFIG.replace("edge", "egde"))
+    expect("bad configuration", ["config", "validate", "bad.yaml"], 2,
+           out="bad.yaml:5:23: spec.node.type: \"egde\" is not accepted; accepted: edge, orchestrator, "
+               "hybrid; did you mean \"edge\"?\n")
+    expect("show of a bad one", ["config", "show", "bad.yaml"], 2, err="bad.yaml:5:23")
+
+
+def check_schema():
+    for what in ("agent", "config"):
+        _, out, _ = expect(f"schema {what}", ["schema", what], 0)
+        tap.equal(f"schema {what} is one", json.loads(out)["$schema"],
+                  "https://json-schema.org/draft/2020-12/schema")
+        expect(f"reference {what}", ["schema", what, "--reference"], 0,
+               out="| field | type | required |")
+
+
+def check_daemon():
+    copy = os.path.join(FOLDER, "bin")
+    os.makedirs(copy)
+    shutil.copy(AEGIS, copy)
+    result = subprocess.run([os.path.join(copy, "aegis"), "daemon", "start"], capture_output=True, text=True,
+                            env={**ENV, "PATH": "/nonexistent"}, timeout=60, check=False)
+    tap.ok("daemon start without aegisd", result.returncode == 1 and "cannot be started" in result.stderr,
+           result.stderr)
+    with open(os.path.join(copy, "aegisd"), "w", encoding="utf-8") as f:
+        f.write("#!/bin/sh\necho \"$0 $* $AEGIS_LOG_LEVEL\"\n")
+    os.chmod(os.path.join(copy, "aegisd"), 0o755)
+    for name, args in (("daemon start", ["daemon", "start"]), ("--daemon", ["--daemon"])):
+        result = subprocess.run([os.path.join(copy, "aegis"), *args, "-c", "x", "--log-level=warn"],
+                                capture_output=True, text=True, env=ENV, timeout=60, check=False)
+        tap.ok(f"{name} becomes the aegisd beside it",
+               result.stdout.endswith("/aegisd --config x warn\n"), result.stdout + result.stderr)
+
+
+def complete(*words):
+    """What bash offers for the last of these words."""
+    script = (f"source <({AEGIS} completion bash); COMP_WORDS=({' '.join(repr(w) for w in words)});"
+              "COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _aegis; echo \"${COMPREPLY[*]}\"")
+    result = subprocess.run(["bash", "-c", script], capture_output=True, text=True, cwd=FOLDER,
+                            env=ENV, timeout=60, check=False)
+    return result.stdout.split()
+
+
+def check_completion():
+    tap.ok("first word", {"agent", "config", "help"} <= set(complete("aegis", "")))
+    tap.equal("second word", complete("aegis", "config", "v"), ["validate"])
+    tap.equal("after a global option", complete("aegis", "--output", "json", "config", "v"), ["validate"])
+    tap.equal("words of an argument", complete("aegis", "schema", ""), ["agent", "config"])
+    tap.equal("words of an option", complete("aegis", "--output", "y"), ["yaml"])
+    tap.equal("options of a verb", complete("aegis", "config", "show", "--pa"), ["--paths"])
+    tap.ok("files", "good.yaml" in complete("aegis", "agent", "validate", "go"))
+    for shell in ("zsh", "fish"):
+        _, out, _ = expect(f"script for {shell}", ["completion", shell], 0, out="validate")
+        if not shutil.which(shell):
+            tap.skip(f"{shell} reads it", f"{shell} is not installed")
+            continue
+        path = os.path.join(FOLDER, f"completion.{shell}")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(out)
+        tap.ok(f"{shell} reads it", subprocess.run([shell, "-n", path], check=False).returncode == 0)
+    expect("unknown shell", ["completion", "tcsh"], 2, err="accepted: bash zsh fish")
+
+
+def check_manual():
+    _, out, _ = expect("manual page", ["help", "--manual"], 0, out=".SH NAME")
+    tap.ok("manual page names every verb",
+           all(f"aegis {v}" in out.replace("\\-", "-") for v in ("agent validate", "config show", "schema")))
+
+
+def check_full_disk():
+    if not os.path.exists("/dev/full"):
+        tap.skip("a full disk is a failure", "there is no /dev/full")
+        return
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        result = subprocess.run([AEGIS, "help"], stdout=full, stderr=subprocess.PIPE, text=True, env=ENV,
+                                timeout=60, check=False)
+    tap.equal("a full disk is a failure", result.returncode, 10)
+
+
+try:
+    check_usage()
+    check_agents()
+    check_config()
+    check_schema()
+    check_daemon()
+    check_completion()
+    check_manual()
+    check_full_disk()
+finally:
+    shutil.rmtree(FOLDER)
+tap.done()
