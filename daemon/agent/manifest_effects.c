@@ -105,10 +105,14 @@ static void other_mounts(struct effects *e, const struct agent_manifest *m)
 		const struct agent_volume *v = &m->spec.volumes.items[i];
 		if (strcmp(v->mount_path, "/workspace") == 0)
 			continue;
+		bool guarded = v->access_mode == AGENT_READ_ONLY;
 		char path[64];
-		snprintf(path, sizeof(path), "spec.volumes[%zu].mount_path", i);
-		add(e, TABLE_NOTED, path, agent_manifest_line(m, path),
-			"volumes below /workspace are plain folders of the workspace yet");
+		snprintf(path, sizeof(path), "spec.volumes[%zu].%s", i,
+			guarded ? "access_mode" : "mount_path");
+		add(e, guarded ? TABLE_GUARDED : TABLE_NOTED, path, agent_manifest_line(m, path),
+			guarded ? "a volume below /workspace cannot be kept from writes yet"
+				: "volumes below /workspace are plain folders of the workspace "
+				  "yet");
 	}
 }
 

@@ -192,6 +192,13 @@ KEYWORD(keyword_exclusive_minimum)
 	return compare(instance, k->value) > 0 ? 0 : refuse_number(c, k, instance, "more than");
 }
 
+/* Doubles from 2^53 on have no fraction. */
+static bool is_whole(double d)
+{
+	double size = __builtin_fabs(d);
+	return size < 0x1p53 ? size == (double)(int64_t)size : !__builtin_isinf(size);
+}
+
 KEYWORD(keyword_multiple_of)
 {
 	struct decimal x, y;
@@ -200,7 +207,7 @@ KEYWORD(keyword_multiple_of)
 		multiple = x.digits % y.digits == 0;
 	} else {
 		double quotient = double_of(instance) / double_of(k->value);
-		multiple = quotient == __builtin_floor(quotient) && !__builtin_isinf(quotient);
+		multiple = is_whole(quotient);
 	}
 	return multiple ? 0 : refuse_number(c, k, instance, "multiples of");
 }

@@ -337,6 +337,10 @@ static void what_has_no_effect_is_listed(void **state)
 	expect_lists("  volumes:\n"
 		     "    - {name: d, storage_class: ephemeral, mount_path: /workspace/d,\n"
 		     "       access_mode: read-only, ttl_hours: 1}\n",
+		"", "spec.volumes[0].access_mode:8 ");
+	expect_lists("  volumes:\n"
+		     "    - {name: d, storage_class: ephemeral, mount_path: /workspace/d,\n"
+		     "       access_mode: read-write, ttl_hours: 1}\n",
 		"spec.volumes[0].mount_path:7 ", "");
 	expect_lists("  execution: {memory: true, validation: [{type: semantic, judge_agent: j, "
 		     "criteria: c}]}\n",
