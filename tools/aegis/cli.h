@@ -99,6 +99,8 @@ int cli_print(const struct cli *c, const struct json *v, const struct cli_column
 /* The same for JSON text that this program wrote. */
 int cli_print_text(const struct cli *c, struct span json_text, const struct cli_column *columns);
 void cli_put_yaml(struct buf *b, const struct json *v);
+/* Text that somebody else wrote, without what a terminal would obey; `lines` keeps LF and TAB. */
+void cli_put_safe(struct buf *b, struct span text, bool lines);
 /* Writes all to stdout; CLI_INTERNAL if that fails (disk full, closed pipe). */
 int cli_write(struct span text);
 

@@ -161,6 +161,10 @@ static struct curl_slist *headers_of(const struct client *c, const struct client
 		list = curl_slist_append(list, line);
 		secret_wipe(line, sizeof(line));
 	}
+	if (q->last_event_id) {
+		snprintf(line, sizeof(line), "Last-Event-ID: %s", q->last_event_id);
+		list = curl_slist_append(list, line);
+	}
 	return curl_slist_append(list, "Expect:");
 }
 
@@ -188,13 +192,16 @@ static void prepare(struct client *c, struct transfer *t, const char *url, struc
 	}
 }
 
-static int failure(const struct client *c, CURLcode code)
+static int failure(const struct transfer *t, CURLcode code)
 {
+	const char *door = t->client->door, *why = curl_easy_strerror(code);
+	if (t->request->quiet_if_away)
+		return CLI_UNREACHABLE;
 	if (code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST)
 		return cli_fail(CLI_UNREACHABLE,
 			"the daemon does not answer at %s: %s; is it running? (aegis daemon start)",
-			c->door, curl_easy_strerror(code));
-	return cli_fail(CLI_UNREACHABLE, "%s: %s", c->door, curl_easy_strerror(code));
+			door, why);
+	return cli_fail(CLI_UNREACHABLE, "%s: %s", door, why);
 }
 
 /* ---- replies ---- */
@@ -273,7 +280,7 @@ int client_call(
 	} else {
 		prepare(c, &t, url, list);
 		CURLcode result = curl_easy_perform(c->curl);
-		code = result == CURLE_OK || t.ended ? finish(&t, a, ret) : failure(c, result);
+		code = result == CURLE_OK || t.ended ? finish(&t, a, ret) : failure(&t, result);
 	}
 	curl_slist_free_all(list);
 	buf_fini(&t.body);

@@ -22,6 +22,8 @@ struct client_request {
 	const char *content_type; /* of the body */
 	struct span body;
 	int64_t timeout_ms; /* 0: none */
+	const char *last_event_id; /* of a stream that is taken up again; NULL */
+	bool quiet_if_away; /* say nothing if the daemon does not answer */
 	/* For streams: called with what arrives; nonzero ends the request early, and well. The body
 	 * of a refusal (400 and above) is kept instead. */
 	int (*on_data)(void *ctx, struct span data);

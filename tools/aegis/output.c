@@ -169,6 +169,19 @@ void cli_put_yaml(struct buf *b, const struct json *v)
 
 /* ---- text and table ---- */
 
+void cli_put_safe(struct buf *b, struct span text, bool lines)
+{
+	for (size_t i = 0; i < text.n; i++) {
+		unsigned char c = (unsigned char)text.p[i];
+		bool kept = lines && (c == '\n' || c == '\t');
+		/* C1 controls are two bytes in UTF-8 */
+		bool c1 = c == 0xc2 && i + 1 < text.n && (unsigned char)text.p[i + 1] < 0xa0;
+		if (c1)
+			i++;
+		buf_putc(b, !kept && (c < 0x20 || c == 0x7f || c1) ? ' ' : (char)c);
+	}
+}
+
 /* On one line, cut, for a cell. */
 static void put_cell(struct buf *b, const struct json *v)
 {
@@ -184,11 +197,7 @@ static void put_cell(struct buf *b, const struct json *v)
 	size_t n = MIN(raw.len, (size_t)CELL_BYTES);
 	while (n && n < raw.len && ((unsigned char)raw.data[n] & 0xc0) == 0x80)
 		n--;
-	/* What a terminal would obey is not printed: values may come from an agent. */
-	for (size_t i = 0; i < n; i++)
-		buf_putc(b,
-			(unsigned char)raw.data[i] < 0x20 || raw.data[i] == 0x7f ? ' '
-										 : raw.data[i]);
+	cli_put_safe(b, span_of(raw.data, n), false);
 	if (n < raw.len)
 		buf_puts(b, "...");
 }

@@ -4,12 +4,28 @@
 
 #include "tools/aegis/cli.h"
 
+extern const struct verb verb_agent_deploy;
+extern const struct verb verb_agent_list;
+extern const struct verb verb_agent_logs;
+extern const struct verb verb_agent_pause;
+extern const struct verb verb_agent_remove;
+extern const struct verb verb_agent_resume;
+extern const struct verb verb_agent_run;
+extern const struct verb verb_agent_show;
+extern const struct verb verb_agent_update;
 extern const struct verb verb_agent_validate;
 extern const struct verb verb_completion;
 extern const struct verb verb_config_generate;
 extern const struct verb verb_config_show;
 extern const struct verb verb_config_validate;
 extern const struct verb verb_daemon_start;
+extern const struct verb verb_doctor;
 extern const struct verb verb_help;
 extern const struct verb verb_schema;
+extern const struct verb verb_task_cancel;
+extern const struct verb verb_task_execute;
+extern const struct verb verb_task_list;
+extern const struct verb verb_task_logs;
+extern const struct verb verb_task_remove;
+extern const struct verb verb_task_status;
 extern const struct verb verb_version;
