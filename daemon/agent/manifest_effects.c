@@ -78,6 +78,22 @@ static void unknown_tools(struct effects *e, const struct agent_manifest *m)
 	}
 }
 
+/* Settings of a tool are not walked by the table: they are JSON there. */
+static void tool_settings(struct effects *e, const struct agent_manifest *m)
+{
+	for (size_t i = 0; i < m->spec.tools.count; i++) {
+		const struct agent_tool *t = &m->spec.tools.items[i];
+		char path[64];
+		snprintf(path, sizeof(path), "spec.tools[%zu].config", i);
+		if (t->cmd && t->cmd->env_var_denylist.count)
+			add(e, TABLE_GUARDED, path, agent_manifest_line(m, path),
+				"env_var_denylist is not enforced yet");
+		if (t->fs && json_get(t->config, "max_file_size_bytes"))
+			add(e, TABLE_GUARDED, path, agent_manifest_line(m, path),
+				"max_file_size_bytes is not enforced yet");
+	}
+}
+
 /* ---- others ---- */
 
 static bool starts(const char *text, const char *prefix)
@@ -127,6 +143,7 @@ int agent_collect_effects(struct arena *a, struct agent_manifest *m)
 		return err_raise(-ENOMEM, "no memory for a manifest");
 	table_effects(&agent_manifest_table, m->doc, on_field, &e);
 	unknown_tools(&e, m);
+	tool_settings(&e, m);
 	unresolved_env(&e, m);
 	other_mounts(&e, m);
 	if (e.no_memory)

@@ -115,7 +115,6 @@ static const struct table_field runtime_fields[] = {
 		AT(agent_runtime, temperature),
 		.least = 0,
 		.most = 2,
-		.effect = TABLE_NOTED,
 		.doc = "Sampling temperature of the model."},
 	{0}};
 static const struct table_rule runtime_rules[] = {
@@ -384,7 +383,6 @@ static const struct table_field spec_fields[] = {{.name = "runtime",
 		.item_bytes = sizeof(struct agent_context),
 		.max = 64,
 		AT(written_spec, spec.context),
-		.effect = TABLE_NOTED,
 		.doc = "What is put in front of the agent."},
 	{.name = "schedule",
 		.type = TABLE_OBJECT,

@@ -6,12 +6,17 @@
 
 static const char *const context_words[] = {"text", "file", "directory", "url", NULL};
 
-static const struct table_field context_fields[] = {{.name = "type",
-							    .type = TABLE_ENUM,
-							    AT(agent_context, type),
-							    .flags = TABLE_REQUIRED,
-							    .values = context_words,
-							    .doc = "Kind of the item."},
+static const struct table_field context_fields[] = {
+	{.name = "type",
+		.type = TABLE_ENUM,
+		AT(agent_context, type),
+		.flags = TABLE_REQUIRED,
+		.values = context_words,
+		.effect = TABLE_NOTED,
+		.effect_values = BIT(AGENT_CONTEXT_FILE) | BIT(AGENT_CONTEXT_DIRECTORY) |
+			BIT(AGENT_CONTEXT_URL),
+		.effect_says = "only texts reach the prompt yet",
+		.doc = "Kind of the item."},
 	{.name = "content",
 		.type = TABLE_STRING,
 		AT(agent_context, content),

@@ -76,9 +76,9 @@ static const struct table_field llm_selection_fields[] = {
 		"How a provider is chosen where several offer an alias.", .values = strategy_words,
 		.otherwise = "prefer-local", LATER),
 	ROW(TABLE_STRING, config_llm_selection, default_provider, "default_provider",
-		"Provider that is asked first.", NAME, LATER),
+		"Provider that is asked first.", NAME),
 	ROW(TABLE_STRING, config_llm_selection, fallback_provider, "fallback_provider",
-		"Provider that is asked if another fails.", NAME, LATER),
+		"Provider that is asked if another fails.", NAME),
 	ROW(TABLE_INT, config_llm_selection, max_retries, "max_retries",
 		"Times that a failed request is repeated.", .otherwise = "3", .min = 0, .max = 20),
 	ROW(TABLE_INT, config_llm_selection, retry_delay_ms, "retry_delay_ms",
@@ -193,10 +193,10 @@ const struct table config_dispatcher_table = {
 
 static const struct table_field cmd_fields[] = {
 	ROW(TABLE_BOOL, config_cmd_dispatcher, enabled, "enabled", "Whether cmd.run is there.",
-		.otherwise = "true"),
+		.otherwise = "true", .effect = TABLE_GUARDED),
 	ROW(TABLE_INT, config_cmd_dispatcher, default_timeout_s, "default_timeout_secs",
 		"Seconds for a command that asks for nothing.", .otherwise = "60", .min = 1,
-		.max = 3600),
+		.max = 3600, LATER),
 	ROW(TABLE_INT, config_cmd_dispatcher, max_timeout_ceiling_s, "max_timeout_ceiling_secs",
 		"Most seconds that a manifest may ask for.", .otherwise = "300", .min = 1,
 		.max = 3600),
@@ -205,9 +205,9 @@ static const struct table_field cmd_fields[] = {
 		.max = 16 * 1024 * 1024),
 	ROW(TABLE_INT, config_cmd_dispatcher, max_concurrent_per_execution,
 		"max_concurrent_per_execution", "Commands at once.", .otherwise = "1", .min = 1,
-		.max = 64),
+		.max = 64, LATER),
 	ROW(TABLE_LIST, config_cmd_dispatcher, global_env_denylist, "global_env_denylist",
-		"Variables that no command gets.", STRINGS, .max = 256),
+		"Variables that no command gets.", STRINGS, .max = 256, .effect = TABLE_GUARDED),
 	{0}};
 static const struct table cmd_table = {
 	.name = "CmdDispatcher",

@@ -4,7 +4,7 @@
  * agent wrote reaches the terminal only without control characters.
  */
 #include "tools/aegis/events.h"
-#include "daemon/net/http.h"
+#include "daemon/net/net.h"
 #include <errno.h>
 #include <stdio.h>
 #include <time.h>
@@ -134,11 +134,15 @@ int events_read(struct session *s, const char *path, struct events *e)
 	if (!path)
 		return cli_fail(CLI_INTERNAL, "no memory for a request");
 	for (int attempt = 0;; attempt++) {
-		bool may_return = e->follow && attempt < ATTEMPTS;
-		int code = read_once(s, path, e, may_return && *e->last_id);
-		/* The daemon was restarted: what ran goes on, and so does the stream. */
-		if (code != CLI_UNREACHABLE || !may_return || !*e->last_id || *e->ended)
+		int code = read_once(s, path, e, e->follow);
+		if (code != CLI_UNREACHABLE || !e->follow || *e->ended)
 			return code;
+		/* The daemon was restarted: what ran goes on, and so does the stream. */
+		if (!*e->last_id || attempt == ATTEMPTS)
+			return cli_fail(code,
+				"the daemon does not answer at %s; is it running? (aegis daemon "
+				"start)",
+				client_door(s->client));
 		nanosleep(&pause, NULL);
 	}
 }

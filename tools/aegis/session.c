@@ -52,8 +52,8 @@ int session_show(struct session *s, const char *path, const struct cli_column *c
 	return cli_print(s->cli, items ? items : v, columns);
 }
 
-int session_do(struct cli *c, const char *method, const char *before, const char *after,
-	const char *done)
+int session_do(
+	struct cli *c, const char *method, const char *before, const char *after, const char *done)
 {
 	struct session s;
 	const struct json *v;
@@ -94,8 +94,7 @@ int session_input(struct session *s, const char *text, struct span *ret_json)
 	const struct json *v;
 	int r = json_parse(s->arena, given, NULL, &v);
 	struct span trimmed = span_trim(given);
-	bool meant_json = *text == '@' ||
-		(trimmed.n && strchr("{[\"", trimmed.p[0]) != NULL);
+	bool meant_json = *text == '@' || (trimmed.n && strchr("{[\"", trimmed.p[0]) != NULL);
 	if (r < 0 && meant_json) {
 		cli_fail(CLI_INVALID, "--input: this is not JSON: %s", err_message(r));
 		err_clear();
@@ -109,13 +108,11 @@ int session_input(struct session *s, const char *text, struct span *ret_json)
 	return ret_json->p ? CLI_OK : cli_fail(CLI_INTERNAL, "no memory for the input");
 }
 
-static void put_notices(
-	struct buf *b, const char *file, const char *what, const struct json *list)
+static void put_notices(struct buf *b, const char *file, const char *what, const struct json *list)
 {
 	if (!list || list->type != JSON_ARRAY)
 		return;
-	json_for_each(n, list)
-	{
+	json_for_each (n, list) {
 		buf_printf(b, "%s:%lld: %s: ", file, (long long)json_i64(n, "line", 0), what);
 		cli_put_safe(b, json_str(n, "path", SPAN("")), false);
 		buf_puts(b, ": ");

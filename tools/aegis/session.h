@@ -26,8 +26,8 @@ int session_call(struct session *s, const char *method, const char *path, const 
 int session_show(struct session *s, const char *path, const struct cli_column *columns);
 
 /* The whole of a verb that sends one request about args[0] and says what came of it: "paused x". */
-int session_do(struct cli *c, const char *method, const char *before, const char *after,
-	const char *done);
+int session_do(
+	struct cli *c, const char *method, const char *before, const char *after, const char *done);
 
 /* --input: JSON, @FILE with JSON, or else a text. JSON text in the arena; empty if text is NULL. */
 int session_input(struct session *s, const char *text, struct span *ret_json) MUST_USE;

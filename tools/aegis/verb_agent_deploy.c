@@ -19,7 +19,8 @@ static int deploy(struct cli *c, struct session *s)
 	session_put_notices(&b, c->args[0], v);
 	struct span status = json_str(v, "status", SPAN("deployed"));
 	buf_printf(&b, SPAN_FMT " " SPAN_FMT " " SPAN_FMT " (" SPAN_FMT ")\n", SPAN_ARG(status),
-		SPAN_ARG(json_str(v, "name", SPAN("?"))), SPAN_ARG(json_str(v, "version", SPAN("?"))),
+		SPAN_ARG(json_str(v, "name", SPAN("?"))),
+		SPAN_ARG(json_str(v, "version", SPAN("?"))),
 		SPAN_ARG(json_str(v, "id", SPAN("?"))));
 	return cli_write(buf_view(&b));
 }
@@ -51,11 +52,13 @@ const struct verb verb_agent_deploy = {
 	.max_args = 1,
 	.options = options,
 	.summary = "Deploy an agent, or a new version of it",
-	.help = "Checks the manifest and gives it to the daemon. An agent of that name gets the new version;\n"
-		"the same version with other content is a conflict, unless --force is given. What the manifest\n"
+	.help = "Checks the manifest and gives it to the daemon. An agent of that name gets the "
+		"new version;\n"
+		"the same version with other content is a conflict, unless --force is given. What "
+		"the manifest\n"
 		"asks for without effect yet, and what a run would be refused for, is listed.",
 	.examples = "aegis agent deploy agent.yaml\n"
-		"aegis agent deploy agent.yaml --force\n"
-		"aegis agent deploy agent.yaml --validate-only",
+		    "aegis agent deploy agent.yaml --force\n"
+		    "aegis agent deploy agent.yaml --validate-only",
 	.run = run,
 };

@@ -37,9 +37,10 @@ const struct verb verb_agent_list = {
 	.arguments = "",
 	.options = options,
 	.summary = "List agents",
-	.help = "Lists the agents that are deployed; with --status archived also those that were removed.",
+	.help = "Lists the agents that are deployed; with --status archived also those that were "
+		"removed.",
 	.examples = "aegis agent list\n"
-		"aegis agent list --status paused\n"
-		"aegis agent list --output json",
+		    "aegis agent list --status paused\n"
+		    "aegis agent list --output json",
 	.run = run,
 };

@@ -35,10 +35,11 @@ const struct verb verb_agent_logs = {
 	.max_args = 1,
 	.options = options,
 	.summary = "Show the events of an agent",
-	.help = "Shows what the executions of an agent did, in order. With --follow it goes on until it is\n"
+	.help = "Shows what the executions of an agent did, in order. With --follow it goes on "
+		"until it is\n"
 		"interrupted.",
 	.examples = "aegis agent logs hello-world\n"
-		"aegis agent logs hello-world --follow --errors\n"
-		"aegis agent logs hello-world --output json | jq .message",
+		    "aegis agent logs hello-world --follow --errors\n"
+		    "aegis agent logs hello-world --output json | jq .message",
 	.run = run,
 };

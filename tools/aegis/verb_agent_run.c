@@ -31,11 +31,13 @@ const struct verb verb_agent_run = {
 	.max_args = 1,
 	.options = options,
 	.summary = "Run an agent and wait for its result",
-	.help = "Starts an execution of an agent (a name, an id, or the file of a manifest, which is deployed\n"
-		"first), waits for its end, and prints its output. With --follow its events are printed as they\n"
+	.help = "Starts an execution of an agent (a name, an id, or the file of a manifest, which "
+		"is deployed\n"
+		"first), waits for its end, and prints its output. With --follow its events are "
+		"printed as they\n"
 		"happen. The exit code is 0 only if it completed.",
 	.examples = "aegis agent run hello-world --input 'Write a primality check'\n"
-		"aegis agent run ./agent.yaml --input '{\"n\": 7}' --follow\n"
-		"aegis agent run reviewer --input @diff.json --output json",
+		    "aegis agent run ./agent.yaml --input '{\"n\": 7}' --follow\n"
+		    "aegis agent run reviewer --input @diff.json --output json",
 	.run = run,
 };

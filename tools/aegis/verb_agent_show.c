@@ -25,8 +25,8 @@ static int run(struct cli *c)
 	const struct json *v;
 	int code = session_open(&s, c);
 	if (code == CLI_OK)
-		code = session_call(&s, "GET", session_path(&s, "/v1/agents/", c->args[0], ""), NULL,
-			SPAN(""), &v);
+		code = session_call(&s, "GET", session_path(&s, "/v1/agents/", c->args[0], ""),
+			NULL, SPAN(""), &v);
 	if (code == CLI_OK)
 		code = c->format == CLI_TEXT ? print_text(v) : cli_print(c, v, NULL);
 	session_close(&s);
@@ -42,6 +42,6 @@ const struct verb verb_agent_show = {
 	.summary = "Show an agent and its manifest",
 	.help = "Shows an agent, named by name or id, and the manifest as it was deployed.",
 	.examples = "aegis agent show hello-world\n"
-		"aegis agent show hello-world --output json",
+		    "aegis agent show hello-world --output json",
 	.run = run,
 };

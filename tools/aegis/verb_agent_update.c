@@ -16,7 +16,8 @@ static int update(struct cli *c, struct session *s)
 	session_put_notices(&b, c->args[1], v);
 	buf_printf(&b, SPAN_FMT " " SPAN_FMT " " SPAN_FMT "\n",
 		SPAN_ARG(json_str(v, "status", SPAN("updated"))),
-		SPAN_ARG(json_str(v, "name", SPAN("?"))), SPAN_ARG(json_str(v, "version", SPAN("?"))));
+		SPAN_ARG(json_str(v, "name", SPAN("?"))),
+		SPAN_ARG(json_str(v, "version", SPAN("?"))));
 	return cli_write(buf_view(&b));
 }
 
@@ -43,9 +44,10 @@ const struct verb verb_agent_update = {
 	.max_args = 2,
 	.options = options,
 	.summary = "Give an agent another manifest",
-	.help = "Replaces the manifest of an agent, named by name or id. The version must rise, unless --force\n"
+	.help = "Replaces the manifest of an agent, named by name or id. The version must rise, "
+		"unless --force\n"
 		"is given.",
 	.examples = "aegis agent update hello-world agent.yaml\n"
-		"aegis agent update hello-world agent.yaml --force",
+		    "aegis agent update hello-world agent.yaml --force",
 	.run = run,
 };

@@ -26,8 +26,8 @@ static int check_require(const struct config *config, const struct doctor_report
 	struct doctor_unmet unmet[DOCTOR_PROBES_MAX];
 	size_t count = MIN(config->require.probes.count, (size_t)DOCTOR_PROBES_MAX);
 	for (size_t i = 0; i < count; i++)
-		named[i] = (struct doctor_requirement){config->require.probes.keys[i],
-			levels[config->require.probes.values[i]]};
+		named[i] = (struct doctor_requirement){
+			config->require.probes.keys[i], levels[config->require.probes.values[i]]};
 	int all = MAX(config->require.all, 0);
 	size_t n = doctor_unmet(report, levels[all], named, count, unmet, DOCTOR_PROBES_MAX);
 	for (size_t i = 0; i < MIN(n, (size_t)DOCTOR_PROBES_MAX); i++)
@@ -49,8 +49,7 @@ static int print_text(const struct json *v)
 	const struct json *findings = json_get(v, "findings");
 	if (!findings || findings->type != JSON_ARRAY)
 		return cli_fail(CLI_INTERNAL, "the report has no findings");
-	json_for_each(f, findings)
-	{
+	json_for_each (f, findings) {
 		buf_printf(&b, "%-12.*s %-24.*s ", (int)json_str(f, "level", SPAN("?")).n,
 			json_str(f, "level", SPAN("?")).p, (int)json_str(f, "id", SPAN("?")).n,
 			json_str(f, "id", SPAN("?")).p);
@@ -132,12 +131,15 @@ const struct verb verb_doctor = {
 	.arguments = "",
 	.options = options,
 	.summary = "Say what this host can prevent, detect, or not cover",
-	.help = "Tries every protection on this host and says for each whether it prevents, only detects, or\n"
-		"does not cover, why, and how to get more. Some probes need root. With --daemon the running daemon\n"
-		"is asked instead. If the configuration has a `require` section, what falls short of it is named,\n"
+	.help = "Tries every protection on this host and says for each whether it prevents, only "
+		"detects, or\n"
+		"does not cover, why, and how to get more. Some probes need root. With --daemon "
+		"the running daemon\n"
+		"is asked instead. If the configuration has a `require` section, what falls short "
+		"of it is named,\n"
 		"and the exit code is 2.",
 	.examples = "aegis doctor\n"
-		"sudo aegis doctor --output table\n"
-		"aegis doctor --daemon --output json",
+		    "sudo aegis doctor --output table\n"
+		    "aegis doctor --daemon --output json",
 	.run = run,
 };

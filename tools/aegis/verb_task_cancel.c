@@ -21,9 +21,10 @@ const struct verb verb_task_cancel = {
 	.max_args = 1,
 	.options = options,
 	.summary = "Cancel an execution",
-	.help = "Cancels an execution: its agent is asked to stop, and killed if it does not. With --force it is\n"
+	.help = "Cancels an execution: its agent is asked to stop, and killed if it does not. With "
+		"--force it is\n"
 		"killed at once.",
 	.examples = "aegis task cancel 0b7c4f5e-3f1d-4a55-9d0c-0b5a1c1f2a33\n"
-		"aegis task cancel 0b7c4f5e-3f1d-4a55-9d0c-0b5a1c1f2a33 --force",
+		    "aegis task cancel 0b7c4f5e-3f1d-4a55-9d0c-0b5a1c1f2a33 --force",
 	.run = run,
 };

@@ -32,10 +32,13 @@ const struct verb verb_task_execute = {
 	.max_args = 1,
 	.options = options,
 	.summary = "Start an execution",
-	.help = "Starts an execution of an agent (a name, an id, or the file of a manifest, which is deployed\n"
-		"first) and prints its id. With --wait it waits for the end and prints the output, with --follow\n"
+	.help = "Starts an execution of an agent (a name, an id, or the file of a manifest, which "
+		"is deployed\n"
+		"first) and prints its id. With --wait it waits for the end and prints the output, "
+		"with --follow\n"
 		"also the events as they happen.",
-	.examples = "aegis task execute hello-world --input '{\"task\": \"Write a primality check.\"}'\n"
-		"aegis task execute ./agent.yaml --follow",
+	.examples = "aegis task execute hello-world --input '{\"task\": \"Write a primality "
+		    "check.\"}'\n"
+		    "aegis task execute ./agent.yaml --follow",
 	.run = run,
 };

@@ -16,7 +16,8 @@ static int run(struct cli *c)
 {
 	struct session s;
 	struct buf path CLEANUP(buf_fini) = buf_init(LIMIT_PATH_BYTES);
-	const char *agent = cli_value(c, "agent") ? cli_value(c, "agent") : cli_value(c, "agent-id");
+	const char *agent =
+		cli_value(c, "agent") ? cli_value(c, "agent") : cli_value(c, "agent-id");
 	const char *status = cli_value(c, "status"), *limit = cli_value(c, "limit");
 	buf_puts(&path, "/v1/executions?limit=");
 	client_put_segment(&path, limit ? limit : "20");
@@ -49,6 +50,6 @@ const struct verb verb_task_list = {
 	.summary = "List executions",
 	.help = "Lists executions, the newest first.",
 	.examples = "aegis task list\n"
-		"aegis task list --agent hello-world --status failed --limit 50",
+		    "aegis task list --agent hello-world --status failed --limit 50",
 	.run = run,
 };

@@ -35,8 +35,9 @@ const struct verb verb_task_logs = {
 	.max_args = 1,
 	.options = options,
 	.summary = "Show the events of an execution",
-	.help = "Shows what an execution did, in order. With --follow it goes on until the execution ends.",
+	.help = "Shows what an execution did, in order. With --follow it goes on until the "
+		"execution ends.",
 	.examples = "aegis task logs 0b7c4f5e-3f1d-4a55-9d0c-0b5a1c1f2a33\n"
-		"aegis task logs 0b7c4f5e-3f1d-4a55-9d0c-0b5a1c1f2a33 -f --verbose",
+		    "aegis task logs 0b7c4f5e-3f1d-4a55-9d0c-0b5a1c1f2a33 -f --verbose",
 	.run = run,
 };

@@ -29,7 +29,8 @@ static int print_text(const struct json *v)
 	}
 	const struct json *iterations = json_get(v, "iterations");
 	if (iterations && iterations->type == JSON_ARRAY)
-		json_for_each(iteration, iterations) put_iteration(&b, iteration);
+		json_for_each (iteration, iterations)
+			put_iteration(&b, iteration);
 	struct span output = json_str(v, "output", SPAN(""));
 	if (output.n) {
 		buf_putc(&b, '\n');
@@ -62,6 +63,6 @@ const struct verb verb_task_status = {
 	.summary = "Show an execution",
 	.help = "Shows the state of an execution, its iterations, and its output or error.",
 	.examples = "aegis task status 0b7c4f5e-3f1d-4a55-9d0c-0b5a1c1f2a33\n"
-		"aegis task status 0b7c4f5e-3f1d-4a55-9d0c-0b5a1c1f2a33 --output json",
+		    "aegis task status 0b7c4f5e-3f1d-4a55-9d0c-0b5a1c1f2a33 --output json",
 	.run = run,
 };
