@@ -76,7 +76,7 @@ void config_check_network(struct table_run *run, const struct doc *d, void *obje
 			n->bind_address);
 }
 
-/* ---- storage, cluster, sandbox ---- */
+/* ---- storage, cluster ---- */
 
 static void check_sizes(struct table_run *run, const struct doc *d, const char *path,
 	int64_t by_default, int64_t most)
@@ -109,15 +109,6 @@ void config_check_cluster(struct table_run *run, const struct doc *d, void *obje
 	if (c->role == CONFIG_ROLE_RELAY_COORDINATOR && !c->public_endpoint)
 		table_problem(
 			run, d, "role", "role relay-coordinator needs \"ingress.public_endpoint\"");
-}
-
-void config_check_sandbox(struct table_run *run, const struct doc *d, void *object)
-{
-	const struct config_sandbox *s = object;
-	if (s->uid_first + s->uid_count > INT64_C(4294967294))
-		table_problem(run, d, "uid_count",
-			"the range ends beyond the last user id; accepted: at most %lld from %lld",
-			(long long)(INT64_C(4294967294) - s->uid_first), (long long)s->uid_first);
 }
 
 /* ---- spec ---- */

@@ -52,5 +52,4 @@ void config_check_model(struct table_run *run, const struct doc *d, void *object
 void config_check_network(struct table_run *run, const struct doc *d, void *object);
 void config_check_storage(struct table_run *run, const struct doc *d, void *object);
 void config_check_cluster(struct table_run *run, const struct doc *d, void *object);
-void config_check_sandbox(struct table_run *run, const struct doc *d, void *object);
 void config_check_spec(struct table_run *run, const struct doc *d, void *object);

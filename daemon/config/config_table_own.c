@@ -204,10 +204,10 @@ const struct table config_audit_table = {
 
 static const struct table_field sandbox_fields[] = {
 	ROW(TABLE_INT, config_sandbox, uid_first, "uid_first",
-		"First of the host user ids that sandboxes run under.", .otherwise = "2000000000",
-		.min = 1000, .max = 4294967293),
+		"First of the host user ids that sandboxes run under.", .otherwise = "1000000",
+		.min = 1000, .max = INT32_MAX - 4096),
 	ROW(TABLE_INT, config_sandbox, uid_count, "uid_count", "How many there are.",
-		.otherwise = "65536", .min = 1, .max = 100 * 1000 * 1000),
+		.otherwise = "256", .min = 1, .max = 4096),
 	ROW(TABLE_INT, config_sandbox, pool_size, "pool_size",
 		"Sandboxes that are kept ready; 0: none.", .otherwise = "4", .min = 0, .max = 10000,
 		LATER),
@@ -225,7 +225,6 @@ const struct table config_sandbox_table = {
 	.doc = "Sandboxes of kind process.",
 	.bytes = sizeof(struct config_sandbox),
 	.fields = sandbox_fields,
-	.check = config_check_sandbox,
 };
 
 static const char *const require_words[] = {"none", "detect", "prevent", NULL};

@@ -174,6 +174,8 @@ void cli_put_safe(struct buf *b, struct span text, bool lines)
 	for (size_t i = 0; i < text.n; i++) {
 		unsigned char c = (unsigned char)text.p[i];
 		bool kept = lines && (c == '\n' || c == '\t');
+		if (lines && c == '\r' && i + 1 < text.n && text.p[i + 1] == '\n')
+			continue;
 		/* C1 controls are two bytes in UTF-8 */
 		bool c1 = c == 0xc2 && i + 1 < text.n && (unsigned char)text.p[i + 1] < 0xa0;
 		if (c1)

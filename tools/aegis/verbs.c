@@ -4,6 +4,10 @@
 
 const struct verb *const verbs[] = {
 	&verb_daemon_start,
+	&verb_daemon_stop,
+	&verb_daemon_status,
+	&verb_daemon_install,
+	&verb_daemon_uninstall,
 	&verb_agent_deploy,
 	&verb_agent_run,
 	&verb_agent_list,

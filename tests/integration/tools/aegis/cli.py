@@ -147,21 +147,42 @@ def check_schema():
 
 
 def check_daemon():
+    folders = ["--run-dir", os.path.join(FOLDER, "run"), "--state-dir", os.path.join(FOLDER, "state")]
+    write("d.yaml", CONFIG.replace("  database: {url: \"env:DB_URL\"}\n",
+                                   f"  daemon: {{data_directory: {FOLDER}/data}}\n"))
+    expect("status of nothing", ["daemon", "status", "-c", "d.yaml", *folders], 5, out="door          does not answer at unix:")
+    expect("stop of nothing", ["daemon", "stop", "-c", "d.yaml", *folders], 1, err="neither aegisd nor aegis-helper runs")
+    expect("relative folder", ["daemon", "stop", "--run-dir", "x"], 2, err="--run-dir x: an absolute path is accepted")
+    if os.path.exists("/etc/systemd/system/aegisd.service"):
+        tap.skip("uninstall of nothing", "a service is installed here")
+    else:
+        expect("uninstall of nothing", ["daemon", "uninstall"], 1, err="no service is installed")
+
     copy = os.path.join(FOLDER, "bin")
     os.makedirs(copy)
     shutil.copy(AEGIS, copy)
-    result = subprocess.run([os.path.join(copy, "aegis"), "daemon", "start"], capture_output=True, text=True,
-                            env={**ENV, "PATH": "/nonexistent"}, timeout=60, check=False)
-    tap.ok("daemon start without aegisd", result.returncode == 1 and "cannot be started" in result.stderr,
+    aegis = [os.path.join(copy, "aegis"), "daemon", "install", "--print", "-c", "d.yaml", *folders]
+    result = subprocess.run(aegis, capture_output=True, text=True, env={**ENV, "PATH": "/nonexistent"}, cwd=FOLDER,
+                            timeout=60, check=False)
+    tap.ok("programs must be found", result.returncode == 1 and "neither beside this program" in result.stderr,
            result.stderr)
-    with open(os.path.join(copy, "aegisd"), "w", encoding="utf-8") as f:
-        f.write("#!/bin/sh\necho \"$0 $* $AEGIS_LOG_LEVEL\"\n")
-    os.chmod(os.path.join(copy, "aegisd"), 0o755)
-    for name, args in (("daemon start", ["daemon", "start"]), ("--daemon", ["--daemon"])):
-        result = subprocess.run([os.path.join(copy, "aegis"), *args, "-c", "x", "--log-level=warn"],
-                                capture_output=True, text=True, env=ENV, timeout=60, check=False)
-        tap.ok(f"{name} becomes the aegisd beside it",
-               result.stdout.endswith("/aegisd --config x warn\n"), result.stdout + result.stderr)
+    for name in ("aegisd", "aegis-helper", "aegis-bootstrap"):
+        write(f"bin/{name}", "#!/bin/sh\n")
+        os.chmod(os.path.join(copy, name), 0o755)
+    result = subprocess.run(aegis, capture_output=True, text=True, env=ENV, cwd=FOLDER, timeout=60, check=False)
+    want = (f'ExecStart="{copy}/aegisd" "--user" ', f'"--config" "{FOLDER}/d.yaml"\n',
+            f'ExecStart="{copy}/aegis-helper" "--uid" ', f'"--slots" "1000000:256" "--bootstrap" "{copy}/aegis-bootstrap"')
+    tap.ok("units name what they start", result.returncode == 0 and all(w in result.stdout for w in want), result.stdout)
+    if os.geteuid() == 0 and shutil.which("setpriv"):
+        os.chmod(FOLDER, 0o755)
+        result = subprocess.run(["setpriv", "--reuid", "65534", "--clear-groups", AEGIS, "daemon", "start", "-c",
+                                 os.path.join(FOLDER, "d.yaml"), *folders], capture_output=True, text=True, env=ENV,
+                                cwd="/", timeout=60, check=False)
+        tap.ok("start needs root", result.returncode == 3 and "needs root" in result.stderr, result.stderr)
+    elif os.geteuid() != 0:
+        expect("start needs root", ["daemon", "start", "-c", "d.yaml", *folders], 3, err="needs root")
+    else:
+        tap.skip("start needs root", "setpriv is not installed")
 
 
 def complete(*words):

@@ -336,9 +336,11 @@ static void refusals(void **state)
 		{"  cluster: {enabled: true, role: edge}\n",
 			"c:6:28: spec.cluster.role: role edge needs the section \"edge\"\n"
 			"c:6:28: spec.cluster.role: role edge needs \"controller.endpoint\"\n"},
-		{"  sandbox: {uid_first: 4294967000, uid_count: 65536}\n",
-			"c:6:36: spec.sandbox.uid_count: the range ends beyond the last user id; "
-			"accepted: at most 294 from 4294967000\n"},
+		{"  sandbox: {uid_first: 500, uid_count: 65536}\n",
+			"c:6:24: spec.sandbox.uid_first: 500 is out of range; accepted: 1000 to "
+			"2147479551\n"
+			"c:6:40: spec.sandbox.uid_count: 65536 is out of range; accepted: 1 to "
+			"4096\n"},
 		{"  audit: {fsync: always}\n",
 			"c:6:18: spec.audit.fsync: \"always\" is not accepted; accepted: record, "
 			"batch, never\n"},
