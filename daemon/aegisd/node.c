@@ -4,6 +4,7 @@
  * up closes what stands and ends the daemon with one message.
  */
 #include "daemon/aegisd/aegisd.h"
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,7 @@ struct node {
 	struct llm *llm;
 	struct sandbox_driver *sandboxes;
 	struct offload *files;
+	int snapshots; /* folder of workspaces as iterations left them */
 	struct executions *executions;
 	struct api *api;
 	struct doors doors;
@@ -132,6 +134,18 @@ static AWAITS int started_record(struct node *n)
 
 /* ---- flows ---- */
 
+static int snapshots_open(struct node *n)
+{
+	struct buf path CLEANUP(buf_fini) = buf_init(LIMIT_PATH_BYTES);
+	buf_printf(&path, "%s/snapshots", n->d->config->daemon.data_directory);
+	const char *name = buf_cstr(&path);
+	int r = name ? fd_make_dirs(name, 0700) : -ENAMETOOLONG;
+	if (r < 0)
+		return err_wrap(r, "spec.daemon.data_directory");
+	n->snapshots = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return n->snapshots < 0 ? err_sys(-errno, "open '%s'", name) : 0;
+}
+
 static AWAITS int flows_start(struct node *n)
 {
 	const struct config *c = n->d->config;
@@ -141,6 +155,9 @@ static AWAITS int flows_start(struct node *n)
 		.sandboxes = n->sandboxes,
 		.llm = n->llm,
 		.files = n->files,
+		.snapshots_fd = n->snapshots,
+		.file_observer = record_file,
+		.file_observer_ctx = n->journal,
 		.node_id = span_cstr(c->node.id),
 		.limits =
 			{
@@ -232,6 +249,8 @@ static AWAITS int node_open(struct node *n)
 	if (r == 0)
 		r = sandbox_process_open(n->helper, n->d->registry, &n->sandboxes);
 	if (r == 0)
+		r = snapshots_open(n);
+	if (r == 0)
 		r = flows_start(n);
 	if (r == 0)
 		r = api_start(n);
@@ -253,6 +272,7 @@ static AWAITS void node_close(struct node *n)
 	journal_close(n->journal);
 	store_close(n->store);
 	offload_stop(n->files);
+	rt_close(n->snapshots);
 	helper_link_free(n->helper);
 }
 
@@ -277,7 +297,7 @@ static AWAITS void serve(struct node *n)
 
 void aegisd_main(void *arg)
 {
-	struct node n = {.d = arg};
+	struct node n = {.d = arg, .snapshots = -1};
 	group_init(&n.group);
 	int r = node_open(&n);
 	if (r < 0) {

@@ -97,6 +97,7 @@ struct operation {
 	struct fsal_call *call;
 	const char *record_name;
 	struct span path;
+	bool writes;
 	uint64_t offset;
 	int64_t began_ns;
 };
@@ -147,6 +148,7 @@ static int decide(struct fsal_call *c, const char *action, struct span path)
 static int operation_allow(struct operation *op, const char *action)
 {
 	op->call->decision = (struct decision){.reason = SPAN("not decided")};
+	op->writes = strcmp(action, "fs:write") == 0;
 	return decide(op->call, action, op->path);
 }
 
@@ -163,6 +165,7 @@ static int operation_end(struct operation *op, int r, uint64_t bytes)
 		.volume_id = span_cstr(at->volume->id),
 		.path = op->path,
 		.call_id = c->call_id,
+		.writes = op->writes,
 		.offset = op->offset,
 		.bytes = bytes,
 		.latency_ns = rt_now_ns() - op->began_ns,

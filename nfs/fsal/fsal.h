@@ -60,20 +60,22 @@ int fsal_volume_new(const struct fsal_backend *b, void *backend_volume, struct s
 	struct fsal_volume **ret) MUST_USE;
 struct fsal_volume *fsal_volume_free(struct fsal_volume *v); /* no attachment may be left; NULL */
 
-/* Called once per operation, on the fiber that made it, after its end; must not park. */
+/* Called once per operation, on the fiber that made it, after its end. It may park: an observer
+ * that cannot keep up slows its own callers down, and loses nothing. */
 struct fsal_record {
 	const char *operation; /* "FileRead", "FileWritten", ...: upstream's storage event names */
 	struct span execution_id;
 	struct span volume_id;
 	struct span path;
 	struct span call_id; /* tool call that caused it; empty if none */
+	bool writes; /* asked for fs:write, else fs:read */
 	uint64_t offset;
 	uint64_t bytes;
 	int64_t latency_ns;
 	int result; /* 0 or negative errno */
 	const struct decision *decision;
 };
-typedef void (*fsal_observer)(void *ctx, const struct fsal_record *r);
+typedef AWAITS void (*fsal_observer)(void *ctx, const struct fsal_record *r);
 
 /* ---- attachments ---- */
 
