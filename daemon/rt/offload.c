@@ -71,7 +71,9 @@ static void delay_over(struct op *op, int res, unsigned flags)
 static void pump(struct offload *o)
 {
 	while (o->busy < o->simulated && o->queued > 0) {
-		struct job *j = list_entry(list_pop_front(&o->queue), struct job, link);
+		struct list *l = list_pop_front(&o->queue);
+		CHECK(l);
+		struct job *j = list_entry(l, struct job, link);
 		struct io_uring_sqe sqe = {0};
 		j->state = JOB_TAKEN;
 		j->delay.done = delay_over;

@@ -162,7 +162,8 @@ void sim_stuck(struct worker *w, int why)
 	if (s->stuck) {
 		report_fibers(w);
 		log_error("the simulation hangs even when cancelled: %s", s->report);
-		CHECK(!"a fiber neither waits for anything that can come nor ends when cancelled");
+		CHECK(false &&
+			"a fiber neither waits for anything that can come nor ends when cancelled");
 	}
 	s->stuck = why;
 	report_fibers(w);

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-int cli_fail(enum cli_exit code, const char *fmt, ...)
+int cli_fail(int code, const char *fmt, ...)
 {
 	fflush(stdout);
 	fputs("aegis: ", stderr);
@@ -13,12 +13,12 @@ int cli_fail(enum cli_exit code, const char *fmt, ...)
 	vfprintf(stderr, fmt, args);
 	va_end(args);
 	fputc('\n', stderr);
-	return (int)code;
+	return code;
 }
 
 int cli_fail_errno(int r)
 {
-	enum cli_exit code = r == -ENOENT                              ? CLI_NOT_FOUND
+	int code = r == -ENOENT                                        ? CLI_NOT_FOUND
 		: r == -EACCES || r == -EPERM                          ? CLI_DENIED
 		: r == -EEXIST                                         ? CLI_CONFLICT
 		: r == -EINVAL || r == -E2BIG || r == -ERANGE          ? CLI_INVALID
@@ -26,7 +26,7 @@ int cli_fail_errno(int r)
 								       : CLI_INTERNAL;
 	cli_fail(code, "%s", err_message(r));
 	err_clear();
-	return (int)code;
+	return code;
 }
 
 int cli_read(const char *path, struct buf *b)

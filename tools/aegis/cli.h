@@ -78,7 +78,7 @@ struct cli {
 const char *cli_value(const struct cli *c, const char *name);
 
 /* Says "aegis: ..." on stderr and returns `code`. */
-int cli_fail(enum cli_exit code, const char *fmt, ...) PRINTF_LIKE(2, 3);
+int cli_fail(int code, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* Ends a failure that came up as a negative errno: says its message, returns the exit code. */
 int cli_fail_errno(int r);

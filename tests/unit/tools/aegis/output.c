@@ -14,8 +14,8 @@ static const char *const texts[] = {"", "a", "yes", "No", "null", "~", "1", "0x1
 	"\na\n", "a\n\n", "a\tb", "\t", "\"q\"", "'q'", "a\\b", "{a}", "[a]", "&a", "*a", "!a", "|",
 	">", "%a", "@a", "`a`", "<<", "=", "a ", " a", "\xc3\xa9", "\xe2\x80\xa8", "a\xc2\x85\n",
 	"\xef\xbb\xbf", "\xef\xbf\xbf", "\xf0\x9f\x98\x80",
-	"a\x01"
-	"b",
+	("a\x01"
+	 "b"),
 	"a\x7f", "a\r\nb\n", ".inf", ".nan", "2024-01-01", "true", "http://x/y?z#f", "/abs/path",
 	"a-b_c.d", "x: |\n  y\n"};
 
