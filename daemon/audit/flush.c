@@ -125,7 +125,8 @@ static void encode_ends(struct tip *tip, const struct entry *e)
 static void finish(struct entry *e, int result, const char *message)
 {
 	e->result = result;
-	snprintf(e->message, sizeof(e->message), "%s", message);
+	if (result < 0)
+		snprintf(e->message, sizeof(e->message), "%s", message);
 	e->done = true;
 }
 
@@ -178,9 +179,11 @@ static int write_entry_by_record(struct journal *j, struct entry *e)
 	return err_trace(r);
 }
 
-static void take_batch(struct journal *j, struct list *batch)
+/* How many were taken. */
+static size_t take_batch(struct journal *j, struct list *batch)
 {
 	size_t bytes = 0;
+	size_t count = 0;
 	size_t max = j->sync == JOURNAL_SYNC_RECORD ? 1 : JOURNAL_BATCH_BYTES;
 
 	list_init(batch);
@@ -191,9 +194,12 @@ static void take_batch(struct journal *j, struct list *batch)
 		list_push_back(batch, &e->link);
 		bytes += e->bytes + 1;
 		j->queue_bytes -= e->bytes;
+		j->queue_count--;
+		count++;
 	}
 	j->oldest_ns = clock_mono_ns();
 	pthread_mutex_unlock(&j->queue_lock);
+	return count;
 }
 
 static void put_back(struct journal *j, struct entry *e)
@@ -201,6 +207,7 @@ static void put_back(struct journal *j, struct entry *e)
 	pthread_mutex_lock(&j->queue_lock);
 	list_push_front(&j->queue, &e->link);
 	j->queue_bytes += e->bytes;
+	j->queue_count++;
 	pthread_mutex_unlock(&j->queue_lock);
 }
 
@@ -211,7 +218,8 @@ static void settle(struct journal *j, struct list *batch, int result, const char
 		struct entry *e = list_entry(batch->prev, struct entry, link);
 		list_remove(&e->link);
 		bool failed = e->done || result < 0;
-		e->tip = j->tip;
+		if (e->count == 0)
+			e->tip = j->tip;
 		if (!e->done)
 			finish(e, result, message);
 		if (!e->posted)
@@ -255,6 +263,15 @@ static int write_batch(struct journal *j, struct list *batch)
 	return r < 0 ? err_trace(r) : 0;
 }
 
+static void note_batch(struct journal *j, size_t count, int64_t took_ns)
+{
+	pthread_mutex_lock(&j->queue_lock);
+	/* Forgets slowly: one small batch among large ones says nothing. */
+	j->usual_count = MAX(count, j->usual_count - j->usual_count / 8);
+	j->last_sync_ns = took_ns;
+	pthread_mutex_unlock(&j->queue_lock);
+}
+
 int journal_flush(struct journal *j)
 {
 	struct list batch;
@@ -262,9 +279,12 @@ int journal_flush(struct journal *j)
 	int r = 0;
 
 	pthread_mutex_lock(&j->write_lock);
-	take_batch(j, &batch);
-	if (!list_empty(&batch))
+	size_t count = take_batch(j, &batch);
+	int64_t start = clock_mono_ns();
+	if (count > 0) {
 		r = write_batch(j, &batch);
+		note_batch(j, count, clock_mono_ns() - start);
+	}
 	if (r < 0)
 		snprintf(message, sizeof(message), "%s", err_message(r));
 	settle(j, &batch, r, message);
@@ -274,16 +294,22 @@ int journal_flush(struct journal *j)
 
 /* ---- waiting ---- */
 
-/* Lets a batch gather company, as long as the policy allows. */
+/*
+ * Lets a batch gather company: as long as the policy allows, or, without a fixed time, until there
+ * are as many as usual, for a small part of what a sync costs. Without that those who were
+ * answered together would come back in two batches: the first of them, and all others.
+ */
 static void wait_for_company(struct journal *j)
 {
-	if (j->sync != JOURNAL_SYNC_BATCH || j->batch_ns == 0)
+	if (j->sync != JOURNAL_SYNC_BATCH)
 		return;
 	pthread_mutex_lock(&j->queue_lock);
-	int64_t until = j->oldest_ns + j->batch_ns;
+	size_t enough = j->batch_ns ? SIZE_MAX : j->usual_count;
+	int64_t until =
+		j->oldest_ns + (j->batch_ns ? j->batch_ns : MIN(j->last_sync_ns / 4, NS_PER_MS));
 	struct timespec at = {.tv_sec = until / NS_PER_S, .tv_nsec = until % NS_PER_S};
-	while (!list_empty(&j->queue) && j->queue_bytes < JOURNAL_BATCH_BYTES &&
-		clock_mono_ns() < until)
+	while (!list_empty(&j->queue) && j->queue_count < enough &&
+		j->queue_bytes < JOURNAL_BATCH_BYTES && clock_mono_ns() < until)
 		pthread_cond_timedwait(&j->queue_grew, &j->queue_lock, &at);
 	pthread_mutex_unlock(&j->queue_lock);
 }
@@ -324,6 +350,7 @@ static void enqueue(struct journal *j, struct entry *e)
 		j->oldest_ns = clock_mono_ns();
 	list_push_back(&j->queue, &e->link);
 	j->queue_bytes += e->bytes;
+	j->queue_count++;
 	pthread_cond_signal(&j->queue_grew);
 }
 

@@ -102,6 +102,7 @@ static int write_opened(struct journal *j, uint64_t cut_bytes)
 	pthread_mutex_lock(&j->queue_lock);
 	list_push_back(&j->queue, &e.link);
 	j->queue_bytes += e.bytes;
+	j->queue_count++;
 	pthread_mutex_unlock(&j->queue_lock);
 	r = journal_flush(j);
 	return r < 0 ? err_trace(r) : 0;
@@ -295,7 +296,10 @@ static struct entry *copy_of(const struct audit_record *r, size_t bytes)
 
 	if (!e)
 		return NULL;
-	*e = (struct entry){.count = 1, .bytes = bytes, .posted = true};
+	memset(e, 0, offsetof(struct entry, message));
+	e->count = 1;
+	e->bytes = bytes;
+	e->posted = true;
 	e->records = (struct audit_record *)(e + 1);
 	*e->records = *r;
 	char *text = (char *)(e->records + 1);

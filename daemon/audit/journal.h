@@ -36,7 +36,8 @@ struct entry {
 	bool posted; /* the journal's own copy; nobody waits for it */
 	bool done;
 	int result;
-	char message[ERR_MESSAGE_BYTES];
+	char message[ERR_MESSAGE_BYTES]; /* with a negative result; last: it is not zeroed for posts
+					  */
 };
 
 struct journal {
@@ -64,6 +65,9 @@ struct journal {
 	pthread_cond_t queue_grew;
 	struct list queue; /* struct entry */
 	size_t queue_bytes;
+	size_t queue_count;
+	size_t usual_count; /* entries of the batches before */
+	int64_t last_sync_ns; /* how long it took to make them durable */
 	int64_t oldest_ns; /* when the queue became non-empty, clock_mono_ns */
 
 	struct offload *offload; /* NULL: opened outside of the workers */
