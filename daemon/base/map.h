@@ -31,7 +31,8 @@ void *map_remove(struct map *m, struct span key); /* the value, NULL if absent *
 /* Order is unspecified; the map must not be changed inside the loop. */
 /* NOLINTBEGIN(bugprone-macro-parentheses): the loop variable's name is no expression */
 #define map_for_each(slot, m) \
-	for (struct map_slot *slot = (m)->slots; slot < (m)->slots + (m)->capacity; slot++) \
+	for (struct map_slot *slot = (m)->slots; slot && slot < (m)->slots + (m)->capacity; \
+		slot++) \
 		if (slot->key.p)
 /* NOLINTEND(bugprone-macro-parentheses) */
 
