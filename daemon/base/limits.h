@@ -80,6 +80,13 @@ enum {
 	LIMIT_RULES = 4096,
 	LIMIT_RULE_SET_BYTES = 4 * 1024 * 1024,
 
+	/* Cedar policies and what they are asked about */
+	LIMIT_CEDAR_TEXT_BYTES = 4 * 1024 * 1024, /* of one text of policies or schema */
+	LIMIT_CEDAR_POLICIES = 100 * 1000, /* of one text or set */
+	LIMIT_CEDAR_NESTING = 100, /* expressions inside expressions, values inside values */
+	LIMIT_CEDAR_DEPTH = 1000, /* levels of a tree; chains such as a && b && c count */
+	LIMIT_CEDAR_ENTITIES = 1000 * 1000, /* of one set */
+
 	/* Files */
 	LIMIT_FSAL_LIST_ENTRIES = 100000, /* of one folder */
 

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/*
+ * Cedar, language version 4.5 as the reference implementation 4.13 behaves: policies and templates
+ * as text and as JSON (EST), entities, evaluation and authorisation.
+ *
+ * Everything here is a pure function over memory: no I/O, no clock, no locks, no AWAITS. What is
+ * loaded lives in the arena that it was loaded into, is immutable afterwards and may be read by
+ * many workers at once; it keeps pointing into the text or JSON that it came from, so these must
+ * live as long. A decision allocates from the request's arena only.
+ *
+ * Loading walks trees of at most LIMIT_CEDAR_DEPTH levels and needs up to 1 MiB of stack: do it at
+ * start, or offloaded, not on a request's fiber. cedar_authorize() needs little stack at any depth.
+ *
+ * Errors of loading are -EINVAL with "line L column C: what is wrong, what is accepted", the source
+ * line and a caret under the place; -E2BIG beyond the limits of limits.h; -ENOMEM beyond the arena.
+ */
+#pragma once
+
+#include "daemon/base/base.h"
+
+struct cedar_policy;
+struct cedar_entities;
+struct cedar_value;
+
+/* An entity's name: Type::"id". */
+struct cedar_uid {
+	struct span type; /* with its namespace: "Ns::User" */
+	struct span id;
+	uint64_t hash; /* cedar_uid_of() fills it */
+};
+
+struct cedar_uid cedar_uid_of(struct span type, struct span id);
+bool cedar_uid_eq(const struct cedar_uid *a, const struct cedar_uid *b);
+
+/* Policies of one text, in its order, with the ids policy0, policy1, ... Templates count too. */
+struct cedar_policies {
+	const struct cedar_policy **items;
+	size_t count;
+};
+
+int cedar_policies_parse(struct arena *a, struct span text, struct cedar_policies *ret) MUST_USE;
+
+/* Exactly one policy or template, under the given id (NULL p: "policy0"). */
+int cedar_policy_parse(struct arena *a, struct span text, struct span id,
+	const struct cedar_policy **ret) MUST_USE;
+
+/* One policy or template in the reference's JSON form. Messages name the JSON path. */
+int cedar_policy_from_json(struct arena *a, const struct json *v, struct span id,
+	const struct cedar_policy **ret) MUST_USE;
+
+struct span cedar_policy_id(const struct cedar_policy *p);
+bool cedar_policy_is_template(const struct cedar_policy *p);
+bool cedar_policy_is_forbid(const struct cedar_policy *p);
+
+/* Value of an annotation, "" for one without a value; p == NULL if the policy has none so named. */
+struct span cedar_policy_annotation(const struct cedar_policy *p, const char *name);
+
+/* The policy as text that parses to the same policy, and as the reference's JSON form. */
+void cedar_policy_print(struct buf *b, const struct cedar_policy *p);
+void cedar_policy_to_json(struct json_writer *w, const struct cedar_policy *p);
+
+/* A template with its slots filled, as a policy under a new id. A slot that the template has must
+ * be given, one that it has not must be NULL: -EINVAL. */
+int cedar_template_link(struct arena *a, const struct cedar_policy *template, struct span id,
+	const struct cedar_uid *principal, const struct cedar_uid *resource,
+	const struct cedar_policy **ret) MUST_USE;

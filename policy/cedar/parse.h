@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/* Shared by the parsers of policies and of expressions. */
+#pragma once
+
+#include "policy/cedar/ast.h"
+#include "policy/cedar/lex.h"
+
+struct parser {
+	struct lexer l;
+	int nesting; /* expressions inside expressions */
+	bool slot_seen; /* since the caller cleared it */
+	uint32_t slot_pos;
+};
+
+/* What an operand is before its place says how to read it: a bare string may be a pattern, a bare
+ * name a type or a function. */
+enum operand_kind { OPERAND_EXPR, OPERAND_VAR, OPERAND_NAME, OPERAND_STRING };
+
+struct operand {
+	enum operand_kind kind;
+	uint32_t pos;
+	const struct expr *expr; /* OPERAND_EXPR */
+	enum cedar_var var;
+	struct span text; /* OPERAND_NAME: the name; OPERAND_STRING: the text between the quotes */
+};
+
+int parse_expr(struct parser *p, const struct expr **ret) MUST_USE;
+
+/* A::B::C, checked for reserved words. */
+int parse_name(struct parser *p, struct span *ret) MUST_USE;
+
+/* `A::B` behind `is`. */
+int parse_is_type(struct parser *p, struct span *ret) MUST_USE;
+int parse_string(struct parser *p, struct span *ret) MUST_USE; /* the token must be a string */
+
+/* A growing array in the arena. */
+struct vec {
+	void *items;
+	size_t count;
+	size_t capacity;
+};
+
+/* Room for one more item of `size` bytes, zeroed; NULL beyond the arena. */
+void *vec_push(struct arena *a, struct vec *v, size_t size);

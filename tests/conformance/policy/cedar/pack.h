@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/* Checks of one case of a Cedar conformance pack. Each returns whether our answer is the expected
+ * one, and explains in `why` if not. */
+#pragma once
+
+#include "policy/cedar/cedar.h"
+
+enum verdict { VERDICT_PASS, VERDICT_FAIL, VERDICT_LEFT_OUT };
+
+enum verdict check_policyset(struct arena *a, const struct json *c, struct buf *why);
+enum verdict check_expr(struct arena *a, const struct json *c, struct buf *why);
+enum verdict check_est(struct arena *a, const struct json *c, struct buf *why);
+
+/* Text -> policies -> text and text -> policies -> JSON -> policies -> JSON give the same JSON. */
+bool round_trips(struct arena *a, const struct cedar_policy *p, struct buf *why);
+
+/* The policy's JSON form, parsed. */
+const struct json *policy_json(struct arena *a, const struct cedar_policy *p);

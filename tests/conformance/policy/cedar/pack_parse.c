@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/* Cases of the kinds policyset, expr, est and est_template. */
+#include "tests/conformance/policy/cedar/pack.h"
+#include <stdlib.h>
+
+enum { TEXT_BYTES = 16 * 1024 * 1024 };
+
+const struct json *policy_json(struct arena *a, const struct cedar_policy *p)
+{
+	struct buf b CLEANUP(buf_fini) = buf_init(TEXT_BYTES);
+	struct json_writer w = json_writer(&b);
+	static const struct json_limits limits = {TEXT_BYTES, LIMIT_JSON_DEPTH};
+	const struct json *v = NULL;
+	cedar_policy_to_json(&w, p);
+	CHECK(json_parse(a, arena_span(a, buf_view(&b)), &limits, &v) == 0);
+	return v;
+}
+
+static void explain(struct buf *why, const char *what, const struct json *ours)
+{
+	struct json_writer w = json_writer(why);
+	buf_puts(why, what);
+	if (ours)
+		json_put(&w, ours);
+}
+
+bool round_trips(struct arena *a, const struct cedar_policy *p, struct buf *why)
+{
+	struct buf b CLEANUP(buf_fini) = buf_init(TEXT_BYTES);
+	const struct cedar_policy *again;
+	const struct json *est = policy_json(a, p);
+	cedar_policy_print(&b, p);
+	if (cedar_policy_parse(a, arena_span(a, buf_view(&b)), cedar_policy_id(p), &again) < 0) {
+		buf_printf(why, "our text is refused: %s", err_message(-EINVAL));
+		return false;
+	}
+	if (!json_equal(est, policy_json(a, again))) {
+		explain(why, "our text reads differently: ", policy_json(a, again));
+		return false;
+	}
+	if (cedar_policy_from_json(a, est, cedar_policy_id(p), &again) < 0) {
+		buf_printf(why, "our JSON is refused: %s", err_message(-EINVAL));
+		return false;
+	}
+	if (!json_equal(est, policy_json(a, again))) {
+		explain(why, "our JSON reads differently: ", policy_json(a, again));
+		return false;
+	}
+	return true;
+}
+
+static int by_id(const void *x, const void *y)
+{
+	return span_cmp(cedar_policy_id(*(const struct cedar_policy *const *)x),
+		cedar_policy_id(*(const struct cedar_policy *const *)y));
+}
+
+/* The policies that are templates, or those that are not, against an array of JSON forms. */
+static bool compare_all(struct arena *a, const struct cedar_policies *set, bool templates,
+	const struct json *expected, int64_t count, struct buf *why)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < set->count; i++) {
+		const struct cedar_policy *p = set->items[i];
+		if (cedar_policy_is_template(p) != templates)
+			continue;
+		if (!round_trips(a, p, why))
+			return false;
+		if (expected && expected->type == JSON_ARRAY && n < expected->count &&
+			expected->items[n].type == JSON_OBJECT &&
+			!json_equal(&expected->items[n], policy_json(a, p))) {
+			explain(why, "JSON differs: ", policy_json(a, p));
+			return false;
+		}
+		n++;
+	}
+	if ((int64_t)n != count)
+		buf_printf(why, "%zu policies, expected %lld", n, (long long)count);
+	return (int64_t)n == count;
+}
+
+/* True if both accept or both refuse; *ret_go says that both accept. */
+static bool accepted(int r, const struct json *c, struct buf *why, bool *ret_go)
+{
+	bool expected = json_bool(c, "accept", false);
+	*ret_go = r == 0 && expected;
+	if ((r == 0) == expected)
+		return true;
+	if (r < 0)
+		buf_printf(why, "refused: %s", err_message(r));
+	else
+		buf_puts(why, "accepted");
+	return false;
+}
+
+enum verdict check_policyset(struct arena *a, const struct json *c, struct buf *why)
+{
+	struct cedar_policies set;
+	bool go;
+	int r = cedar_policies_parse(a, json_str(c, "text", SPAN("")), &set);
+	if (!accepted(r, c, why, &go))
+		return VERDICT_FAIL;
+	if (!go)
+		return VERDICT_PASS;
+	if (set.count)
+		qsort(set.items, set.count, sizeof(*set.items), by_id);
+	return compare_all(a, &set, false, json_get(c, "est"), json_i64(c, "n_static", -1), why) &&
+			compare_all(a, &set, true, json_get(c, "est_templates"),
+				json_i64(c, "n_templates", -1), why)
+		? VERDICT_PASS
+		: VERDICT_FAIL;
+}
+
+static const struct json *body_of(const struct json *policy)
+{
+	const struct json *conditions = json_get(policy, "conditions");
+	return conditions && conditions->count ? json_get(&conditions->items[0], "body") : NULL;
+}
+
+enum verdict check_expr(struct arena *a, const struct json *c, struct buf *why)
+{
+	const struct cedar_policy *p;
+	struct buf whole CLEANUP(buf_fini) = buf_init(TEXT_BYTES);
+	const struct json *est = json_get(c, "est");
+	bool go;
+	int r;
+	buf_puts(&whole, "permit(principal,action,resource) when {\n");
+	buf_span(&whole, json_str(c, "text", SPAN("")));
+	buf_puts(&whole, "\n};");
+	r = cedar_policy_parse(a, arena_span(a, buf_view(&whole)), SPAN("policy0"), &p);
+	if (!accepted(r, c, why, &go))
+		return VERDICT_FAIL;
+	if (!go)
+		return VERDICT_PASS;
+	if (!round_trips(a, p, why))
+		return VERDICT_FAIL;
+	if (est && est->type == JSON_OBJECT && !json_equal(est, body_of(policy_json(a, p)))) {
+		explain(why, "JSON differs: ", policy_json(a, p));
+		return VERDICT_FAIL;
+	}
+	return VERDICT_PASS;
+}
+
+enum verdict check_est(struct arena *a, const struct json *c, struct buf *why)
+{
+	const struct cedar_policy *p, *q;
+	bool go;
+	int r = cedar_policy_from_json(a, json_get(c, "json"), SPAN("policy0"), &p);
+	if (!accepted(r, c, why, &go))
+		return VERDICT_FAIL;
+	if (!go)
+		return VERDICT_PASS;
+	if (!round_trips(a, p, why))
+		return VERDICT_FAIL;
+	CHECK(cedar_policy_parse(a, json_str(c, "text", SPAN("")), SPAN("policy0"), &q) == 0);
+	if (!json_equal(policy_json(a, q), policy_json(a, p))) {
+		explain(why, "the reference's text reads differently: ", policy_json(a, p));
+		return VERDICT_FAIL;
+	}
+	return VERDICT_PASS;
+}
