@@ -69,6 +69,7 @@ char *bufs_take(struct bufs *b, unsigned flags, size_t n, int *ret_id)
 	b->out++;
 	char *p = b->memory + (size_t)id * BUFS_BYTES;
 	ASAN_UNPOISON_MEMORY_REGION(p, n);
+	sanitize_filled(p, (ssize_t)n);
 	*ret_id = id;
 	return p;
 }

@@ -3,6 +3,7 @@
  * The plain awaits on descriptors: one submission each. Everything about waiting is in ring.c.
  */
 #include "daemon/rt/backend.h"
+#include "daemon/rt/sanitize.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -18,7 +19,9 @@ ssize_t rt_read(int fd, void *p, size_t n, int64_t offset, int64_t deadline_ns)
 {
 	struct io_uring_sqe sqe = {0};
 	io_uring_prep_read(&sqe, fd, p, op_len(n), (uint64_t)offset);
-	return op_await(&sqe, "read", deadline_ns);
+	int r = op_await(&sqe, "read", deadline_ns);
+	sanitize_filled(p, r);
+	return r;
 }
 
 ssize_t rt_write(int fd, const void *p, size_t n, int64_t offset, int64_t deadline_ns)
@@ -32,7 +35,9 @@ ssize_t rt_recv(int fd, void *p, size_t n, int flags, int64_t deadline_ns)
 {
 	struct io_uring_sqe sqe = {0};
 	io_uring_prep_recv(&sqe, fd, p, op_len(n), flags);
-	return op_await(&sqe, "recv", deadline_ns);
+	int r = op_await(&sqe, "recv", deadline_ns);
+	sanitize_filled(p, r);
+	return r;
 }
 
 ssize_t rt_send(int fd, const void *p, size_t n, int flags, int64_t deadline_ns)

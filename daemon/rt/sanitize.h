@@ -35,11 +35,13 @@
 #include <sanitizer/tsan_interface.h>
 #endif
 
-#if __has_include(<valgrind/valgrind.h>)
+#if __has_include(<valgrind/memcheck.h>)
+#include <valgrind/memcheck.h>
 #include <valgrind/valgrind.h>
 #else
 #define VALGRIND_STACK_REGISTER(low, high) ((void)(low), (void)(high), 0u)
 #define VALGRIND_STACK_DEREGISTER(id) ((void)(id))
+#define VALGRIND_MAKE_MEM_DEFINED(p, n) ((void)(p), (void)(n))
 #endif
 
 /* Instrumented frames are several times as large. */
@@ -71,6 +73,20 @@ static inline void sanitize_arrive(struct fiber *now)
 	__sanitizer_finish_switch_fiber(now->asan_fake_stack, NULL, NULL);
 #endif
 	(void)now;
+}
+
+/* A stack that nobody stands on may be read and written as a whole. */
+static inline void sanitize_open(void *low, size_t bytes)
+{
+	ASAN_UNPOISON_MEMORY_REGION(low, bytes);
+	(void)VALGRIND_MAKE_MEM_DEFINED(low, bytes);
+}
+
+/* Valgrind does not see what the kernel writes for an operation. */
+static inline void sanitize_filled(void *p, ssize_t n)
+{
+	if (n > 0)
+		(void)VALGRIND_MAKE_MEM_DEFINED(p, n);
 }
 
 /* A message passes through the kernel, where TSan cannot see that it orders the two sides. */

@@ -159,7 +159,7 @@ void stack_put(struct fiber *f)
 #if defined(RT_TSAN)
 	__tsan_destroy_fiber(f->tsan_fiber);
 #endif
-	ASAN_UNPOISON_MEMORY_REGION(low, f->stack_bytes);
+	sanitize_open(low, f->stack_bytes);
 	if (p->stack_bytes == stack_bytes_of(FIBER_SMALL))
 		wipe_small(low, (char *)f + fiber_bytes());
 	else

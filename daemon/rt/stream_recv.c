@@ -11,6 +11,7 @@
  * exactly the room that is left.
  */
 #include "daemon/rt/stream.h"
+#include "daemon/rt/sanitize.h"
 #include <errno.h>
 #include <stdlib.h>
 
@@ -78,6 +79,13 @@ static int own_append(struct stream *s, const char *p, size_t n)
 	memcpy(s->own + s->own_first + s->own_n, p, n);
 	s->own_n += n;
 	return 0;
+}
+
+/* A single receive has put n bytes at the end. */
+static void own_filled(struct stream *s, size_t n)
+{
+	sanitize_filled(s->own + s->own_first + s->own_n, (ssize_t)n);
+	s->own_n += n;
 }
 
 static void own_trim(struct stream *s)
@@ -184,7 +192,7 @@ static void take_answer(struct stream *s, int res, unsigned flags)
 	else if (p)
 		bufs_put(&s->home->bufs, id);
 	else if (res > 0)
-		s->own_n += (size_t)res;
+		own_filled(s, (size_t)res);
 	if (res == 0)
 		s->recv_end = 1;
 	else if (res < 0 && res != -ENOBUFS && res != -ECANCELED && res != -EINTR)

@@ -165,6 +165,7 @@ static void use_files(void *arg)
 {
 	char dir[] = "/tmp/rt-sim-XXXXXX";
 	char path[64];
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyz";
 	char got[64] = "";
 	size_t n = 0;
 	HOLDS(mkdtemp(dir) != NULL);
@@ -181,7 +182,7 @@ static void use_files(void *arg)
 	HOLDS(rt_fsync(fd, false, DEADLINE_NONE) == 0);
 	for (ssize_t r; (r = rt_read(fd, got + n, sizeof(got) - n, -1, DEADLINE_NONE)) > 0;)
 		n += (size_t)r;
-	HOLDS(n == 26 && memcmp(got, "abcdefghijklmnopqrstuvwxyz", 26) == 0);
+	HOLDS(n == 26 && memcmp(got, letters, 26) == 0);
 	rt_close(fd);
 	int fds[2];
 	HOLDS(pipe2(fds, O_CLOEXEC) == 0);
