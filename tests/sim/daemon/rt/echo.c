@@ -225,7 +225,7 @@ static void every_client_is_served_under_every_seed(void **state)
 
 static void any_operation_may_fail(void **state)
 {
-	scenario_failures(&echo, 2);
+	scenario_failures(&echo, 1);
 }
 
 static void many_operations_may_fail(void **state)
