@@ -115,6 +115,7 @@ enum {
 	LIMIT_EXECUTION_ARENA_BYTES = 32 * 1024 * 1024, /* of a whole execution */
 	LIMIT_ITERATION_ARENA_BYTES = 256 * 1024 * 1024, /* of one iteration's conversations */
 	LIMIT_REQUEST_ID_BYTES = 128,
+	LIMIT_SANDBOX_CONNECTIONS = 16, /* to the gateway, of one sandbox */
 	LIMIT_SANDBOX_LOG_BYTES = 64 * 1024, /* the tail is kept */
 
 	/* Conversations with models */

@@ -232,8 +232,10 @@ int executions_start(struct group *g, const struct execution_deps *deps, struct 
 	waitq_init(&x->wake);
 	waitq_init(&x->stopped_wake);
 	int r = http_server_start(
-		&(struct http_server_options){
-			.handler = gateway_handle, .ctx = x, .max_connections = 1 << 20},
+		&(struct http_server_options){.handler = gateway_handle,
+			.ctx = x,
+			.max_connections = (int)(MIN(deps->limits.running_max, (size_t)4096) *
+				LIMIT_SANDBOX_CONNECTIONS)},
 		&x->server);
 	if (r == 0)
 		r = take_up_all(x);

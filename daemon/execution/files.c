@@ -43,13 +43,14 @@ static int take(void *arg)
 			err_clear();
 	}
 	snapshot_name(e->number, name);
-	int r = snapshot_take(e->workspace_fd, dir, name, before, &limits, &taken);
-	snapshot_free(before);
-	snapshot_free(taken);
-	if (r == -EEXIST) { /* taken before the restart */
+	int r = snapshot_open(dir, name, &taken); /* taken before the restart? */
+	if (r == -ENOENT) {
 		err_clear();
-		r = 0;
+		r = snapshot_take(e->workspace_fd, dir, name, before, &limits, &taken);
 	}
+	snapshot_free(before);
+	if (r == 0)
+		snapshot_free(taken);
 	return err_trace(r);
 }
 

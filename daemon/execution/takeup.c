@@ -185,7 +185,7 @@ static AWAITS int resume_sandbox(struct iteration *it)
 
 static int open_door(struct iteration *it)
 {
-	struct http_listen l = {.tag = it->f};
+	struct http_listen l = {.tag = it->f, .max_connections = LIMIT_SANDBOX_CONNECTIONS};
 
 	if (it->ended || it->f->sandbox->listener < 0)
 		return 0;

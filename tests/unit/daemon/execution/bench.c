@@ -16,7 +16,7 @@ static const struct state_table agent_table = {"agent", agent_rows, ARRAY_LEN(ag
 
 void bench_begin(struct bench *b)
 {
-	*b = (struct bench){.running_max = 8};
+	*b = (struct bench){.running_max = 8, .timeout = "60s"};
 	snprintf(b->dir, sizeof(b->dir), "/tmp/aegis-execution-XXXXXX");
 	EXPECT(mkdtemp(b->dir) != NULL);
 	snprintf(b->url, sizeof(b->url), "sqlite:%s/aegis.db", b->dir);
@@ -101,25 +101,31 @@ void daemon_down(struct bench *b)
 
 void deploy(struct bench *b, const char *execution, const char *spec)
 {
+	deploy_as(b, "tester", execution, spec);
+}
+
+void deploy_as(struct bench *b, const char *name, const char *execution, const char *spec)
+{
 	char *yaml = arena_printf(b->arena,
 		"apiVersion: 100monkeys.ai/v1\n"
 		"kind: Agent\n"
-		"metadata: {name: tester, version: 1.0.0}\n"
+		"metadata: {name: %s, version: 1.0.0}\n"
 		"spec:\n"
 		"  runtime: {language: python, version: \"3.11\"}\n"
 		"  task:\n"
 		"    prompt_template: \"Do {{input}}\"\n"
 		"  execution: {%s}\n"
 		"  security:\n"
+		"    resources: {timeout: %s}\n"
 		"    network: {mode: none}\n"
 		"    filesystem: {read: [/workspace], write: [/workspace/out]}\n"
 		"  %s\n",
-		execution, spec);
+		name, execution, b->timeout, spec);
 	b->agent = uuid_new();
 	struct store_agent row = {
 		.id = b->agent,
 		.tenant_id = SPAN("default"),
-		.name = SPAN("tester"),
+		.name = span_cstr(name),
 		.version = SPAN("1.0.0"),
 		.manifest_yaml = span_cstr(yaml),
 		.manifest_json = SPAN("{}"),

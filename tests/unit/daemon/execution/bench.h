@@ -16,6 +16,7 @@ struct bench {
 	struct fake_host host;
 	struct fake_model model;
 	size_t running_max;
+	const char *timeout; /* of the whole execution, in the manifest */
 	bool replay; /* the model is the recording */
 	bool record;
 	struct uuid agent;
@@ -38,6 +39,7 @@ AWAITS void daemon_down(struct bench *b);
 
 /* The manifest of tests, with more lines for its `spec.execution` and `spec`. */
 AWAITS void deploy(struct bench *b, const char *execution, const char *spec);
+AWAITS void deploy_as(struct bench *b, const char *name, const char *execution, const char *spec);
 
 /* EXPECTs 0. */
 AWAITS struct uuid start(struct bench *b, const char *input);

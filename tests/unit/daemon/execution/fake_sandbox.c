@@ -43,6 +43,25 @@ void host_fini(struct fake_host *h)
 	}
 }
 
+void host_forget(struct fake_host *h)
+{
+	host_fini(h);
+}
+
+void box_orphan(struct fake_host *h)
+{
+	struct box *b = calloc(1, sizeof(*b));
+	b->host = h;
+	b->id = h->next_id++;
+	b->execution = uuid_new();
+	b->iteration = 1;
+	b->listener = -1;
+	b->alive = true;
+	waitq_init(&b->ended);
+	group_init(&b->group);
+	list_push_back(&h->boxes, &b->link);
+}
+
 int host_boxes(const struct fake_host *h)
 {
 	int n = 0;
@@ -142,6 +161,7 @@ static int run_command(struct box *b, const struct json *dispatch, struct buf *b
 			return r;
 		snprintf(b->seen[b->commands % 16], 37, "%.*s", (int)id.n, id.p);
 		b->commands++;
+		b->host->ran++;
 	}
 	EXPECT(b->open_calls > 0);
 	buf_puts(&out, "ran ");

@@ -33,6 +33,7 @@ struct fake_host {
 	struct list boxes;
 	uint64_t next_id;
 	int started;
+	int ran; /* commands, by all boxes */
 	/* behaviour of the next boxes */
 	int64_t start_delay_ms;
 	int start_error;
@@ -51,6 +52,8 @@ AWAITS void host_fini(struct fake_host *h); /* ends all boxes */
 int host_alive(const struct fake_host *h);
 int host_boxes(const struct fake_host *h); /* not released */
 void box_kill(struct box *b, int signal);
+void host_forget(struct fake_host *h); /* all boxes are gone without a trace */
+void box_orphan(struct fake_host *h); /* one more box, of an execution nobody knows */
 struct box *host_box(struct fake_host *h); /* the newest */
 
 int fake_driver_open(struct fake_host *h, struct sandbox_driver **ret);

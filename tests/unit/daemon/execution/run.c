@@ -1,38 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /* Whole executions, from the request to the result. */
-#include "tests/unit/daemon/execution/bench.h"
+#include "tests/unit/daemon/execution/expect.h"
 #include <sodium.h>
-#include <stdio.h>
-
-#define TOOLS "tools: [\"fs.*\", \"cmd.run\"]"
-
-static void expect_text(const char *actual, const char *wanted, const char *what, int line)
-{
-	if (strcmp(actual, wanted) == 0)
-		return;
-	char text[1024];
-	snprintf(text, sizeof(text), "%s is\n%.450s\nnot\n%.450s", what, actual, wanted);
-	expect_failed(text, __FILE__, line);
-}
-#define EXPECT_TEXT(actual, wanted) expect_text((actual), (wanted), #actual, __LINE__)
-#define EXPECT_HAS(actual, part) \
-	do { \
-		const char *has_ = (actual); \
-		if (!strstr(has_, (part))) \
-			expect_text(has_, "..." part "...", #actual, __LINE__); \
-	} while (0)
-
-static const char *output_of(struct bench *b, struct uuid id)
-{
-	return arena_cstr(b->arena, row_of(b, id).final_output);
-}
-
-static const char *error_of(struct bench *b, struct uuid id)
-{
-	return arena_cstr(b->arena, row_of(b, id).error_message);
-}
-
-/* ---- success ---- */
 
 /* Too large for a stack; one test at a time. */
 static struct bench b;
