@@ -20,7 +20,6 @@ struct parser {
 	struct span text;
 	size_t at;
 	bool trim_next; /* the tag before ended in ~}} */
-	bool eat_line; /* the tag before stood alone: drop the rest of its line */
 	struct node *first;
 	struct open_block stack[LIMIT_TEMPLATE_DEPTH];
 	int depth; /* open blocks */
@@ -53,26 +52,17 @@ static int fail(const struct parser *p, size_t at, const char *what, struct span
 
 /* ---- nodes ---- */
 
-static struct node ***current_tail(struct parser *p, struct node ***ret)
-{
-	*ret = p->depth ? p->stack[p->depth - 1].tail : p->tail;
-	return ret;
-}
-
+/* At the end of the branch that is open. */
 static int add(struct parser *p, enum node_kind kind, struct node **ret)
 {
 	struct node *n = arena_make(p->arena, struct node);
-	struct node **tail;
+	struct node ***tail = p->depth ? &p->stack[p->depth - 1].tail : &p->tail;
 
 	if (!n)
 		return err_raise(-ENOMEM, "template: out of memory");
 	n->kind = kind;
-	current_tail(p, &tail);
-	*tail = n;
-	if (p->depth)
-		p->stack[p->depth - 1].tail = &n->next;
-	else
-		p->tail = &n->next;
+	**tail = n;
+	*tail = &n->next;
 	*ret = n;
 	return 0;
 }
@@ -181,6 +171,23 @@ static int tag_end(struct parser *p, size_t from, const char *closing, size_t *r
 	return 0;
 }
 
+/* Of {{!-- --}}, which may hold tags: the "}}" behind "--" or "--~". */
+static int remark_end(struct parser *p, size_t from, size_t *ret)
+{
+	size_t end = from;
+
+	for (;; end++) {
+		int r = tag_end(p, end, "}}", &end);
+		if (r < 0)
+			return r;
+		struct span before = span_sub(p->text, from, end);
+		if (span_ends(before, SPAN("--")) || span_ends(before, SPAN("--~"))) {
+			*ret = end;
+			return 0;
+		}
+	}
+}
+
 /* The tag that begins at `at` ("{{"). */
 static int tag_read(struct parser *p, size_t at, struct tag *ret)
 {
@@ -203,25 +210,16 @@ static int tag_read(struct parser *p, size_t at, struct tag *ret)
 	}
 	if (t.sigil == '{')
 		closing = "}}}";
-	if (t.sigil == '!' && span_starts(span_sub(p->text, i, p->text.n), SPAN("--")))
-		closing = "--";
-	int r = tag_end(p, i, closing, &end);
+	bool long_remark =
+		t.sigil == '!' && span_starts(span_sub(p->text, i, p->text.n), SPAN("--"));
+	int r = long_remark ? remark_end(p, i + 2, &end) : tag_end(p, i, closing, &end);
 	if (r < 0)
 		return r;
 	t.body = span_sub(p->text, i, end);
-	if (closing[0] == '-') {
-		size_t close;
-		r = tag_end(p, end, "}}", &close);
-		if (r < 0)
-			return r;
-		t.trim_right = close > end + 2 && p->text.p[close - 1] == '~';
-		t.to = close + 2;
-	} else {
-		t.to = end + strlen(closing);
-		if (t.body.n && t.body.p[t.body.n - 1] == '~') {
-			t.trim_right = true;
-			t.body.n--;
-		}
+	t.to = end + strlen(closing);
+	if (t.body.n && t.body.p[t.body.n - 1] == '~') {
+		t.trim_right = true;
+		t.body.n--;
 	}
 	t.body = span_trim(t.body);
 	if (!t.sigil &&
