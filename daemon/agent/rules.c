@@ -11,6 +11,7 @@
 #include "daemon/agent/agent.h"
 #include "policy/context/context.h"
 #include <stdio.h>
+#include <stdlib.h>
 
 enum { FIELD_BYTES = RULE_ORIGIN_BYTES };
 
@@ -111,14 +112,16 @@ static int allow_both(struct making *k, const char *action, const char *glob,
 	int r = 0;
 
 	json_for_each (item, allowed) {
-		char path[LIMIT_PATH_BYTES / 2]; /* a longer one is left out: narrower */
-		if (r < 0 || item->type != JSON_STRING || item->text.n >= sizeof(path))
+		if (r < 0 || item->type != JSON_STRING)
 			continue;
-		snprintf(path, sizeof(path), "%.*s", (int)item->text.n, item->text.p);
 		if (!is_glob(item->text) && within(s, item->text))
 			return err_trace(rule_allow_path(k->b, action, glob, o));
-		if (!is_glob(s) && within(item->text, s))
-			r = rule_allow_path(k->b, action, path, o);
+		if (is_glob(s) || !within(item->text, s))
+			continue;
+		char *path = span_dup(item->text);
+		r = path ? rule_allow_path(k->b, action, path, o)
+			 : err_raise(-ENOMEM, "rules: out of memory");
+		free(path);
 	}
 	return err_trace(r);
 }

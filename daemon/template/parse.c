@@ -69,7 +69,7 @@ static int add(struct parser *p, enum node_kind kind, struct node **ret)
 
 static int add_text(struct parser *p, struct span s)
 {
-	struct node *n;
+	struct node *n = NULL;
 
 	if (s.n == 0)
 		return 0;
@@ -192,7 +192,7 @@ static int remark_end(struct parser *p, size_t from, size_t *ret)
 static int tag_read(struct parser *p, size_t at, struct tag *ret)
 {
 	struct tag t = {.from = at};
-	size_t i = at + 2, end;
+	size_t i = at + 2, end = 0;
 	const char *closing = "}}";
 
 	p->at = at;
@@ -281,7 +281,7 @@ static int block_open(struct parser *p, const struct tag *t, struct span body, i
 	struct span name = blank < 0 ? body : span_sub(body, 0, (size_t)blank);
 	struct span rest = blank < 0 ? SPAN("") : span_trim(span_sub(body, (size_t)blank, body.n));
 	int kind = block_kind(name);
-	struct node *n;
+	struct node *n = NULL;
 
 	if (kind < 0)
 		return fail(p, t->from, "blocks are if, unless, with and each, not", name);
@@ -327,7 +327,7 @@ static int block_close(struct parser *p, const struct tag *t)
 
 static int tag_take(struct parser *p, const struct tag *t)
 {
-	struct node *n;
+	struct node *n = NULL;
 	int r;
 
 	switch (t->sigil) {
