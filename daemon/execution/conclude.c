@@ -59,7 +59,9 @@ int iteration_close(struct iteration *it)
 	if (it->ended && !it->ending_recorded)
 		r = terminated_record(it);
 	if (r == 0 && f->sandbox)
-		r = sandbox_release(TAKE_PTR(f->sandbox), deadline_in_ms(SANDBOX_DEADLINE_MS));
+		r = sandbox_release(f->sandbox, deadline_in_ms(SANDBOX_DEADLINE_MS));
+	if (r == 0)
+		f->sandbox = NULL;
 	if (r < 0)
 		return err_trace(r);
 	files_snapshot(it);

@@ -117,3 +117,21 @@ AWAITS int execution_dispatch(struct executions *x, struct uuid id, const struct
  * EXECUTION_NOT_FOUND through *ret_fd == -1. `path` relative to the workspace. */
 AWAITS int execution_file(struct executions *x, struct uuid id, struct span path, int *ret_fd,
 	int64_t deadline_ns) MUST_USE;
+
+/* What the returned iteration's workspace holds, against that of iteration `since`; 0: against the
+ * empty workspace at the beginning, so that everything is added. */
+struct execution_change {
+	struct span path; /* relative, any bytes but NUL */
+	enum snapshot_change kind;
+	enum snapshot_type type;
+	uint64_t size_bytes; /* 0 if removed */
+	bool kept; /* execution_file can give its content */
+};
+struct execution_changes {
+	struct execution_change *items; /* by path */
+	size_t count;
+	uint64_t left_out; /* entries or contents beyond the limits of a snapshot */
+};
+/* EXECUTION_NOT_FOUND: no such execution, or no snapshot of one of the two. */
+AWAITS int execution_changes(struct executions *x, struct uuid id, uint32_t since, struct arena *a,
+	struct execution_changes *ret, int64_t deadline_ns) MUST_USE;

@@ -187,21 +187,15 @@ static AWAITS int take_up_all(struct executions *x)
 static AWAITS int end_orphans(struct executions *x)
 {
 	struct sandbox_entry *entries = NULL;
-	struct sandbox_ending ending;
 	size_t count = 0;
 	int64_t until = deadline_in_ms(SANDBOX_DEADLINE_MS);
 	int r = sandbox_list(x->deps.sandboxes, &entries, &count, until);
 
 	for (size_t i = 0; r == 0 && i < count; i++) {
-		struct sandbox *s;
 		struct uuid id = entries[i].execution;
 		if (map_get(&x->by_id, span_of(id.bytes, sizeof(id.bytes))))
 			continue;
-		r = sandbox_adopt(x->deps.sandboxes, &entries[i], &s, until);
-		if (r == 0)
-			r = sandbox_end(s, 0, &ending, until);
-		if (r == 0)
-			r = sandbox_release(s, until);
+		r = end_entry(x->deps.sandboxes, &entries[i], until);
 	}
 	free(entries);
 	return err_trace(r);

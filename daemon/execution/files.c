@@ -5,7 +5,6 @@
  * execution goes on.
  */
 #include "daemon/execution/internal.h"
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -68,9 +67,57 @@ void files_snapshot(struct iteration *it)
 
 /* ---- reading ---- */
 
+/* A snapshot of the execution, opened with the folder that it stands in. */
+struct opened {
+	int dir; /* -1: none */
+	struct snapshot *snapshot;
+};
+
+static void opened_fini(struct opened *o)
+{
+	fd_cleanup(&o->dir);
+	snapshot_free(o->snapshot);
+}
+
+static int open_snapshot(int store_fd, const char *folder, uint32_t number, struct opened *ret)
+{
+	char name[LIMIT_SNAPSHOT_NAME_BYTES];
+
+	*ret = (struct opened){
+		.dir = openat(store_fd, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)};
+	if (ret->dir < 0)
+		return errno == ENOENT ? EXECUTION_NOT_FOUND
+				       : err_sys(-errno, "snapshots/%s", folder);
+	snapshot_name(number, name);
+	int r = snapshot_open(ret->dir, name, &ret->snapshot);
+	if (r == -ENOENT) {
+		err_clear();
+		return EXECUTION_NOT_FOUND;
+	}
+	return err_trace(r);
+}
+
+/* The number of the iteration that is returned. EXECUTION_NOT_FOUND. */
+static AWAITS int returned_iteration(
+	struct executions *x, struct uuid id, uint32_t *ret, int64_t deadline_ns)
+{
+	struct arena *a CLEANUP(arena_cleanup) = arena_new(16 * LIMIT_EXECUTION_INPUT_BYTES);
+	struct store_execution row;
+
+	if (!a)
+		return err_raise(-ENOMEM, "execution: out of memory");
+	if (x->deps.snapshots_fd < 0)
+		return EXECUTION_NOT_FOUND;
+	int r = store_execution_get(x->deps.store, id, a, &row, deadline_ns);
+	if (r != 0)
+		return r == STORE_NOT_FOUND ? EXECUTION_NOT_FOUND : err_trace(r);
+	*ret = row.current_iteration;
+	return 0;
+}
+
 struct file_errand {
 	int store_fd;
-	const char *folder;
+	char folder[ID_TEXT_BYTES];
 	uint32_t number;
 	struct span path;
 	int fd;
@@ -79,126 +126,91 @@ struct file_errand {
 static int open_file(void *arg)
 {
 	struct file_errand *e = arg;
-	char name[LIMIT_SNAPSHOT_NAME_BYTES];
-	struct snapshot *s;
+	struct opened o CLEANUP(opened_fini) = {.dir = -1};
+	int r = open_snapshot(e->store_fd, e->folder, e->number, &o);
 
-	AUTO_FD dir =
-		openat(e->store_fd, e->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	if (dir < 0)
-		return errno == ENOENT ? EXECUTION_NOT_FOUND
-				       : err_sys(-errno, "snapshots/%s", e->folder);
-	snapshot_name(e->number, name);
-	int r = snapshot_open(dir, name, &s);
-	if (r == -ENOENT) {
-		err_clear();
-		return EXECUTION_NOT_FOUND;
-	}
-	if (r < 0)
+	if (r != 0)
 		return err_trace(r);
-	const struct snapshot_entry *entry = snapshot_find(s, e->path);
-	r = entry && entry->type == SNAPSHOT_FILE ? snapshot_content(dir, entry, &e->fd)
-						  : EXECUTION_NOT_FOUND;
-	snapshot_free(s);
-	return err_trace(r);
+	const struct snapshot_entry *entry = snapshot_find(o.snapshot, e->path);
+	if (!entry || entry->type != SNAPSHOT_FILE)
+		return EXECUTION_NOT_FOUND;
+	return err_trace(snapshot_content(o.dir, entry, &e->fd));
 }
 
 int execution_file(
 	struct executions *x, struct uuid id, struct span path, int *ret_fd, int64_t deadline_ns)
 {
-	struct arena *a CLEANUP(arena_cleanup) = arena_new(16 * LIMIT_EXECUTION_INPUT_BYTES);
 	struct file_errand e = {.store_fd = x->deps.snapshots_fd, .path = path, .fd = -1};
-	struct store_execution row;
-	char folder[ID_TEXT_BYTES];
 
-	if (!a)
-		return err_raise(-ENOMEM, "execution: out of memory");
 	*ret_fd = -1;
-	int r = store_execution_get(x->deps.store, id, a, &row, deadline_ns);
-	if (r < 0)
-		return err_trace(r);
-	if (r > 0 || e.store_fd < 0)
-		return EXECUTION_NOT_FOUND;
-	uuid_text(id, folder);
-	e.folder = folder;
-	e.number = row.current_iteration;
-	r = offload_call(x->deps.files, open_file, &e, deadline_ns);
+	uuid_text(id, e.folder);
+	int r = returned_iteration(x, id, &e.number, deadline_ns);
+	if (r == 0)
+		r = offload_call(x->deps.files, open_file, &e, deadline_ns);
 	*ret_fd = e.fd;
 	return err_trace(r);
 }
 
-/* ---- removing ---- */
+/* ---- comparing ---- */
 
-struct remove_errand {
-	int snapshots_fd; /* -1: none */
-	const char *folder;
-	int workspace_fd;
+struct changes_errand {
+	int store_fd;
+	char folder[ID_TEXT_BYTES];
+	uint32_t number, since;
+	struct arena *arena;
+	struct execution_changes *ret;
 };
 
-/* Empties a directory that an agent filled; each name is removed as a tree. */
-static int empty_folder(int fd)
+static int count_change(void *arg, enum snapshot_change kind, const struct snapshot_entry *entry)
 {
-	int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = copy < 0 ? NULL : fdopendir(copy);
-	struct dirent *entry;
-	int r = 0;
-
-	if (!dir) {
-		r = err_sys(-errno, "workspace");
-		if (copy >= 0)
-			close(copy);
-		return r;
-	}
-	while (r == 0 && (entry = readdir(dir)))
-		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-			r = fd_remove_tree(fd, entry->d_name);
-	closedir(dir);
-	return err_trace(r);
+	++*(size_t *)arg;
+	return 0;
 }
 
-static int remove_files(void *arg)
+static int note_change(void *arg, enum snapshot_change kind, const struct snapshot_entry *entry)
 {
-	struct remove_errand *e = arg;
-	int r = empty_folder(e->workspace_fd);
+	struct changes_errand *e = arg;
+	struct execution_change *c = &e->ret->items[e->ret->count++];
 
-	if (r == 0 && e->snapshots_fd >= 0)
-		r = fd_remove_tree(e->snapshots_fd, e->folder);
-	return err_trace(r);
+	*c = (struct execution_change){
+		.path = arena_span(e->arena, entry->path),
+		.kind = kind,
+		.type = entry->type,
+		.size_bytes = kind == SNAPSHOT_REMOVED ? 0 : entry->size_bytes,
+		.kept = kind != SNAPSHOT_REMOVED && entry->home[0],
+	};
+	return c->path.p ? 0 : err_raise(-ENOMEM, "changes: request memory used up");
 }
 
-static AWAITS int check_ended(struct executions *x, struct uuid id, int64_t deadline_ns)
+static int compare(void *arg)
 {
-	struct arena *a CLEANUP(arena_cleanup) = arena_new(16 * LIMIT_EXECUTION_INPUT_BYTES);
-	struct store_execution row;
+	struct changes_errand *e = arg;
+	struct opened before CLEANUP(opened_fini) = {.dir = -1};
+	struct opened after CLEANUP(opened_fini) = {.dir = -1};
+	size_t count = 0;
+	int r = open_snapshot(e->store_fd, e->folder, e->number, &after);
 
-	if (!a)
-		return err_raise(-ENOMEM, "execution: out of memory");
-	int r = store_execution_get(x->deps.store, id, a, &row, deadline_ns);
-	if (r == STORE_NOT_FOUND)
-		return EXECUTION_NOT_FOUND;
-	if (r < 0)
-		return err_trace(r);
-	int state = state_parse(&execution_states, row.status);
-	return state_is_final(&execution_states, state) ? 0 : EXECUTION_BUSY;
-}
-
-int execution_remove(struct executions *x, struct uuid id, int64_t deadline_ns)
-{
-	struct remove_errand e = {.snapshots_fd = x->deps.snapshots_fd, .workspace_fd = -1};
-	char folder[ID_TEXT_BYTES];
-	int r = map_get(&x->by_id, span_of(id.bytes, sizeof(id.bytes)))
-		? EXECUTION_BUSY
-		: check_ended(x, id, deadline_ns);
-
+	if (r == 0 && e->since)
+		r = open_snapshot(e->store_fd, e->folder, e->since, &before);
+	if (r == 0)
+		r = snapshot_diff(before.snapshot, after.snapshot, count_change, &count);
 	if (r != 0)
 		return err_trace(r);
-	uuid_text(id, folder);
-	e.folder = folder;
-	r = sandbox_workspace_open(x->deps.sandboxes, id, &e.workspace_fd, deadline_ns);
-	if (r == 0)
-		r = offload_call(x->deps.files, remove_files, &e, deadline_ns);
-	if (e.workspace_fd >= 0)
-		close(e.workspace_fd);
-	if (r == 0)
-		r = sandbox_workspace_remove(x->deps.sandboxes, id, deadline_ns);
-	return err_trace(r);
+	e->ret->items = arena_make_array(e->arena, struct execution_change, count + 1);
+	if (!e->ret->items)
+		return err_raise(-ENOMEM, "changes: request memory used up");
+	e->ret->left_out = snapshot_left_out(after.snapshot);
+	return err_trace(snapshot_diff(before.snapshot, after.snapshot, note_change, e));
+}
+
+int execution_changes(struct executions *x, struct uuid id, uint32_t since, struct arena *a,
+	struct execution_changes *ret, int64_t deadline_ns)
+{
+	struct changes_errand e = {
+		.store_fd = x->deps.snapshots_fd, .since = since, .arena = a, .ret = ret};
+
+	*ret = (struct execution_changes){0};
+	uuid_text(id, e.folder);
+	int r = returned_iteration(x, id, &e.number, deadline_ns);
+	return r ? err_trace(r) : err_trace(offload_call(x->deps.files, compare, &e, deadline_ns));
 }

@@ -184,6 +184,22 @@ void flow_work(void *arg)
 
 /* ---- ends that are not the work's own ---- */
 
+int end_entry(struct sandbox_driver *d, const struct sandbox_entry *e, int64_t deadline_ns)
+{
+	struct sandbox_ending ending;
+	struct sandbox *s;
+	int r = sandbox_adopt(d, e, &s, deadline_ns);
+
+	if (r < 0)
+		return err_trace(r);
+	r = sandbox_end(s, 0, &ending, deadline_ns);
+	if (r == 0)
+		r = sandbox_release(s, deadline_ns);
+	if (r < 0)
+		sandbox_forget(s);
+	return err_trace(r);
+}
+
 void flow_end_sandboxes(struct flow *f, int64_t grace_ns)
 {
 	struct sandbox_driver *d = f->x->deps.sandboxes;
@@ -196,20 +212,17 @@ void flow_end_sandboxes(struct flow *f, int64_t grace_ns)
 	if (f->sandbox) {
 		r = sandbox_end(f->sandbox, grace_ns, &ending, until);
 		if (r == 0)
-			r = sandbox_release(TAKE_PTR(f->sandbox), until);
+			r = sandbox_release(f->sandbox, until);
+		if (r == 0)
+			f->sandbox = NULL;
 	}
 	/* One whose start was interrupted is known to the driver only. */
 	if (r == 0)
 		r = sandbox_list(d, &entries, &count, until);
 	for (size_t i = 0; r == 0 && i < count; i++) {
-		struct sandbox *s;
 		if (!uuid_eq(entries[i].execution, f->id))
 			continue;
-		r = sandbox_adopt(d, &entries[i], &s, until);
-		if (r == 0)
-			r = sandbox_end(s, 0, &ending, until);
-		if (r == 0)
-			r = sandbox_release(s, until);
+		r = end_entry(d, &entries[i], until);
 	}
 	free(entries);
 	if (r < 0)

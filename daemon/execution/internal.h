@@ -110,6 +110,9 @@ void flow_work(void *flow);
 
 /* Ends the sandbox of the flow, and any other that bears its id. */
 AWAITS void flow_end_sandboxes(struct flow *f, int64_t grace_ns);
+/* Kills and releases one that only the driver knows. */
+AWAITS int end_entry(
+	struct sandbox_driver *d, const struct sandbox_entry *e, int64_t deadline_ns) MUST_USE;
 
 /* ---- iterations ---- */
 

@@ -2,6 +2,7 @@
 /* Every way to end that is no success: deadlines, cancellations, refusals, models and agents that
  * fail. */
 #include "tests/unit/daemon/execution/expect.h"
+#include <unistd.h>
 
 static struct bench b; /* too large for a stack */
 
@@ -110,9 +111,11 @@ static void cancel_in_command(void *arg)
 		struct uuid id = start(&b, "\"x\"");
 		wait_type(id, EVENT_COMMAND_STARTED);
 		int64_t began_ns = rt_now_ns();
+		b.host.terms = 0;
 		cancelled(id, force);
-		/* The grace of 200 ms is given before the kill, unless it is forced. */
-		EXPECT((rt_now_ns() - began_ns > 190 * NS_PER_MS) == (force == 0));
+		/* The grace of 200 ms stands between the request and the kill, unless forced. */
+		EXPECT_INT(b.host.terms, !force);
+		EXPECT(force || rt_now_ns() - began_ns > 190 * NS_PER_MS);
 	}
 	clean();
 }
@@ -213,15 +216,41 @@ static void no_runtime(void *arg)
 	clean();
 }
 
+static void files_and_changes(struct uuid id)
+{
+	struct execution_changes list;
+	char text[16];
+	int fd;
+	EXPECT_INT(execution_file(b.x, id, SPAN("out/x"), &fd, DEADLINE_NONE), 0);
+	EXPECT_INT(read(fd, text, sizeof(text)), 4);
+	EXPECT(memcmp(text, "text", 4) == 0);
+	rt_close(fd);
+	EXPECT_INT(execution_file(b.x, id, SPAN("../x"), &fd, DEADLINE_NONE), EXECUTION_NOT_FOUND);
+	EXPECT_INT(execution_changes(b.x, id, 0, b.arena, &list, DEADLINE_NONE), 0);
+	EXPECT_INT((long)list.count, 2);
+	EXPECT(span_is(list.items[1].path, "out/x") && list.items[1].kind == SNAPSHOT_ADDED);
+	EXPECT(list.items[1].kept && list.items[1].size_bytes == 4);
+	EXPECT_INT(execution_changes(b.x, id, 1, b.arena, &list, DEADLINE_NONE), 0);
+	EXPECT_INT((long)list.count, 0);
+	EXPECT_INT(
+		execution_changes(b.x, id, 7, b.arena, &list, DEADLINE_NONE), EXECUTION_NOT_FOUND);
+}
+
 static void stays_behind(void *arg)
 {
 	bench_begin(&b);
 	deploy(&b, "mode: one-shot", TOOLS);
-	b.model.turns[0][0].content = "hello";
+	b.model.turns[0][0] = (struct script_turn){
+		.calls = {{"fs.create_dir", "{\"path\":\"/workspace/out\"}"},
+			{"fs.write", "{\"path\":\"/workspace/out/x\",\"content\":\"text\"}"}}};
+	b.model.turns[0][1].content = "hello";
 	struct uuid id = start(&b, "\"x\"");
 	wait_end(&b, id);
 	EXPECT_INT(execution_wait(b.x, uuid_new(), DEADLINE_NONE), EXECUTION_NOT_FOUND);
+	files_and_changes(id);
 	EXPECT_INT(execution_remove(b.x, id, DEADLINE_NONE), 0);
+	EXPECT_INT(execution_file(b.x, id, SPAN("out/x"), &(int){-1}, DEADLINE_NONE),
+		EXECUTION_NOT_FOUND);
 	EXPECT_INT(execution_remove(b.x, uuid_new(), DEADLINE_NONE), EXECUTION_NOT_FOUND);
 	clean();
 }

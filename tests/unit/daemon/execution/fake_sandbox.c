@@ -371,6 +371,7 @@ static int op_call_close(struct sandbox *s, struct uuid call, bool keep_rest,
 static int op_stop(struct sandbox *s, enum sandbox_stop_how how, int64_t deadline_ns)
 {
 	struct box *b = box_of(s);
+	b->host->terms += how == SANDBOX_TERMINATE;
 	if (how == SANDBOX_KILL) {
 		box_kill(b, 9);
 	} else if (!b->host->stubborn) {

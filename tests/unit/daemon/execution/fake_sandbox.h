@@ -33,6 +33,7 @@ struct fake_host {
 	struct list boxes;
 	uint64_t next_id;
 	int started;
+	int terms; /* requests to stop, before a kill */
 	int ran; /* commands, by all boxes */
 	/* behaviour of the next boxes */
 	int64_t start_delay_ms;

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/* Removing what an execution that has ended left on disk. */
+#include "daemon/execution/internal.h"
+#include <dirent.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+struct remove_errand {
+	int snapshots_fd; /* -1: none */
+	const char *folder;
+	int workspace_fd;
+};
+
+/* Empties a directory that an agent filled; each name is removed as a tree. */
+static int empty_folder(int fd)
+{
+	int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = copy < 0 ? NULL : fdopendir(copy);
+	struct dirent *entry;
+	int r = 0;
+
+	if (!dir) {
+		r = err_sys(-errno, "workspace");
+		if (copy >= 0)
+			close(copy);
+		return r;
+	}
+	while (r == 0 && (entry = readdir(dir)))
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+			r = fd_remove_tree(fd, entry->d_name);
+	closedir(dir);
+	return err_trace(r);
+}
+
+static int remove_files(void *arg)
+{
+	struct remove_errand *e = arg;
+	int r = empty_folder(e->workspace_fd);
+
+	if (r == 0 && e->snapshots_fd >= 0)
+		r = fd_remove_tree(e->snapshots_fd, e->folder);
+	return err_trace(r);
+}
+
+static AWAITS int check_ended(struct executions *x, struct uuid id, int64_t deadline_ns)
+{
+	struct arena *a CLEANUP(arena_cleanup) = arena_new(16 * LIMIT_EXECUTION_INPUT_BYTES);
+	struct store_execution row;
+
+	if (!a)
+		return err_raise(-ENOMEM, "execution: out of memory");
+	int r = store_execution_get(x->deps.store, id, a, &row, deadline_ns);
+	if (r == STORE_NOT_FOUND)
+		return EXECUTION_NOT_FOUND;
+	if (r < 0)
+		return err_trace(r);
+	int state = state_parse(&execution_states, row.status);
+	return state_is_final(&execution_states, state) ? 0 : EXECUTION_BUSY;
+}
+
+int execution_remove(struct executions *x, struct uuid id, int64_t deadline_ns)
+{
+	struct remove_errand e = {.snapshots_fd = x->deps.snapshots_fd, .workspace_fd = -1};
+	char folder[ID_TEXT_BYTES];
+	int r = map_get(&x->by_id, span_of(id.bytes, sizeof(id.bytes)))
+		? EXECUTION_BUSY
+		: check_ended(x, id, deadline_ns);
+
+	if (r != 0)
+		return err_trace(r);
+	uuid_text(id, folder);
+	e.folder = folder;
+	r = sandbox_workspace_open(x->deps.sandboxes, id, &e.workspace_fd, deadline_ns);
+	if (r == 0)
+		r = offload_call(x->deps.files, remove_files, &e, deadline_ns);
+	if (e.workspace_fd >= 0)
+		close(e.workspace_fd);
+	if (r == 0)
+		r = sandbox_workspace_remove(x->deps.sandboxes, id, deadline_ns);
+	return err_trace(r);
+}
