@@ -14,9 +14,25 @@ static const struct state_row agent_rows[] = {
 };
 static const struct state_table agent_table = {"agent", agent_rows, ARRAY_LEN(agent_rows)};
 
+static void played_up(struct bench *b)
+{
+	EXPECT_INT(fake_driver_open(&b->host, &b->driver), 0);
+}
+
+static void played_down(struct bench *b)
+{
+	sandbox_driver_close(b->driver);
+}
+
 void bench_begin(struct bench *b)
 {
-	*b = (struct bench){.running_max = 8, .timeout = "60s"};
+	bench_begin_with(b, played_up, played_down);
+}
+
+void bench_begin_with(struct bench *b, void (*up)(struct bench *b), void (*down)(struct bench *b))
+{
+	*b = (struct bench){
+		.running_max = 8, .timeout = "60s", .driver_up = up, .driver_down = down};
 	snprintf(b->dir, sizeof(b->dir), "/tmp/aegis-execution-XXXXXX");
 	EXPECT(mkdtemp(b->dir) != NULL);
 	snprintf(b->url, sizeof(b->url), "sqlite:%s/aegis.db", b->dir);
@@ -60,7 +76,7 @@ void daemon_up(struct bench *b)
 	EXPECT_INT(event_bus_start(&(struct event_bus_options){.store = b->store}, &b->bus), 0);
 	EXPECT_INT(offload_start("files", 2, 64, &b->files), 0);
 	models_up(b);
-	EXPECT_INT(fake_driver_open(&b->host, &b->driver), 0);
+	b->driver_up(b);
 	snprintf(path, sizeof(path), "%s/snapshots", b->dir);
 	mkdir(path, 0700);
 	b->snapshots_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -89,7 +105,7 @@ void daemon_down(struct bench *b)
 	executions_stop(b->x);
 	group_close(&b->group);
 	llm_stop(b->llm);
-	sandbox_driver_close(b->driver);
+	b->driver_down(b);
 	offload_stop(b->files);
 	event_bus_stop(b->bus);
 	store_close(b->store);

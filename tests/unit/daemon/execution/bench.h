@@ -27,12 +27,16 @@ struct bench {
 	struct llm *llm;
 	struct offload *files;
 	struct sandbox_driver *driver;
+	void (*driver_up)(struct bench *b);
+	void (*driver_down)(struct bench *b);
 	struct executions *x;
 	int snapshots_fd;
 	struct arena *arena;
 };
 
 void bench_begin(struct bench *b);
+/* With other sandboxes than the played ones: `up` sets b->driver, `down` closes it. */
+void bench_begin_with(struct bench *b, void (*up)(struct bench *b), void (*down)(struct bench *b));
 AWAITS void bench_end(struct bench *b);
 AWAITS void daemon_up(struct bench *b);
 AWAITS void daemon_down(struct bench *b);
