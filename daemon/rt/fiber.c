@@ -12,9 +12,13 @@
 #include "daemon/rt/sanitize.h"
 #include <errno.h>
 
+#if !defined(__x86_64__)
+#error "fibers switch by fiber_x86_64.S; another processor needs a file of its own beside it"
+#endif
+
 enum { SWITCH_BUDGET = 512 };
 
-/* What fiber_switch restores on a new stack, see fiber_ARCH.S. */
+/* What fiber_switch restores on a new stack, see fiber_x86_64.S. */
 struct first_frame {
 	uint64_t r15, r14, r13, r12, rbx, rbp;
 	void (*entry)(void);

@@ -74,7 +74,7 @@ int fiber_wait_in(struct list *queue, const char *what, int64_t deadline_ns, voi
 void fibers_run(struct worker *w);
 
 /* Saves the callee-saved registers on the current stack, its pointer in *save, and goes on at
- * `load`. In fiber_ARCH.S. */
+ * `load`. In fiber_x86_64.S. */
 void fiber_switch(void **save, void *load);
 void fiber_entry(void); /* where a new stack begins: calls fiber_main(fiber) */
 __attribute__((noreturn)) void fiber_main(struct fiber *f);
