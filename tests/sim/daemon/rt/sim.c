@@ -173,7 +173,6 @@ static void use_files(void *arg)
 	HOLDS(rt_openat(AT_FDCWD, path, O_RDONLY, 0, DEADLINE_NONE) == -ENOENT);
 	int fd = rt_openat(AT_FDCWD, path, O_CREAT | O_RDWR, 0600, DEADLINE_NONE);
 	HOLDS(fd >= 0);
-	static const char letters[] = "abcdefghijklmnopqrstuvwxyz";
 	for (size_t at = 0; at < 26;) {
 		ssize_t r = rt_write(fd, letters + at, 26 - at, (int64_t)at, DEADLINE_NONE);
 		HOLDS(r > 0);
