@@ -129,7 +129,10 @@ int command_dispatch(void *iteration, struct span call_id, const struct tool_dis
 	r = buf_error(&b);
 	if (r < 0)
 		return err_trace(r);
-	talk_answer(&it->talk, 200, buf_view(&b));
+	/* After a restart the result may have come while the call was opened again: what waits then
+	 * is that message, and its answer is whatever follows. */
+	if (!it->command.arrived)
+		talk_answer(&it->talk, 200, buf_view(&b));
 	r = wait_for_result(it, d);
 	int closed = r == -ECANCELED && it->f->x->stopping ? 0 : call_close(it, id);
 	if (r < 0 || closed < 0)

@@ -95,7 +95,7 @@ static int build(struct snapshot *s, int workspace_fd, int store_fd, const char 
 	if (r == 0)
 		r = write_index(s, home_fd);
 	if (r == 0 && renameat(store_fd, building, store_fd, name) < 0)
-		r = err_sys(-errno, "snapshot %s", name);
+		r = err_sys(errno == ENOTEMPTY ? -EEXIST : -errno, "snapshot %s", name);
 	if (r < 0) {
 		int removed = fd_remove_tree(store_fd, building);
 		(void)removed; /* the next attempt removes it too; r is what matters */

@@ -48,7 +48,8 @@ struct snapshot; /* immutable once taken or opened */
 
 /* Walks the workspace and writes the snapshot `name` ([a-z0-9-]+, new) below the directory
  * `store_fd`; `before` (NULL allowed) is the one to share content with. It is complete
- * when this returns, or not there. Beyond a limit the rest is left out and counted. */
+ * when this returns, or not there. Beyond a limit the rest is left out and counted. -EEXIST: there
+ * is one of that name, and it stays as it is. */
 int snapshot_take(int workspace_fd, int store_fd, const char *name, const struct snapshot *before,
 	const struct snapshot_limits *limits, struct snapshot **ret) MUST_USE;
 

@@ -246,6 +246,24 @@ static void read_or_refused(struct span damaged, const char *what, void *arg)
 		fail_msg("%s: %d", what, r);
 }
 
+/* A daemon that was killed behind the snapshot takes it again: the first one stays. */
+static void a_name_is_taken_once(void **state)
+{
+	struct snapshot *again = NULL;
+	put("a", "first");
+	snapshot_free(take("iteration-1", NULL));
+	put("a", "second");
+	assert_int_equal(snapshot_take(work, store, "iteration-1", NULL, &wide, &again), -EEXIST);
+	err_clear();
+	assert_null(again);
+
+	struct snapshot *s = NULL;
+	assert_int_equal(snapshot_open(store, "iteration-1", &s), 0);
+	assert_content(s, "a", "first");
+	snapshot_free(s);
+	assert_int_equal(faccessat(store, "iteration-1.new", F_OK, 0), -1);
+}
+
 static void damaged_indexes_do_no_harm(void **state)
 {
 	const char index[] = "aegis-snapshot 1 2 0\n"
@@ -269,6 +287,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(limits_are_kept_and_counted, setup, teardown),
 		cmocka_unit_test_setup_teardown(deep_trees_end, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_killed_attempt_leaves_no_trace, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_name_is_taken_once, setup, teardown),
 		cmocka_unit_test(damaged_indexes_do_no_harm),
 	};
 	return cmocka_run_group_tests_name("sandbox", tests, NULL, remove_top);
