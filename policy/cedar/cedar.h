@@ -20,6 +20,7 @@
 
 struct cedar_policy;
 struct cedar_entities;
+struct cedar_set;
 struct cedar_value;
 
 /* An entity's name: Type::"id". */
@@ -64,3 +65,42 @@ void cedar_policy_to_json(struct json_writer *w, const struct cedar_policy *p);
 int cedar_template_link(struct arena *a, const struct cedar_policy *template, struct span id,
 	const struct cedar_uid *principal, const struct cedar_uid *resource,
 	const struct cedar_policy **ret) MUST_USE;
+
+/* Entities: a JSON array of {uid, attrs, parents, tags}; given twice or above themselves is
+ * refused. */
+int cedar_entities_from_json(
+	struct arena *a, const struct json *v, const struct cedar_entities **ret) MUST_USE;
+
+/* A request's context: a JSON object with __entity and __extn escapes. */
+int cedar_context_from_json(
+	struct arena *a, const struct json *v, const struct cedar_value **ret) MUST_USE;
+
+/* An entity's name: {"type": ..., "id": ...}, or that inside {"__entity": ...}. */
+int cedar_uid_from_json(const struct json *v, struct cedar_uid *ret) MUST_USE;
+
+/* Policies made ready for decisions. Templates among them are passed over: link them first. */
+int cedar_set_compile(struct arena *a, const struct cedar_policies *policies,
+	const struct cedar_set **ret) MUST_USE;
+
+struct cedar_request {
+	struct cedar_uid principal, action, resource;
+	const struct cedar_value *context;
+};
+
+struct cedar_error {
+	struct span policy; /* id */
+	const char *message;
+};
+
+struct cedar_answer {
+	bool allow;
+	const struct span *reasons; /* ids of the policies that decided; none for a default deny */
+	size_t reason_count;
+	const struct cedar_error *errors; /* policies that failed and were passed over */
+	size_t error_count;
+};
+
+/* Negative results (-ENOMEM beyond the arena) are no decision: the caller denies. */
+int cedar_authorize(struct arena *a, const struct cedar_set *s,
+	const struct cedar_entities *entities, const struct cedar_request *request,
+	struct cedar_answer *ret) MUST_USE;

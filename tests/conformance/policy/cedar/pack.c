@@ -15,6 +15,7 @@ static const struct {
 	const char *kind;
 	enum verdict (*check)(struct arena *a, const struct json *c, struct buf *why);
 } kinds[] = {
+	{"authz", check_authz},
 	{"policyset", check_policyset},
 	{"expr", check_expr},
 	{"est", check_est},

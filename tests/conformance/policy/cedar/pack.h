@@ -7,6 +7,7 @@
 
 enum verdict { VERDICT_PASS, VERDICT_FAIL, VERDICT_LEFT_OUT };
 
+enum verdict check_authz(struct arena *a, const struct json *c, struct buf *why);
 enum verdict check_policyset(struct arena *a, const struct json *c, struct buf *why);
 enum verdict check_expr(struct arena *a, const struct json *c, struct buf *why);
 enum verdict check_est(struct arena *a, const struct json *c, struct buf *why);
@@ -16,3 +17,7 @@ bool round_trips(struct arena *a, const struct cedar_policy *p, struct buf *why)
 
 /* The policy's JSON form, parsed. */
 const struct json *policy_json(struct arena *a, const struct cedar_policy *p);
+
+/* Whether the expression's decision and failure are those of the case. */
+bool expr_outcome(
+	struct arena *a, const struct cedar_policy *p, const struct json *c, struct buf *why);

@@ -138,7 +138,7 @@ enum verdict check_expr(struct arena *a, const struct json *c, struct buf *why)
 		explain(why, "JSON differs: ", policy_json(a, p));
 		return VERDICT_FAIL;
 	}
-	return VERDICT_PASS;
+	return expr_outcome(a, p, c, why) ? VERDICT_PASS : VERDICT_FAIL;
 }
 
 enum verdict check_est(struct arena *a, const struct json *c, struct buf *why)

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/*
+ * Compiling a set, and authorisation: default deny, a forbid that applies wins, a policy whose
+ * evaluation fails is passed over and reported.
+ */
+#include "policy/cedar/set.h"
+
+static int no_memory(void)
+{
+	return err_raise(-ENOMEM, "no memory for policies");
+}
+
+int cedar_set_compile(
+	struct arena *a, const struct cedar_policies *policies, const struct cedar_set **ret)
+{
+	struct cedar_set *s = arena_make(a, struct cedar_set);
+	struct compiled *compiled;
+	if (policies->count > LIMIT_CEDAR_POLICIES)
+		return err_raise(-E2BIG, "%zu policies; at most %d are accepted", policies->count,
+			LIMIT_CEDAR_POLICIES);
+	compiled = arena_make_array(a, struct compiled, policies->count + 1);
+	if (!s || !compiled)
+		return no_memory();
+	s->policies = compiled;
+	for (size_t i = 0; i < policies->count; i++) {
+		struct compiled *c = &compiled[s->count];
+		int r;
+		if (cedar_policy_is_template(policies->items[i]))
+			continue;
+		c->policy = policies->items[i];
+		r = program_compile(a, c->policy, &c->program);
+		if (r < 0)
+			return err_wrap(r, "policy `" SPAN_FMT "`", SPAN_ARG(c->policy->id));
+		s->stack = MAX(s->stack, c->program.stack);
+		s->count++;
+	}
+	*ret = s;
+	return 0;
+}
+
+static bool scope_holds(
+	const struct cedar_entities *entities, const struct scope *s, const struct cedar_uid *uid)
+{
+	if ((s->op == SCOPE_IS || s->op == SCOPE_IS_IN) && !span_eq(uid->type, s->type))
+		return false;
+	switch (s->op) {
+	case SCOPE_ALL:
+	case SCOPE_IS:
+		return true;
+	case SCOPE_EQ:
+		return cedar_uid_eq(uid, s->uids);
+	default:
+		for (size_t i = 0; i < s->count; i++)
+			if (eval_in(entities, uid, &s->uids[i]))
+				return true;
+		return false;
+	}
+}
+
+static bool applies(const struct eval *e, const struct cedar_policy *p)
+{
+	return scope_holds(e->entities, &p->action, &e->request->action) &&
+		scope_holds(e->entities, &p->principal, &e->request->principal) &&
+		scope_holds(e->entities, &p->resource, &e->request->resource);
+}
+
+/* What has been found so far. */
+struct tally {
+	struct span *permits, *forbids;
+	size_t permit_count, forbid_count;
+	struct cedar_error *errors;
+	size_t error_count;
+};
+
+static int note_error(struct eval *e, struct tally *t, const struct cedar_policy *p)
+{
+	const char *message = arena_strdup(e->arena, err_message(-EINVAL));
+	err_clear();
+	if (!message)
+		return no_memory();
+	t->errors[t->error_count++] = (struct cedar_error){p->id, message};
+	return 0;
+}
+
+static int ask_policy(struct eval *e, const struct compiled *c, struct tally *t)
+{
+	bool verdict;
+	int r;
+	if (!applies(e, c->policy))
+		return 0;
+	r = program_run(e, &c->program, &verdict);
+	if (r == -EINVAL || r == -ERANGE)
+		return note_error(e, t, c->policy);
+	if (r < 0)
+		return err_trace(r);
+	if (verdict && c->policy->forbid)
+		t->forbids[t->forbid_count++] = c->policy->id;
+	else if (verdict)
+		t->permits[t->permit_count++] = c->policy->id;
+	return 0;
+}
+
+int cedar_authorize(struct arena *a, const struct cedar_set *s,
+	const struct cedar_entities *entities, const struct cedar_request *request,
+	struct cedar_answer *ret)
+{
+	struct eval e = {
+		a, entities, request, arena_make_array(a, struct cedar_value, s->stack + 1)};
+	struct tally t = {arena_make_array(a, struct span, s->count + 1),
+		arena_make_array(a, struct span, s->count + 1), 0, 0,
+		arena_make_array(a, struct cedar_error, s->count + 1), 0};
+	if (!e.stack || !t.permits || !t.forbids || !t.errors)
+		return no_memory();
+	for (size_t i = 0; i < s->count; i++) {
+		int r = ask_policy(&e, &s->policies[i], &t);
+		if (r < 0)
+			return err_trace(r);
+	}
+	*ret = (struct cedar_answer){
+		/* deny unless a permit applies and no forbid does */
+		.allow = t.forbid_count == 0 && t.permit_count > 0,
+		.reasons = t.forbid_count ? t.forbids : t.permits,
+		.reason_count = t.forbid_count ? t.forbid_count : t.permit_count,
+		.errors = t.errors,
+		.error_count = t.error_count,
+	};
+	return 0;
+}

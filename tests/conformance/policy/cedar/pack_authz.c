@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/*
+ * Authorisation cases: decision equal, reasons and failed policies equal as sets; the policies'
+ * JSON form too, where the case has it.
+ */
+#include "tests/conformance/policy/cedar/pack.h"
+#include <stdlib.h>
+
+static int add_policy(struct arena *a, struct cedar_policies *set, struct span text, struct span id)
+{
+	return cedar_policy_parse(a, text, id, &set->items[set->count++]);
+}
+
+static const struct cedar_policy *find_policy(const struct cedar_policies *set, struct span id)
+{
+	for (size_t i = 0; i < set->count; i++)
+		if (span_eq(cedar_policy_id(set->items[i]), id))
+			return set->items[i];
+	return NULL;
+}
+
+static int add_link(struct arena *a, struct cedar_policies *set, const struct json *link)
+{
+	const struct cedar_policy *t = find_policy(set, json_str(link, "templateId", SPAN("")));
+	const struct json *values = json_get(link, "values");
+	const struct json *principal = json_get(values, "?principal");
+	const struct json *resource = json_get(values, "?resource");
+	struct cedar_uid uids[2];
+	int r = 0;
+	if (!t)
+		return err_raise(-EINVAL, "a link to no template");
+	if (principal)
+		r = cedar_uid_from_json(principal, &uids[0]);
+	if (r == 0 && resource)
+		r = cedar_uid_from_json(resource, &uids[1]);
+	if (r == 0)
+		r = cedar_template_link(a, t, json_str(link, "newId", SPAN("")),
+			principal ? &uids[0] : NULL, resource ? &uids[1] : NULL,
+			&set->items[set->count++]);
+	return r;
+}
+
+/* `policySet`: texts by id, and links. */
+static int load_policy_set(struct arena *a, const struct json *v, struct cedar_policies *set)
+{
+	const struct json *statics = json_get(v, "staticPolicies");
+	const struct json *templates = json_get(v, "templates");
+	const struct json *links = json_get(v, "templateLinks");
+	size_t most = (statics ? statics->count : 0) + (templates ? templates->count : 0) +
+		(links ? links->count : 0) + 1;
+	int r = 0;
+	set->items = arena_make_array(a, const struct cedar_policy *, most);
+	CHECK(set->items);
+	for (size_t i = 0; r == 0 && statics && i < statics->count; i++)
+		r = add_policy(a, set, statics->items[i].text, statics->items[i].key);
+	for (size_t i = 0; r == 0 && templates && i < templates->count; i++)
+		r = add_policy(a, set, templates->items[i].text, templates->items[i].key);
+	for (size_t i = 0; r == 0 && links && i < links->count; i++)
+		r = add_link(a, set, &links->items[i]);
+	return r;
+}
+
+static bool compare_est(
+	struct arena *a, const struct cedar_policies *set, const struct json *est, struct buf *why)
+{
+	for (size_t i = 0; est && est->type == JSON_OBJECT && i < est->count; i++) {
+		const struct cedar_policy *p = find_policy(set, est->items[i].key);
+		if (!p || est->items[i].type != JSON_OBJECT || !round_trips(a, p, why))
+			continue;
+		if (!json_equal(&est->items[i], policy_json(a, p))) {
+			buf_printf(
+				why, "JSON of " SPAN_FMT " differs", SPAN_ARG(est->items[i].key));
+			return false;
+		}
+	}
+	return why->len == 0;
+}
+
+static bool has_text(const struct json *list, struct span text)
+{
+	for (size_t i = 0; list && i < list->count; i++)
+		if (span_eq(list->items[i].text, text))
+			return true;
+	return false;
+}
+
+static bool same_ids(const struct json *expected, size_t count, const struct span *ids)
+{
+	if ((expected ? expected->count : 0) != count)
+		return false;
+	for (size_t i = 0; i < count; i++)
+		if (!has_text(expected, ids[i]))
+			return false;
+	return true;
+}
+
+static void explain(struct buf *why, size_t number, const struct cedar_answer *answer,
+	const struct json *request)
+{
+	struct json_writer w = json_writer(why);
+	buf_printf(why, "request %zu: %s, reasons", number, answer->allow ? "allow" : "deny");
+	for (size_t i = 0; i < answer->reason_count; i++)
+		buf_printf(why, " " SPAN_FMT, SPAN_ARG(answer->reasons[i]));
+	for (size_t i = 0; i < answer->error_count; i++)
+		buf_printf(why, ", " SPAN_FMT ": %s", SPAN_ARG(answer->errors[i].policy),
+			answer->errors[i].message);
+	buf_puts(why, "; expected ");
+	json_put(&w, request);
+}
+
+static bool check_request(struct arena *a, const struct cedar_set *set,
+	const struct cedar_entities *entities, const struct json *v, size_t number, struct buf *why)
+{
+	struct cedar_request request;
+	struct cedar_answer answer;
+	struct span *failed;
+	int r = cedar_uid_from_json(json_get(v, "principal"), &request.principal);
+	if (r == 0)
+		r = cedar_uid_from_json(json_get(v, "action"), &request.action);
+	if (r == 0)
+		r = cedar_uid_from_json(json_get(v, "resource"), &request.resource);
+	if (r == 0)
+		r = cedar_context_from_json(a, json_get(v, "context"), &request.context);
+	if (r == 0)
+		r = cedar_authorize(a, set, entities, &request, &answer);
+	if (r < 0) {
+		buf_printf(why, "request %zu: %s", number, err_message(r));
+		return false;
+	}
+	failed = arena_make_array(a, struct span, answer.error_count + 1);
+	CHECK(failed);
+	for (size_t i = 0; i < answer.error_count; i++)
+		failed[i] = answer.errors[i].policy;
+	if (answer.allow == span_is(json_str(v, "decision", SPAN("")), "allow") &&
+		same_ids(json_get(v, "reason"), answer.reason_count, answer.reasons) &&
+		same_ids(json_get(v, "errors"), answer.error_count, failed))
+		return true;
+	explain(why, number, &answer, v);
+	return false;
+}
+
+enum verdict check_authz(struct arena *a, const struct json *c, struct buf *why)
+{
+	const struct json *policy_set = json_get(c, "policySet"),
+			  *requests = json_get(c, "requests");
+	struct cedar_policies policies = {0};
+	const struct cedar_set *set;
+	const struct cedar_entities *entities;
+	int r = policy_set ? load_policy_set(a, policy_set, &policies)
+			   : cedar_policies_parse(a, json_str(c, "policies", SPAN("")), &policies);
+	if (r == 0)
+		r = cedar_set_compile(a, &policies, &set);
+	if (r == 0)
+		r = cedar_entities_from_json(a, json_get(c, "entities"), &entities);
+	if (r < 0) {
+		buf_printf(why, "refused: %s", err_message(r));
+		return VERDICT_FAIL;
+	}
+	if (!compare_est(a, &policies, json_get(c, "est"), why))
+		return VERDICT_FAIL;
+	for (size_t i = 0; i < requests->count; i++)
+		if (!check_request(a, set, entities, &requests->items[i], i, why))
+			return VERDICT_FAIL;
+	return VERDICT_PASS;
+}
+
+/* The condition of an expression's case, decided for the request that the pack defines. */
+bool expr_outcome(
+	struct arena *a, const struct cedar_policy *p, const struct json *c, struct buf *why)
+{
+	const struct cedar_policies policies = {&p, 1};
+	const struct json *error = json_get(c, "error"), *nothing;
+	const struct cedar_set *set;
+	const struct cedar_entities *entities;
+	struct cedar_answer answer;
+	struct cedar_request request = {
+		.principal = cedar_uid_of(SPAN("User"), SPAN("alice")),
+		.action = cedar_uid_of(SPAN("Action"), SPAN("view")),
+		.resource = cedar_uid_of(SPAN("Photo"), SPAN("p.jpg")),
+	};
+	bool fails = error && error->type == JSON_STRING;
+	CHECK(json_parse(a, SPAN("[[], {}]"), NULL, &nothing) == 0);
+	CHECK(cedar_entities_from_json(a, &nothing->items[0], &entities) == 0);
+	CHECK(cedar_context_from_json(a, &nothing->items[1], &request.context) == 0);
+	CHECK(cedar_set_compile(a, &policies, &set) == 0);
+	CHECK(cedar_authorize(a, set, entities, &request, &answer) == 0);
+	if (answer.allow == span_is(json_str(c, "decision", SPAN("")), "allow") &&
+		(answer.error_count > 0) == fails)
+		return true;
+	buf_printf(why, "%s, %s", answer.allow ? "allow" : "deny",
+		answer.error_count ? answer.errors[0].message : "no error");
+	return false;
+}
