@@ -32,28 +32,36 @@ bool eval_in(
 	return e && entity_below(e, b);
 }
 
-int eval_attr(const struct cedar_entities *entities, const struct cedar_value *of, struct span name,
-	struct cedar_value *ret)
+bool eval_find_attr(const struct cedar_entities *entities, const struct cedar_value *of,
+	struct span name, struct cedar_value *ret)
 {
-	const struct value_record *record = of->record;
+	const struct value_record *record = NULL;
 	const struct cedar_value *v;
 	if (of->type == VALUE_ENTITY) {
 		const struct entity *e = entities_find(entities, of->uid);
-		if (!e)
-			return err_raise(-EINVAL,
-				"entity `" SPAN_FMT "::\"" SPAN_FMT "\"` does not exist",
-				SPAN_ARG(of->uid->type), SPAN_ARG(span_sub(of->uid->id, 0, 120)));
-		record = e->attrs;
-	} else if (of->type != VALUE_RECORD) {
-		return type_error("record or entity", of);
+		record = e ? e->attrs : NULL;
+	} else if (of->type == VALUE_RECORD) {
+		record = of->record;
 	}
-	v = value_member(record, name);
-	if (!v)
-		return err_raise(-EINVAL, "%s does not have the attribute `" SPAN_FMT "`",
-			of->type == VALUE_ENTITY ? "the entity" : "record",
-			SPAN_ARG(span_sub(name, 0, 120)));
-	*ret = *v;
-	return 0;
+	v = record ? value_member(record, name) : NULL;
+	if (v)
+		*ret = *v;
+	return v != NULL;
+}
+
+static int eval_attr(
+	const struct cedar_entities *entities, struct cedar_value *top, struct span name)
+{
+	if (eval_find_attr(entities, top, name, top))
+		return 0;
+	if (top->type == VALUE_ENTITY && !entities_find(entities, top->uid))
+		return err_raise(-EINVAL, "entity `" SPAN_FMT "::\"" SPAN_FMT "\"` does not exist",
+			SPAN_ARG(top->uid->type), SPAN_ARG(span_sub(top->uid->id, 0, 120)));
+	if (top->type != VALUE_ENTITY && top->type != VALUE_RECORD)
+		return type_error("record or entity", top);
+	return err_raise(-EINVAL, "%s does not have the attribute `" SPAN_FMT "`",
+		top->type == VALUE_ENTITY ? "the entity" : "record",
+		SPAN_ARG(span_sub(name, 0, 120)));
 }
 
 static int eval_has(struct eval *e, const struct instruction *in, struct cedar_value *top)
@@ -261,7 +269,7 @@ static int binary_operator(
 	}
 }
 
-static struct cedar_value variable(const struct eval *e, enum cedar_var var)
+struct cedar_value eval_variable(const struct eval *e, enum cedar_var var)
 {
 	const struct cedar_uid *const uids[] = {
 		&e->request->principal, &e->request->action, &e->request->resource};
@@ -323,7 +331,7 @@ int program_run(struct eval *e, const struct program *p, bool *ret)
 			*top++ = in->value;
 			break;
 		case CODE_VAR:
-			*top++ = variable(e, in->var);
+			*top++ = eval_variable(e, in->var);
 			break;
 		case CODE_OPERATOR:
 			if (in->op <= EXPR_IS_EMPTY) {
@@ -354,7 +362,7 @@ int program_run(struct eval *e, const struct program *p, bool *ret)
 			at = in->to - 1;
 			break;
 		case CODE_ATTR:
-			r = eval_attr(e->entities, top - 1, in->name, top - 1);
+			r = eval_attr(e->entities, top - 1, in->name);
 			break;
 		case CODE_HAS:
 			r = eval_has(e, in, top - 1);

@@ -66,6 +66,8 @@ int program_run(struct eval *e, const struct program *p, bool *ret) MUST_USE;
 bool eval_in(const struct cedar_entities *entities, const struct cedar_uid *a,
 	const struct cedar_uid *b);
 
-/* Attribute of a record or entity, -EINVAL if there is none. */
-int eval_attr(const struct cedar_entities *entities, const struct cedar_value *of, struct span name,
-	struct cedar_value *ret) MUST_USE;
+/* Attribute of a record or entity; false if there is none, or if `of` is neither. */
+bool eval_find_attr(const struct cedar_entities *entities, const struct cedar_value *of,
+	struct span name, struct cedar_value *ret);
+
+struct cedar_value eval_variable(const struct eval *e, enum cedar_var var);

@@ -15,6 +15,7 @@ int cedar_set_compile(
 {
 	struct cedar_set *s = arena_make(a, struct cedar_set);
 	struct compiled *compiled;
+	int r;
 	if (policies->count > LIMIT_CEDAR_POLICIES)
 		return err_raise(-E2BIG, "%zu policies; at most %d are accepted", policies->count,
 			LIMIT_CEDAR_POLICIES);
@@ -24,7 +25,6 @@ int cedar_set_compile(
 	s->policies = compiled;
 	for (size_t i = 0; i < policies->count; i++) {
 		struct compiled *c = &compiled[s->count];
-		int r;
 		if (cedar_policy_is_template(policies->items[i]))
 			continue;
 		c->policy = policies->items[i];
@@ -34,6 +34,9 @@ int cedar_set_compile(
 		s->stack = MAX(s->stack, c->program.stack);
 		s->count++;
 	}
+	r = set_index_build(a, s);
+	if (r < 0)
+		return err_trace(r);
 	*ret = s;
 	return 0;
 }
@@ -100,22 +103,30 @@ static int ask_policy(struct eval *e, const struct compiled *c, struct tally *t)
 	return 0;
 }
 
+static int make_tally(struct arena *a, size_t candidates, struct tally *ret)
+{
+	size_t bytes = (candidates + 1) * sizeof(struct span);
+	*ret = (struct tally){.permits = arena_raw(a, bytes),
+		.forbids = arena_raw(a, bytes),
+		.errors = arena_raw(a, (candidates + 1) * sizeof(struct cedar_error))};
+	return ret->permits && ret->forbids && ret->errors ? 0 : no_memory();
+}
+
 int cedar_authorize(struct arena *a, const struct cedar_set *s,
 	const struct cedar_entities *entities, const struct cedar_request *request,
 	struct cedar_answer *ret)
 {
-	struct eval e = {
-		a, entities, request, arena_make_array(a, struct cedar_value, s->stack + 1)};
-	struct tally t = {arena_make_array(a, struct span, s->count + 1),
-		arena_make_array(a, struct span, s->count + 1), 0, 0,
-		arena_make_array(a, struct cedar_error, s->count + 1), 0};
-	if (!e.stack || !t.permits || !t.forbids || !t.errors)
-		return no_memory();
-	for (size_t i = 0; i < s->count; i++) {
-		int r = ask_policy(&e, &s->policies[i], &t);
-		if (r < 0)
-			return err_trace(r);
-	}
+	struct eval e = {a, entities, request, arena_raw(a, (s->stack + 1) * sizeof(*e.stack))};
+	const uint32_t *candidates = NULL;
+	struct tally t = {0};
+	size_t count = 0;
+	int r = e.stack ? set_index_candidates(&e, s, &candidates, &count) : no_memory();
+	if (r == 0)
+		r = make_tally(a, count, &t);
+	for (size_t i = 0; r == 0 && i < count; i++)
+		r = ask_policy(&e, &s->policies[candidates[i]], &t);
+	if (r < 0)
+		return err_trace(r);
 	*ret = (struct cedar_answer){
 		/* deny unless a permit applies and no forbid does */
 		.allow = t.forbid_count == 0 && t.permit_count > 0,
