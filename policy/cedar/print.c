@@ -96,12 +96,12 @@ static void print_at(struct buf *b, const struct expr *e, int least)
 		buf_putc(b, ')');
 }
 
-static void print_list(struct buf *b, const struct expr *const *kids, size_t n)
+static void print_kids(struct buf *b, const struct expr *e, size_t from)
 {
-	for (size_t i = 0; i < n; i++) {
-		if (i)
+	for (size_t i = from; i < e->count; i++) {
+		if (i > from)
 			buf_puts(b, ", ");
-		expr_print(b, kids[i]);
+		expr_print(b, e->kids[i]);
 	}
 }
 
@@ -147,7 +147,7 @@ static void print_call(struct buf *b, const struct expr *e)
 	}
 	buf_puts(b, ext_name(e->ext));
 	buf_putc(b, '(');
-	print_list(b, e->kids + first, e->count - first);
+	print_kids(b, e, first);
 	buf_putc(b, ')');
 }
 
@@ -155,7 +155,7 @@ static void print_method(struct buf *b, const struct expr *e)
 {
 	print_at(b, e->kids[0], PREC_MEMBER);
 	buf_printf(b, ".%s(", expr_op_name(e->op));
-	print_list(b, e->kids + 1, e->count - 1);
+	print_kids(b, e, 1);
 	buf_putc(b, ')');
 }
 
@@ -283,7 +283,7 @@ void expr_print(struct buf *b, const struct expr *e)
 		return;
 	case EXPR_SET:
 		buf_putc(b, '[');
-		print_list(b, e->kids, e->count);
+		print_kids(b, e, 0);
 		buf_putc(b, ']');
 		return;
 	case EXPR_RECORD:
