@@ -9,10 +9,13 @@
  * live as long. A decision allocates from the request's arena only.
  *
  * Loading walks trees of at most LIMIT_CEDAR_DEPTH levels and needs up to 1 MiB of stack: do it at
- * start, or offloaded, not on a request's fiber. cedar_authorize() needs little stack at any depth.
+ * start, or offloaded, not on a request's fiber. cedar_authorize() recurses only where it compares
+ * values, over their nesting: LIMIT_CEDAR_NESTING levels made by policies, LIMIT_JSON_DEPTH by
+ * JSON.
  *
  * Errors of loading are -EINVAL with "line L column C: what is wrong, what is accepted", the source
- * line and a caret under the place; -E2BIG beyond the limits of limits.h; -ENOMEM beyond the arena.
+ * line and a caret under the place, also for what nests too deep; -E2BIG for too large texts and
+ * sets (limits.h); -ENOMEM beyond the arena.
  */
 #pragma once
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /* Order, equality and making of values. */
 #include "policy/cedar/value.h"
-#include <stdlib.h>
 
 const char *value_type_name(enum value_type t)
 {
@@ -106,6 +105,44 @@ uint64_t value_hash(const struct cedar_value *v)
 	return (h + (uint64_t)v->type) * 0x9e3779b97f4a7c15u;
 }
 
+enum { ITEM_BYTES_MAX = 64 };
+
+static void swap_items(char *a, char *b, size_t bytes)
+{
+	char kept[ITEM_BYTES_MAX];
+	memcpy(kept, a, bytes);
+	memcpy(a, b, bytes);
+	memcpy(b, kept, bytes);
+}
+
+/* Lets the item at `at` sink to where no item below it is greater. */
+static void sift(char *items, size_t at, size_t count, size_t bytes,
+	int (*cmp)(const void *a, const void *b))
+{
+	for (size_t child = 2 * at + 1; child < count; child = 2 * at + 1) {
+		if (child + 1 < count &&
+			cmp(items + child * bytes, items + (child + 1) * bytes) < 0)
+			child++;
+		if (cmp(items + at * bytes, items + child * bytes) >= 0)
+			return;
+		swap_items(items + at * bytes, items + child * bytes, bytes);
+		at = child;
+	}
+}
+
+/* A heap sort, because qsort() may call malloc() and decisions must not. */
+static void sort(void *base, size_t count, size_t bytes, int (*cmp)(const void *a, const void *b))
+{
+	char *items = base;
+	CHECK(bytes <= ITEM_BYTES_MAX);
+	for (size_t i = count / 2; i-- > 0;)
+		sift(items, i, count, bytes, cmp);
+	for (size_t end = count; end-- > 1;) {
+		swap_items(items, items + end * bytes, bytes);
+		sift(items, 0, end, bytes, cmp);
+	}
+}
+
 static int by_value(const void *a, const void *b)
 {
 	return value_cmp(a, b);
@@ -124,7 +161,7 @@ int value_make_set(
 	if (!s)
 		return err_raise(-ENOMEM, "no memory for a set");
 	if (count > 1)
-		qsort(items, count, sizeof(*items), by_value);
+		sort(items, count, sizeof(*items), by_value);
 	for (size_t i = 0; i < count; i++)
 		if (s->count == 0 || value_cmp(&items[s->count - 1], &items[i]) != 0)
 			items[s->count++] = items[i];
@@ -140,7 +177,7 @@ int value_make_record(
 	if (!r)
 		return err_raise(-ENOMEM, "no memory for a record");
 	if (count > 1)
-		qsort(members, count, sizeof(*members), by_key);
+		sort(members, count, sizeof(*members), by_key);
 	for (size_t i = 1; i < count; i++)
 		if (span_eq(members[i - 1].key, members[i].key))
 			return err_raise(-EINVAL, "the attribute `" SPAN_FMT "` is given twice",

@@ -144,6 +144,22 @@ static void deep_conditions_are_decided(void **state)
 	assert_true(ask(buf_cstr(&b)).allow);
 }
 
+/* Sets are in order and hold each element once, however they were written. */
+static void large_sets(void **state)
+{
+	(void)state;
+	struct buf b CLEANUP(buf_fini) = buf_init(1024 * 1024);
+	buf_puts(&b, "permit(principal, action, resource) when { ");
+	for (int list = 0; list < 2; list++) {
+		buf_puts(&b, list ? " == [context.n" : "[7");
+		for (int i = 0; i < 500; i++)
+			buf_printf(&b, ", %d", list ? i * 7 % 250 : 499 - i < 250 ? 499 - i : i);
+		buf_puts(&b, "]");
+	}
+	buf_puts(&b, " };");
+	assert_true(ask(buf_cstr(&b)).allow);
+}
+
 static void entities_refused(void **state)
 {
 	(void)state;
@@ -183,6 +199,7 @@ int main(void)
 			errors_are_passed_over_and_reported, setup, teardown),
 		cmocka_unit_test_setup_teardown(conditions, setup, teardown),
 		cmocka_unit_test_setup_teardown(deep_conditions_are_decided, setup, teardown),
+		cmocka_unit_test_setup_teardown(large_sets, setup, teardown),
 		cmocka_unit_test_setup_teardown(entities_refused, setup, teardown),
 	};
 	return cmocka_run_group_tests_name("policy/cedar", tests, NULL, NULL);
