@@ -135,25 +135,41 @@ static struct rlimit limit_of(int resource, uint64_t wanted)
 	return (struct rlimit){v, v};
 }
 
+static void tmpfs_size(uint64_t bytes, char *ret, size_t room)
+{
+	/* An inode costs kernel memory, which is charged, but not to the size. */
+	snprintf(ret, room, "size=%llu,nr_inodes=%llu", (unsigned long long)bytes,
+		(unsigned long long)(bytes / 4096 + 64));
+}
+
+static uint64_t shm_bytes(const struct wire_limits *l)
+{
+	return MIN(l->tmp_bytes, (uint64_t)SHM_BYTES_MAX);
+}
+
 static void plan_init(const struct host *h, const struct sandbox *s, const struct cgroup_dirs *dirs,
 	struct launch_plan *p)
 {
 	uid_t id = h->options.slot_base + s->mark.slot;
+	const struct wire_limits *l = &s->limits;
+	char size[64];
 	*p = (struct launch_plan){
 		.cgroup = dirs->v2,
 		.masks = h->masks,
 		.mask_count = h->mask_count,
 		.seccomp = &h->seccomp,
-		.limits = {{RLIMIT_NOFILE, limit_of(RLIMIT_NOFILE, 1048576)},
-			{RLIMIT_FSIZE, limit_of(RLIMIT_FSIZE, UINT64_MAX)},
-			{RLIMIT_NPROC, limit_of(RLIMIT_NPROC, 32768)}},
+		.limits = {{RLIMIT_NOFILE, limit_of(RLIMIT_NOFILE, l->open_files)},
+			{RLIMIT_FSIZE, limit_of(RLIMIT_FSIZE, l->file_bytes)},
+			{RLIMIT_NPROC, limit_of(RLIMIT_NPROC, l->pids)}},
 	};
 	while (p->join_count < CGROUP_V1_MAX && dirs->join[p->join_count] >= 0)
 		p->join_count++;
+	tmpfs_size(l->tmp_bytes, size, sizeof(size));
 	snprintf(
-		p->tmp_options, sizeof(p->tmp_options), "mode=1777,uid=%u,gid=%u,size=64k", id, id);
+		p->tmp_options, sizeof(p->tmp_options), "mode=1777,uid=%u,gid=%u,%s", id, id, size);
+	tmpfs_size(shm_bytes(l), size, sizeof(size));
 	snprintf(
-		p->shm_options, sizeof(p->shm_options), "mode=1777,uid=%u,gid=%u,size=64k", id, id);
+		p->shm_options, sizeof(p->shm_options), "mode=1777,uid=%u,gid=%u,%s", id, id, size);
 }
 
 static int run(struct host *h, struct sandbox *s, const struct cgroup_dirs *dirs)
@@ -178,6 +194,13 @@ static int run(struct host *h, struct sandbox *s, const struct cgroup_dirs *dirs
 	return 0;
 }
 
+static int limit_cgroup(const struct host *h, const struct sandbox *s, const struct wire_limits *l)
+{
+	const struct helper_limits limits = {
+		.cpu_millis = l->cpu_millis, .pids = l->pids, .memory_bytes = l->memory_bytes};
+	return err_trace(cgroup_limit(&h->cgroups, s->name, &limits));
+}
+
 int launch_prepare(struct host *h, struct sandbox *s, int *ret_log)
 {
 	struct ends e = {-1, -1, -1, -1, -1, -1, -1, ""};
@@ -197,6 +220,8 @@ int launch_prepare(struct host *h, struct sandbox *s, int *ret_log)
 		s->mark.listener_cookie = host_socket_cookie(e.listener);
 		r = cgroup_mark_set(dirs.v2, &s->mark);
 	}
+	if (r == 0)
+		r = limit_cgroup(h, s, &s->limits);
 	if (r == 0)
 		r = place(h, s, &e, root, &dirs);
 	if (r == 0)
@@ -220,15 +245,14 @@ static int resize(const char *path, uint64_t bytes, bool noexec)
 	char options[64];
 	const unsigned long flags =
 		MS_REMOUNT_ | MS_NOSUID_ | MS_NODEV_ | (noexec ? MS_NOEXEC_ : 0);
-	/* An inode costs kernel memory, which is charged, but not to the size. */
-	snprintf(options, sizeof(options), "size=%llu,nr_inodes=%llu", (unsigned long long)bytes,
-		(unsigned long long)(bytes / 4096 + 64));
+	tmpfs_size(bytes, options, sizeof(options));
 	return mount(NULL, path, NULL, flags, options);
 }
 
 /* What has to be done inside the sandbox's mount namespace: its paths are the template's, nothing
- * in it is the agent's yet. */
-static int furnish(const struct host *h, const struct sandbox *s, int tree, uint64_t tmp_bytes)
+ * in it is the agent's yet. `l` is NULL if the sizes are right. */
+static int furnish(
+	const struct host *h, const struct sandbox *s, int tree, const struct wire_limits *l)
 {
 	int r = 0;
 	if (setns(s->pidfd, CLONE_NEWNS) < 0)
@@ -236,8 +260,9 @@ static int furnish(const struct host *h, const struct sandbox *s, int tree, uint
 	if (syscall(SYS_move_mount, tree, "", AT_FDCWD, LAUNCH_WORKSPACE, MOVE_MOUNT_F_EMPTY_PATH) <
 		0)
 		r = err_sys(-errno, "mount %s", LAUNCH_WORKSPACE);
-	else if (resize("/tmp", tmp_bytes, false) < 0 ||
-		resize("/dev/shm", MIN(tmp_bytes, (uint64_t)SHM_BYTES_MAX), true) < 0)
+	else if (l &&
+		(resize("/tmp", l->tmp_bytes, false) < 0 ||
+			resize("/dev/shm", shm_bytes(l), true) < 0))
 		r = err_sys(-errno, "set the size of /tmp");
 	CHECK(setns(h->mount_ns, CLONE_NEWNS) == 0);
 	return r;
@@ -287,26 +312,27 @@ static int send_start(const struct sandbox *s, const struct wire_create *w)
 	return err_trace(launch_send(s, parts, ARRAY_LEN(parts), NULL, 0));
 }
 
+static int set_limits(const struct host *h, const struct sandbox *s, const struct wire_limits *l)
+{
+	int r = limit_cgroup(h, s, l);
+	return r == 0 ? err_trace(set_rlimits(s, l)) : err_trace(r);
+}
+
 int launch_assign(struct host *h, struct sandbox *s, const struct wire_create *w)
 {
-	const struct helper_limits limits = {
-		.cpu_millis = w->limits.cpu_millis,
-		.pids = w->limits.pids,
-		.memory_bytes = w->limits.memory_bytes,
-	};
+	bool same = memcmp(&s->limits, &w->limits, sizeof(s->limits)) == 0;
 	AUTO_FD tree = -1;
 	int r = workspace_mount(
 		&h->workspaces, w->execution, h->slots[s->mark.slot].idmap_ns, &tree);
-	if (r == 0)
-		r = cgroup_limit(&h->cgroups, s->name, &limits);
-	if (r == 0)
-		r = set_rlimits(s, &w->limits);
+	if (r == 0 && !same)
+		r = set_limits(h, s, &w->limits);
 	if (r == 0 && h->spared)
 		r = do_not_spare(s->mark.pid);
 	if (r == 0)
-		r = furnish(h, s, tree, w->limits.tmp_bytes);
+		r = furnish(h, s, tree, same ? NULL : &w->limits);
 	if (r < 0)
 		return err_trace(r);
+	s->limits = w->limits;
 	s->mark.state = MARK_RUNNING;
 	s->mark.execution = w->execution;
 	s->mark.iteration = w->iteration;

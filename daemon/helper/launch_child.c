@@ -281,11 +281,9 @@ int launch_child_start(struct launch_plan *plan, void *stack_end, pid_t *ret_pid
 
 size_t launch_masks(struct plan_mask ret[PLAN_MASKS_MAX])
 {
-	static const char *const paths[] = {"/proc/acpi", "/proc/asound", "/proc/bus",
-		"/proc/driver", "/proc/fs", "/proc/interrupts", "/proc/irq", "/proc/kallsyms",
-		"/proc/kcore", "/proc/keys", "/proc/kmsg", "/proc/latency_stats",
-		"/proc/sched_debug", "/proc/scsi", "/proc/sysrq-trigger", "/proc/timer_list",
-		"/proc/timer_stats"};
+	static const char *const paths[] = {"/proc/acpi", "/proc/asound", "/proc/interrupts",
+		"/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/sched_debug",
+		"/proc/scsi", "/proc/timer_list", "/proc/timer_stats"};
 	size_t n = 0;
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
 		struct stat st;

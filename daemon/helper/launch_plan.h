@@ -41,8 +41,8 @@ struct plan_mask {
 struct launch_plan {
 	int cgroup; /* directory in the v2 hierarchy */
 	int join_count; /* v1 directories to join */
-	char tmp_options[96]; /* of the two tmpfs mounts */
-	char shm_options[96];
+	char tmp_options[128]; /* of the two tmpfs mounts */
+	char shm_options[128];
 	const struct plan_mask *masks;
 	size_t mask_count;
 	struct {
@@ -62,5 +62,6 @@ struct launch_plan {
 int launch_child_start(
 	struct launch_plan *plan, void *stack_end, pid_t *ret_pid, int *ret_pidfd) MUST_USE;
 
-/* What hides in /proc on this kernel (OCI's list, as far as it exists). */
+/* What hides in /proc on this kernel: OCI's list, as far as it exists. What OCI makes read-only is
+ * so already, because all of /proc is. */
 size_t launch_masks(struct plan_mask ret[PLAN_MASKS_MAX]);

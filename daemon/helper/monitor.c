@@ -258,6 +258,16 @@ static int open_signals(struct monitor *m)
 	return err_trace(watch_fd(m->epoll, m->signals, WHO_SIGNALS));
 }
 
+/* Of the sandboxes that are prepared before the first was asked for. */
+static const struct wire_limits first_limits = {
+	.memory_bytes = 512U << 20,
+	.tmp_bytes = 64U << 20,
+	.file_bytes = 1U << 30,
+	.cpu_millis = 1000,
+	.pids = 128,
+	.open_files = 1024,
+};
+
 int monitor_open(struct monitor *m, const struct host_options *o)
 {
 	*m = (struct monitor){.epoll = -1, .listener = -1, .signals = -1, .client = -1};
@@ -266,6 +276,7 @@ int monitor_open(struct monitor *m, const struct host_options *o)
 	if (r < 0)
 		return err_trace(r);
 	m->sandboxes.host = &m->host;
+	m->sandboxes.wanted_limits = first_limits;
 	m->sandboxes.watch = watch_sandbox;
 	m->sandboxes.unwatch = unwatch_sandbox;
 	m->sandboxes.ended = sandbox_has_ended;

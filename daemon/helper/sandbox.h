@@ -29,6 +29,7 @@ struct sandbox {
 	int log; /* read end, until it is handed over */
 	bool pooled; /* prepared, and waiting for its execution */
 	size_t runtime; /* index in the registry */
+	struct wire_limits limits; /* that are set */
 	size_t call_count;
 	struct sandbox_call calls[HELPER_CALLS_MAX];
 };
@@ -40,7 +41,9 @@ struct sandbox_set {
 	size_t count;
 	uint64_t last_id;
 	size_t prepared; /* of them pooled */
-	size_t wanted_runtime; /* that the pool is filled with: the last one asked for */
+	/* What the pool is filled with: as the last one that was asked for. */
+	size_t wanted_runtime;
+	struct wire_limits wanted_limits;
 	size_t unfinished; /* gone but not ended, or released but not removed: sandbox_set_tick */
 	/* The loop's: watch a pidfd from now on, and no more; a sandbox has ended. */
 	int (*watch)(void *arg, const struct sandbox *s);
@@ -87,11 +90,11 @@ void sandbox_call_name(struct uuid call, char ret[CGROUP_NAME_BYTES]);
 
 /* ---- launch.c ---- */
 
-/* A confined aegis-bootstrap that waits for its start, in the sandbox's slot and cgroup. On failure
- * nothing is left but what the caller made. */
+/* A confined aegis-bootstrap that waits for its start, in the sandbox's slot, cgroup and limits. On
+ * failure nothing is left but what the caller made. */
 int launch_prepare(struct host *h, struct sandbox *s, int *ret_log) MUST_USE;
 
-/* Gives it limits, workspace, and its start message. */
+/* Gives it the workspace, other limits if those that are set differ, and its start message. */
 int launch_assign(struct host *h, struct sandbox *s, const struct wire_create *w) MUST_USE;
 
 /* Sends a packet on the control socket. -EPIPE if aegis-bootstrap is gone, -EAGAIN if it does not

@@ -56,7 +56,8 @@ void sandbox_abandon(struct sandbox_set *set, struct sandbox *s)
 	sandbox_set_tick(set);
 }
 
-static int prepare(struct sandbox_set *set, size_t runtime, struct sandbox **ret)
+static int prepare(struct sandbox_set *set, size_t runtime, const struct wire_limits *limits,
+	struct sandbox **ret)
 {
 	uint32_t slot;
 	int r = host_slot_take(set->host, &slot);
@@ -70,6 +71,7 @@ static int prepare(struct sandbox_set *set, size_t runtime, struct sandbox **ret
 	s->mark.slot = slot;
 	s->has_slot = true;
 	s->runtime = runtime;
+	s->limits = *limits;
 	r = launch_prepare(set->host, s, &s->log);
 	if (r < 0) {
 		host_slot_give_back(set->host, slot);
@@ -96,7 +98,8 @@ static struct sandbox *find_pooled(const struct sandbox_set *set, size_t runtime
 	return NULL;
 }
 
-static int obtain(struct sandbox_set *set, size_t runtime, struct sandbox **ret)
+static int obtain(struct sandbox_set *set, size_t runtime, const struct wire_limits *limits,
+	struct sandbox **ret)
 {
 	struct sandbox *s = find_pooled(set, runtime, false);
 	if (s) {
@@ -105,11 +108,11 @@ static int obtain(struct sandbox_set *set, size_t runtime, struct sandbox **ret)
 		*ret = s;
 		return 0;
 	}
-	int r = prepare(set, runtime, ret);
+	int r = prepare(set, runtime, limits, ret);
 	if (r == -EBUSY && (s = find_pooled(set, runtime, true))) {
 		err_clear();
 		sandbox_abandon(set, s);
-		r = prepare(set, runtime, ret);
+		r = prepare(set, runtime, limits, ret);
 	}
 	return err_trace(r);
 }
@@ -121,10 +124,11 @@ int sandbox_create(
 	struct sandbox *s;
 	int r = check_new(set, w, &runtime);
 	if (r == 0)
-		r = obtain(set, runtime, &s);
+		r = obtain(set, runtime, &w->limits, &s);
 	if (r < 0)
 		return err_trace(r);
 	set->wanted_runtime = runtime;
+	set->wanted_limits = w->limits;
 	r = launch_assign(set->host, s, w);
 	if (r < 0) {
 		char message[ERR_MESSAGE_BYTES];
@@ -150,7 +154,7 @@ bool sandbox_pool_refill_one(struct sandbox_set *set)
 			return false;
 		sandbox_abandon(set, s);
 	}
-	int r = prepare(set, set->wanted_runtime, &s);
+	int r = prepare(set, set->wanted_runtime, &set->wanted_limits, &s);
 	if (r == 0) {
 		s->pooled = true;
 		set->prepared++;
