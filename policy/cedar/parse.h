@@ -33,6 +33,21 @@ int parse_name(struct parser *p, struct span *ret) MUST_USE;
 int parse_is_type(struct parser *p, struct span *ret) MUST_USE;
 int parse_string(struct parser *p, struct span *ret) MUST_USE; /* the token must be a string */
 
+/* Reads the operand as an expression by itself. */
+int operand_expr(struct parser *p, struct operand *o, const struct expr **ret) MUST_USE;
+
+/* A finished node, or one over one or two kids, as an operand; refused beyond the depth limit. */
+int operand_node(struct parser *p, struct expr *e, struct operand *ret) MUST_USE;
+int operand_unary(struct parser *p, enum expr_op op, uint32_t pos, const struct expr *kid,
+	struct operand *ret) MUST_USE;
+int operand_binary(struct parser *p, enum expr_op op, const struct expr *left,
+	const struct expr *right, struct operand *ret) MUST_USE;
+
+int parse_member(struct parser *p, struct operand *ret) MUST_USE; /* a.b["c"].d(e) */
+int parse_number(struct parser *p, bool negative, struct operand *ret) MUST_USE;
+int parse_key(struct parser *p, struct span *ret) MUST_USE; /* an attribute's name or a string */
+int parse_field(struct parser *p, struct token *ret) MUST_USE; /* an identifier behind a dot */
+
 /* A growing array in the arena. */
 struct vec {
 	void *items;
