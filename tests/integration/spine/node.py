@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 
-BUILD = os.environ.get("AEGIS_BUILD", "build/debug")
+BUILD = os.path.abspath(os.environ.get("AEGIS_BUILD", "build/debug"))
 SLOTS = 256
 
 HIERARCHIES = ["/sys/fs/cgroup" + h for h in ("", "/unified", "/cpu", "/memory", "/pids")]

@@ -356,7 +356,13 @@ static int op_adopt(struct sandbox_driver *d, const struct sandbox_entry *e, str
 static int op_call_open(
 	struct sandbox *s, struct uuid call, uint64_t *ret_identity, int64_t deadline_ns)
 {
-	box_of(s)->open_calls++;
+	struct box *b = box_of(s);
+	int64_t delay_ms = b->host->call_open_ms;
+	int r = delay_ms ? rt_sleep_until(deadline_earlier(deadline_ns, deadline_in_ms(delay_ms)))
+			 : 0;
+	if (r < 0)
+		return r;
+	b->open_calls++;
 	*ret_identity = 77;
 	return 0;
 }

@@ -41,6 +41,7 @@ struct fake_host {
 	bool mute; /* the agent never says anything */
 	bool stubborn; /* SIGTERM does nothing */
 	bool ends_without_answer; /* exit status 7, with words on stderr */
+	int64_t call_open_ms; /* until a call is open */
 	int64_t command_ms; /* how long a command takes */
 	int64_t linger_ms; /* between the final answer and the end */
 	const char *program_output; /* an own program that reports this */

@@ -114,6 +114,24 @@ static void again_and_again(void *arg)
 	bench_end(&b);
 }
 
+/* The command ends while nobody is there, and its result comes in before its call is open again. */
+static void result_comes_first(void *arg)
+{
+	bench_begin(&b);
+	script();
+	b.host.command_ms = 50;
+	struct uuid id = start(&b, "\"work\"");
+	while (count_of_type(&b, id, EVENT_COMMAND_STARTED) == 0)
+		EXPECT_INT(rt_sleep_until(deadline_in_ms(1)), 0);
+	daemon_down(&b);
+	EXPECT_INT(rt_sleep_until(deadline_in_ms(100)), 0);
+	b.host.call_open_ms = 100;
+	daemon_up(&b);
+	wait_end(&b, id);
+	expect_same(id, 0);
+	bench_end(&b);
+}
+
 /* The sandbox dies while nobody is there: the iteration is interrupted, the next one works. */
 static void sandbox_gone(void *arg)
 {
@@ -206,6 +224,7 @@ static void queue_and_orphans(void *arg)
 
 TEST(after_each_event)
 TEST(again_and_again)
+TEST(result_comes_first)
 TEST(sandbox_gone)
 TEST(sandbox_killed)
 TEST(model_call_repeated)
@@ -216,6 +235,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_after_each_event),
 		cmocka_unit_test(test_again_and_again),
+		cmocka_unit_test(test_result_comes_first),
 		cmocka_unit_test(test_sandbox_gone),
 		cmocka_unit_test(test_sandbox_killed),
 		cmocka_unit_test(test_model_call_repeated),
