@@ -2,6 +2,11 @@
 /* /v1/agents: deploy, look up, change state, and set to work. */
 #include "daemon/api/call.h"
 
+static struct span scope_of(const struct store_agent *v)
+{
+	return v->scope.n ? v->scope : SPAN("global");
+}
+
 static void agent_put(struct json_writer *w, const struct store_agent *v, bool detail)
 {
 	json_object(w);
@@ -11,7 +16,7 @@ static void agent_put(struct json_writer *w, const struct store_agent *v, bool d
 	json_field_span(w, "version", v->version);
 	json_field_span(w, "description", v->description);
 	json_field_cstr(w, "status", v->status);
-	json_field_span(w, "scope", v->scope.n ? v->scope : SPAN("global"));
+	json_field_span(w, "scope", scope_of(v));
 	json_field_span(w, "runtime", v->runtime);
 	json_key(w, "labels");
 	json_put_raw(w, v->labels.n ? v->labels : SPAN("{}"));
@@ -94,8 +99,10 @@ static void notices_put(
 	json_end(w);
 }
 
-static AWAITS void deployed(
-	struct api_call *c, const struct deploy_result *d, const struct report *report)
+/* `was` is the agent before an update, whose members clients expect in the answer; NULL when
+ * deploying. */
+static AWAITS void deployed(struct api_call *c, const struct store_agent *was,
+	const struct deploy_result *d, const struct report *report)
 {
 	static const char *const words[] = {[DEPLOY_CREATED] = "created",
 		[DEPLOY_UPDATED] = "updated",
@@ -110,6 +117,10 @@ static AWAITS void deployed(
 	json_field_span(&w, "version", d->version);
 	json_field_cstr(&w, "status", words[d->done]);
 	api_put_time(&w, "deployed_at", d->deployed_ns);
+	if (was) {
+		json_field_span(&w, "scope", scope_of(was));
+		api_put_time(&w, "created_at", was->created_ns);
+	}
 	notices_put(&w, "without_effect", d->manifest->notices, d->manifest->notice_count);
 	notices_put(&w, "refused_at_run", d->manifest->refusals, d->manifest->refusal_count);
 	json_key(&w, "warnings");
@@ -184,7 +195,7 @@ static AWAITS void agents_deploy(struct api_call *c)
 		r = deploy_agent(&c->api->deploy, api_tenant(c), text, scope, force, &report, &d,
 			&why, c->deadline_ns);
 	if (r == 0) {
-		deployed(c, &d, &report);
+		deployed(c, NULL, &d, &report);
 		agent_manifest_unref(d.manifest);
 	} else {
 		not_deployed(c, r, &report, why);
@@ -208,7 +219,7 @@ static AWAITS void agent_update(struct api_call *c)
 		r = deploy_update(
 			&c->api->deploy, agent.id, text, force, &report, &d, &why, c->deadline_ns);
 	if (r == 0) {
-		deployed(c, &d, &report);
+		deployed(c, &agent, &d, &report);
 		agent_manifest_unref(d.manifest);
 	} else {
 		not_deployed(c, r, &report, why);

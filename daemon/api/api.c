@@ -106,7 +106,7 @@ static AWAITS bool door_passes(struct api_call *c)
 		return true;
 	http_reply_header(c->p, "WWW-Authenticate", SPAN("Bearer realm=\"aegis\""));
 	api_error(c, 401, "unauthorized",
-		"%s; the key stands in the file api-key of the data directory", err_message(r));
+		"%s; the key stands in the file api.key of the data directory", err_message(r));
 	return false;
 }
 

@@ -7,7 +7,10 @@
 #include "daemon/api/call.h"
 #include <stdio.h>
 
-enum { HEARTBEAT_MS = 15000 };
+enum {
+	HEARTBEAT_MS = 15000,
+	RECORDED_MS = 30000, /* for an event that is on record already */
+};
 
 struct stream_of {
 	struct event_filter filter;
@@ -53,10 +56,8 @@ static AWAITS int stream_run(struct api_call *c, struct event_sub *sub, const st
 	for (;;) {
 		arena_reset(a);
 		int r = event_next(
-			sub, a, &e, s->follow ? deadline_in_ms(HEARTBEAT_MS) : deadline_in_ms(50));
-		if (r == -ETIME && !s->follow)
-			return 0;
-		if (r == -ETIME) {
+			sub, a, &e, deadline_in_ms(s->follow ? HEARTBEAT_MS : RECORDED_MS));
+		if (r == -ETIME && s->follow) {
 			r = http_reply_heartbeat(c->p);
 			if (r < 0)
 				return r;
@@ -125,8 +126,12 @@ static AWAITS void execution_stream(struct api_call *c, enum event_form form, bo
 		api_error(c, 404, "not_found", "there is no such execution");
 	else if (r < 0)
 		api_failed(c, r, "read the execution");
-	else
-		stream(c, &s);
+	if (r != 0)
+		return;
+	/* After its end nothing comes any more, also for one who has seen the last event. */
+	if (state_is_final(&execution_states, state_parse(&execution_states, v.status)))
+		s.follow = false;
+	stream(c, &s);
 }
 
 void api_execution_events(struct api_call *c)
