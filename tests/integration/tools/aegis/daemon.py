@@ -33,7 +33,7 @@ with open(MANIFEST, "w", encoding="utf-8") as f:
 
 def expect(name, args, code, out=None, err=None):
     result = subprocess.run([AEGIS, *args, "-c", CONFIG], capture_output=True, text=True, env=ENV, cwd="/",
-                            timeout=100, check=False)
+                            timeout=300, check=False)
     ok = (result.returncode == code and (out is None or out in result.stdout)
           and (err is None or err in result.stderr))
     log = os.path.join(FOLDER, "state", "aegisd.log")
