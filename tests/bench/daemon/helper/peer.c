@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /* Bubblewrap with what it offers of the same confinement, and runc with the limits as well. */
 #include "daemon/confine/confine.h"
-#include "tests/bench/sandbox/launcher.h"
+#include "tests/bench/daemon/helper/launcher.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>

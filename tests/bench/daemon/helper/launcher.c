@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
-#include "tests/bench/sandbox/launcher.h"
+#include "tests/bench/daemon/helper/launcher.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

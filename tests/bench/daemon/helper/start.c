@@ -12,7 +12,7 @@
  * On a hybrid host joining a v1 cgroup after idleness waits for an RCU grace period (8 ms and
  * more); only a prepared sandbox has that behind it.
  */
-#include "tests/bench/sandbox/launcher.h"
+#include "tests/bench/daemon/helper/launcher.h"
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
