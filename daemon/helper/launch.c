@@ -158,9 +158,11 @@ static void plan_init(const struct host *h, const struct sandbox *s, const struc
 		.masks = h->masks,
 		.mask_count = h->mask_count,
 		.seccomp = &h->seccomp,
-		.limits = {{RLIMIT_NOFILE, limit_of(RLIMIT_NOFILE, l->open_files)},
-			{RLIMIT_FSIZE, limit_of(RLIMIT_FSIZE, l->file_bytes)},
-			{RLIMIT_NPROC, limit_of(RLIMIT_NPROC, l->pids)}},
+		/* The highest: they can be lowered at the assignment, but where root lacks
+		 * CAP_SYS_RESOURCE (in containers) never raised again. */
+		.limits = {{RLIMIT_NOFILE, limit_of(RLIMIT_NOFILE, 1048576)},
+			{RLIMIT_FSIZE, limit_of(RLIMIT_FSIZE, UINT64_MAX)},
+			{RLIMIT_NPROC, limit_of(RLIMIT_NPROC, 32768)}},
 	};
 	while (p->join_count < CGROUP_V1_MAX && dirs->join[p->join_count] >= 0)
 		p->join_count++;
@@ -312,12 +314,6 @@ static int send_start(const struct sandbox *s, const struct wire_create *w)
 	return err_trace(launch_send(s, parts, ARRAY_LEN(parts), NULL, 0));
 }
 
-static int set_limits(const struct host *h, const struct sandbox *s, const struct wire_limits *l)
-{
-	int r = limit_cgroup(h, s, l);
-	return r == 0 ? err_trace(set_rlimits(s, l)) : err_trace(r);
-}
-
 int launch_assign(struct host *h, struct sandbox *s, const struct wire_create *w)
 {
 	bool same = memcmp(&s->limits, &w->limits, sizeof(s->limits)) == 0;
@@ -325,7 +321,9 @@ int launch_assign(struct host *h, struct sandbox *s, const struct wire_create *w
 	int r = workspace_mount(
 		&h->workspaces, w->execution, h->slots[s->mark.slot].idmap_ns, &tree);
 	if (r == 0 && !same)
-		r = set_limits(h, s, &w->limits);
+		r = limit_cgroup(h, s, &w->limits);
+	if (r == 0)
+		r = set_rlimits(s, &w->limits);
 	if (r == 0 && h->spared)
 		r = do_not_spare(s->mark.pid);
 	if (r == 0)
