@@ -83,7 +83,9 @@ struct journal;
  * and recorded ("Cut"); -EUCLEAN if the damage reaches into what was acknowledged; -EBUSY if
  * another process writes this journal. */
 AWAITS int journal_open(const struct journal_options *o, struct journal **ret) MUST_USE;
-AWAITS void journal_close(struct journal *j); /* writes out, syncs; NULL is allowed */
+/* On the worker that opened it. Writes out and syncs; posts that the disk does not take even now
+ * are lost, and the log says how many. NULL is allowed. */
+AWAITS void journal_close(struct journal *j);
 
 /* Appends and waits until durable; numbers and hashes are filled in. On an error none of the
  * records is in the journal. -ENOSPC disk full, -EIO the file is broken: only a new journal_open

@@ -10,7 +10,7 @@
  *   unsynced  the work alone, without waiting for the disk; SQLite: synchronous=OFF, all inserts in
  *             one transaction. No target: half of ours is the BLAKE2b hash, which SQLite has not
  *
- * The folder is TMPDIR, else the current one: a memory file system would make fsync free.
+ * The folder is TMPDIR, else the program's own: a memory file system would make fsync free.
  * Arguments: records per figure (default 1280).
  */
 #include "daemon/audit/audit.h"
@@ -23,7 +23,7 @@
 
 enum { FIBERS = 64, PAYLOAD_BYTES = 300, ROUNDS = 7 };
 
-static char dir[128];
+static char dir[512];
 static char payload[PAYLOAD_BYTES + 1];
 static int records = 1280;
 
@@ -40,7 +40,7 @@ static struct audit_record sample(void)
 
 static struct journal *open_journal(enum journal_sync sync)
 {
-	char path[160];
+	char path[600];
 	struct journal_options o = {.dir = path, .sync = sync};
 	struct journal *j;
 
@@ -138,7 +138,7 @@ static void sql(sqlite3 *db, const char *text)
 /* The columns of a record; `per_transaction` 0: all in one. */
 static double theirs(const char *synchronous, int per_transaction)
 {
-	char path[160];
+	char path[600];
 	char pragma[64];
 	sqlite3 *db;
 	sqlite3_stmt *s;
@@ -228,13 +228,19 @@ static double ours_batched(void)
 int main(int argc, char **argv)
 {
 	const char *parent = getenv("TMPDIR");
+	struct span program = span_cstr(argv[0]);
 
 	if (argc > 1 && atoi(argv[1]) > FIBERS)
 		records = atoi(argv[1]) / FIBERS * FIBERS;
 	log_setup(LOG_WARN, LOG_TEXT, "bench");
 	memset(payload, 'x', PAYLOAD_BYTES);
 	payload[0] = payload[PAYLOAD_BYTES - 1] = '"';
-	snprintf(dir, sizeof(dir), "%.90s/aegis-bench-XXXXXX", parent && *parent ? parent : ".");
+	while (program.n > 0 && program.p[program.n - 1] != '/')
+		program.n--;
+	if (!parent || !*parent)
+		snprintf(dir, sizeof(dir), "%.*saegis-bench-XXXXXX", (int)program.n, program.p);
+	else
+		snprintf(dir, sizeof(dir), "%.90s/aegis-bench-XXXXXX", parent);
 	CHECK(mkdtemp(dir));
 	measure("record_synced", ours_synced, "SQLite, FULL, insert per transaction", "FULL", 1,
 		true);
