@@ -360,6 +360,10 @@ static void conversation_main(void *arg)
 		err_clear();
 		return;
 	}
+	if (r == -ESRCH) { /* the sandbox has ended: its watch says how */
+		err_clear();
+		return;
+	}
 	if (r == -ETIME) { /* the iteration's own deadline: the work sees it too */
 		err_clear();
 		waitq_wake_all(&c->it->changed);

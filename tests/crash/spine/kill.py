@@ -6,6 +6,7 @@ and compares what is on record with what was acknowledged (decisions, [1] and [4
     kill.py [ROUNDS]
 
 AEGIS_CRASH_ROUNDS  how many kills, instead (100, at full length 1000)
+AEGIS_CRASH_KEEP    leaves the node's directory
 AEGIS_CRASH_SEED    repeats the choices of a run; the moments they meet stay the machine's
 """
 
@@ -254,6 +255,10 @@ class Crash:
         wrong = {id: e for id, e in ends.items() if len(e) != 1 or per[id][-1][1] != e[0]}
         tap.ok("every execution ends once, with its last event", not wrong, wrong)
         self.per = per
+        died = [data["error"]["message"] for type, _, data in self.table.values()
+                if type == "IterationFailed" and data["error"]["kind"] in ("agent", "interrupted")]
+        tap.ok("no sandbox died that nobody killed", len(died) <= self.kills["pid 1"],
+               "\n".join(died))
 
     def check_streams(self):
         bad = []

@@ -362,6 +362,8 @@ static int op_call_open(
 			 : 0;
 	if (r < 0)
 		return r;
+	if (!b->alive)
+		return err_raise(-ESRCH, "the box has ended");
 	b->open_calls++;
 	*ret_identity = 77;
 	return 0;

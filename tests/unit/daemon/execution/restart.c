@@ -170,6 +170,23 @@ static void sandbox_killed(void *arg)
 	bench_end(&b);
 }
 
+/* It dies while a command is on its way in: what ended it is the reason, not the command. */
+static void sandbox_killed_before_a_command(void *arg)
+{
+	bench_begin(&b);
+	script();
+	b.host.call_open_ms = 100;
+	struct uuid id = start(&b, "\"work\"");
+	while (count_of_type(&b, id, EVENT_TOOL_STARTED) == 0)
+		EXPECT_INT(rt_sleep_until(deadline_in_ms(1)), 0);
+	box_kill(host_box(&b.host), 9);
+	b.host.call_open_ms = 0;
+	wait_end(&b, id);
+	EXPECT_TEXT(row_of(&b, id).status, "completed");
+	EXPECT_HAS(detail_of(&b, id, EVENT_ITERATION_FAILED, 0, "error"), "signal 9");
+	bench_end(&b);
+}
+
 /* A model call that was under way is made again, and the record says so. */
 static void model_call_repeated(void *arg)
 {
@@ -227,6 +244,7 @@ TEST(again_and_again)
 TEST(result_comes_first)
 TEST(sandbox_gone)
 TEST(sandbox_killed)
+TEST(sandbox_killed_before_a_command)
 TEST(model_call_repeated)
 TEST(queue_and_orphans)
 
@@ -238,6 +256,7 @@ int main(void)
 		cmocka_unit_test(test_result_comes_first),
 		cmocka_unit_test(test_sandbox_gone),
 		cmocka_unit_test(test_sandbox_killed),
+		cmocka_unit_test(test_sandbox_killed_before_a_command),
 		cmocka_unit_test(test_model_call_repeated),
 		cmocka_unit_test(test_queue_and_orphans),
 	};
