@@ -228,10 +228,13 @@ static void take_event(struct monitor *m, uint64_t who)
 		sandbox_gone(&m->sandboxes, s);
 }
 
+/* Appears under its name when it is ready: aegisd may try to connect at any moment. */
 static int open_listener(struct monitor *m)
 {
 	struct sockaddr_un a = {.sun_family = AF_UNIX};
-	snprintf(a.sun_path, sizeof(a.sun_path), "%s/helper.sock", m->host.options.run_dir);
+	char name[sizeof(a.sun_path)];
+	snprintf(name, sizeof(name), "%s/helper.sock", m->host.options.run_dir);
+	snprintf(a.sun_path, sizeof(a.sun_path), "%s/new.sock", m->host.options.run_dir);
 	m->listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (m->listener < 0)
 		return err_sys(-errno, "socket");
@@ -239,8 +242,9 @@ static int open_listener(struct monitor *m)
 	if (bind(m->listener, (const struct sockaddr *)&a, sizeof(a)) < 0)
 		return err_sys(-errno, "bind %s", a.sun_path);
 	if (chown(a.sun_path, m->host.options.uid, m->host.options.gid) < 0 ||
-		chmod(a.sun_path, 0600) < 0 || listen(m->listener, 8) < 0)
-		return err_sys(-errno, "listen on %s", a.sun_path);
+		chmod(a.sun_path, 0600) < 0 || listen(m->listener, 8) < 0 ||
+		rename(a.sun_path, name) < 0)
+		return err_sys(-errno, "listen on %s", name);
 	return err_trace(watch_fd(m->epoll, m->listener, WHO_LISTENER));
 }
 
