@@ -284,6 +284,66 @@ static AWAITS void execution_delete(struct api_call *c)
 
 /* ---- files ---- */
 
+static const char *type_word(enum snapshot_type t)
+{
+	switch (t) {
+	case SNAPSHOT_FILE:
+		return "file";
+	case SNAPSHOT_DIR:
+		return "directory";
+	case SNAPSHOT_LINK:
+		return "link";
+	case SNAPSHOT_OTHER:
+		return "other";
+	}
+	UNREACHABLE();
+}
+
+static void change_put(struct json_writer *w, const struct execution_change *v)
+{
+	static const char *const words[] = {[SNAPSHOT_ADDED] = "added",
+		[SNAPSHOT_CHANGED] = "changed",
+		[SNAPSHOT_REMOVED] = "removed"};
+	json_object(w);
+	json_field_cstr(w, "change", words[v->kind]);
+	json_field_span(w, "path", v->path);
+	json_field_cstr(w, "type", type_word(v->type));
+	json_field_i64(w, "size_bytes", (int64_t)v->size_bytes);
+	json_field_bool(w, "kept", v->kept);
+	json_end(w);
+}
+
+/* What changed in the workspace up to the iteration that is returned, since iteration ?since=
+ * (0: since the beginning). */
+static AWAITS void execution_diff(struct api_call *c)
+{
+	struct store_execution v;
+	struct execution_changes changes;
+	int64_t since;
+	if (!api_query_i64(c, "since", 0, LIMIT_STORE_PAGE, 0, &since) || !execution_get(c, &v))
+		return;
+	int r = execution_changes(
+		c->api->deps.executions, v.id, (uint32_t)since, c->arena, &changes, c->deadline_ns);
+	if (r == EXECUTION_NOT_FOUND)
+		api_error(c, 404, "not_found", "there is no snapshot of that iteration (yet)");
+	else if (r < 0)
+		api_failed(c, r, "compare the workspaces");
+	if (r != 0)
+		return;
+	struct buf b CLEANUP(buf_fini) = api_reply_begin();
+	struct json_writer w = json_writer(&b);
+	json_object(&w);
+	json_key(&w, "items");
+	json_array(&w);
+	for (size_t i = 0; i < changes.count; i++)
+		change_put(&w, &changes.items[i]);
+	json_end(&w);
+	json_field_i64(&w, "count", (int64_t)changes.count);
+	json_field_i64(&w, "left_out", (int64_t)changes.left_out);
+	json_end(&w);
+	api_reply_end(c, 200, &b);
+}
+
 static AWAITS void file_send(struct api_call *c, int fd)
 {
 	enum { PIECE_BYTES = 64 * 1024 };
@@ -333,6 +393,7 @@ const struct api_route api_routes_executions[] = {
 	{HTTP_DELETE, "/v1/executions/{id}", execution_delete, 0, false},
 	{HTTP_POST, "/v1/executions/{id}/cancel", execution_cancel_route, LIMIT_API_BODY_BYTES,
 		false},
+	{HTTP_GET, "/v1/executions/{id}/diff", execution_diff, 0, false},
 	{HTTP_GET, "/v1/executions/{id}/files/{path...}", execution_file_route, 0, false},
 	{HTTP_GET, "/v1/executions/{id}/events", api_execution_events, 0, false},
 	{HTTP_GET, "/v1/executions/{id}/stream", api_execution_stream, 0, false},

@@ -18,6 +18,7 @@ const struct verb *const verbs[] = {
 	&verb_agent_remove,
 	&verb_agent_logs,
 	&verb_agent_validate,
+	&verb_task_diff,
 	&verb_task_execute,
 	&verb_task_status,
 	&verb_task_logs,

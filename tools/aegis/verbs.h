@@ -27,6 +27,7 @@ extern const struct verb verb_doctor;
 extern const struct verb verb_help;
 extern const struct verb verb_schema;
 extern const struct verb verb_task_cancel;
+extern const struct verb verb_task_diff;
 extern const struct verb verb_task_execute;
 extern const struct verb verb_task_list;
 extern const struct verb verb_task_logs;
