@@ -13,9 +13,10 @@ const struct verb verb_task_remove = {
 	.arguments = "EXECUTION",
 	.min_args = 1,
 	.max_args = 1,
-	.summary = "Remove the record of an execution",
-	.help = "Removes an execution that has ended from the daemon's store. The audit journal "
-		"keeps it.",
+	.summary = "Remove the files that an execution left",
+	.help = "Removes the workspace and the snapshots of an execution that has ended. Its "
+		"record "
+		"and its events stay.",
 	.examples = "aegis task remove 0b7c4f5e-3f1d-4a55-9d0c-0b5a1c1f2a33",
 	.run = run,
 };

@@ -1,0 +1,142 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: AGPL-3.0-only
+"""The verbs of agents and executions against a whole node: exit codes, forms of output, messages."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+SOURCE = os.environ.get("AEGIS_SOURCE", ".")
+sys.path[:0] = [SOURCE + "/tests", SOURCE + "/tests/integration/spine", SOURCE + "/tests/integration/daemon/api"]
+import doors
+import model
+import node as nodes
+import tap
+
+NOBODY = "00000000-0000-4000-8000-000000000000"
+MANIFEST = """apiVersion: 100monkeys.ai/v1
+kind: Agent
+metadata: {name: worker, version: "%s"}
+spec:
+  runtime: {language: python, version: "%d.%d"}
+  task: {instruction: "Say %s."}
+  input_schema: {type: object}
+"""
+
+
+def answer(messages):
+    if "wait" in str(messages):
+        time.sleep(20)
+    return "fail not" if "fail" not in str(messages) else "done"
+
+
+node = doors.Node(model.serve(answer))
+
+
+def write(name, text):
+    path = f"{node.dir}/{name}"
+    with open(path, "w") as f:
+        f.write(text)
+    return path
+
+
+def manifest(version="1.0.0", word="done"):
+    return write("agent.yaml", MANIFEST % (version, *sys.version_info[:2], word))
+
+
+def run(name, arguments, code, out="", err="", where=()):
+    """One command; one test: its exit code, and words of what it prints. Its standard output."""
+    where = where or ("--config", node.config)
+    done = subprocess.run([nodes.program("aegis"), *where, *arguments], capture_output=True, text=True, timeout=120)
+    good = done.returncode == code and out in done.stdout and err in done.stderr
+    good = good and (code == 0 or done.stderr.strip()) and "Sanitizer" not in done.stderr
+    tap.ok(name, good, f"exit {done.returncode}, wanted {code}\nstdout: {done.stdout[:800]}\nstderr: {done.stderr[:800]}")
+    return done.stdout
+
+
+def forms(verb, arguments, word):
+    """Every form of output carries the word, and JSON is JSON."""
+    for form in ("text", "table", "json", "yaml"):
+        text = run(f"{verb} --output {form}", [*arguments, "--output", form], 0, out=word)
+        if form == "json":
+            try:
+                json.loads(text)
+                tap.ok(f"{verb}: it is JSON", True)
+            except ValueError as e:
+                tap.ok(f"{verb}: it is JSON", False, f"{e}\n{text[:400]}")
+    run(f"{verb} --output xml", [*arguments, "--output", "xml"], 2, err="xml")
+
+
+def agents():
+    run("deploy", ["agent", "deploy", manifest()], 0, out="worker")
+    run("deploy again", ["agent", "deploy", manifest()], 0, out="unchanged")
+    run("the version with other content", ["agent", "deploy", manifest(word="more")], 4, err="1.0.0")
+    run("with --force", ["agent", "deploy", manifest(word="more"), "--force"], 0)
+    run("a mistyped key", ["agent", "deploy", write("bad.yaml", "apiVersion: 100monkeys.ai/v1\nkynd: Agent\n")], 2, err="kynd")
+    run("a file that is not there", ["agent", "deploy", node.dir + "/none.yaml"], 1, err="none.yaml")
+    run("update", ["agent", "update", "worker", manifest("1.1.0")], 0)
+    run("nobody", ["agent", "show", "nobody"], 1, err="nobody")
+    forms("agent list", ["agent", "list"], "worker")
+    forms("agent show", ["agent", "show", "worker"], "worker")
+    run("pause", ["agent", "pause", "worker"], 0)
+    run("a paused agent", ["agent", "run", "worker"], 4)
+    run("resume", ["agent", "resume", "worker"], 0)
+
+
+def tasks():
+    text = run("run", ["agent", "run", "worker", "--input", "{}"], 0)
+    tap.ok("its output is the run's", "fail not" in text, text)
+    run("run --follow", ["agent", "run", "worker", "--input", "{}", "--follow"], 0, out="ompleted")
+    run("input that the schema refuses", ["agent", "run", "worker", "--input", "3"], 2)
+    started = json.loads(run("execute", ["task", "execute", "worker", "--input", "{}", "--output", "json"], 0))
+    id = started["execution_id"]
+    run("logs --follow ends", ["task", "logs", id, "--follow"], 0, out="ompleted")
+    run("logs --follow again", ["task", "logs", id, "--follow"], 0, out="ompleted")
+    forms("task status", ["task", "status", id], "completed")
+    forms("task list", ["task", "list"], "completed")
+    run("cancel of what has ended", ["task", "cancel", id], 4)
+    run("cancel of nobody", ["task", "cancel", NOBODY], 1)
+    waiting = json.loads(run("execute", ["task", "execute", "worker", "--input", '{"wait": 1}', "--output", "json"], 0))
+    run("remove of a run", ["task", "remove", waiting["execution_id"]], 4)
+    run("cancel", ["task", "cancel", waiting["execution_id"]], 0)
+    run("remove", ["task", "remove", id], 0)
+    run("the record stays", ["task", "status", id], 0, out="completed")
+    run("status of nobody", ["task", "status", NOBODY], 1)
+
+
+def ways():
+    tcp = ("--host", "127.0.0.1", "--port", str(node.port))
+    os.environ["AEGIS_CONFIG_PATH"] = write("other.yaml", nodes.read(node.config).replace(node.data, node.dir + "/other"))
+    run("over TCP without the key", ["agent", "list"], 3, where=tcp)
+    del os.environ["AEGIS_CONFIG_PATH"]
+    run("over TCP with it", ["agent", "list"], 0, out="worker", where=(*tcp, "--config", node.config))
+    run("an unknown verb", ["agent", "dance"], 2, err="dance")
+    run("an unknown option", ["agent", "list", "--dance"], 2, err="--dance")
+    node.stop()
+    run("without a daemon", ["agent", "list"], 5)
+    run("a server that is none", ["agent", "list"], 10, where=("--host", "127.0.0.1", "--port", str(other), "--config", node.config))
+
+
+def main():
+    nodes.as_root_or_skip()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
+    try:
+        node.start()
+        agents()
+        tasks()
+        ways()
+    finally:
+        node.stop()
+        if tap._failed:
+            print("\n".join("# " + line for line in node.logs().splitlines()))
+        node.remove()
+        node.remove_cgroups()
+    tap.done()
+
+
+other = model.serve(answer)  # answers GET with 501 and a page of its own
+if __name__ == "__main__":
+    main()
