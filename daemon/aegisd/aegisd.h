@@ -21,6 +21,8 @@ struct aegisd {
 
 	/* made before the runtime starts */
 	const struct config *config; /* the current snapshot; replaced by SIGHUP */
+	/* The snapshot of the start, held to the end: what was opened from it views its texts. */
+	const struct config *first_config;
 	struct runtime_registry *registry;
 	struct doctor_report *doctor; /* as root, if aegisd was started by root */
 	struct secret *bearer_key;

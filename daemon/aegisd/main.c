@@ -164,6 +164,7 @@ static int run(struct aegisd *d)
 {
 	int r = config_open(d);
 	if (r == 0) {
+		d->first_config = config_ref(d->config);
 		log_open(d->config);
 		doctor_run(&(struct doctor_options){.data_dir = d->config->daemon.data_directory},
 			d->doctor);
@@ -204,6 +205,7 @@ int main(int argc, char **argv)
 	secret_free(d.bearer_key);
 	runtime_registry_free(d.registry);
 	config_unref(d.config);
+	config_unref(d.first_config);
 	free(d.doctor);
 	return d.exit_code;
 }

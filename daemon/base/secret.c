@@ -67,5 +67,6 @@ bool secret_eq(const struct secret *s, struct span candidate)
 
 void secret_wipe(void *p, size_t n)
 {
-	explicit_bzero(p, n);
+	if (n)
+		explicit_bzero(p, n);
 }

@@ -214,7 +214,7 @@ try:
 finally:
     hold.set()
     node.stop()
-    if tap._failed:
+    if tap._failed or sys.exc_info()[0]:
         print("\n".join("# " + line for line in node.logs().splitlines()))
     node.remove()
     node.remove_cgroups()

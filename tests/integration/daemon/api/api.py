@@ -454,7 +454,7 @@ def main():
     finally:
         codes = node.stop()
         print(f"# exit statuses {codes}")
-        if tap._failed:
+        if tap._failed or sys.exc_info()[0]:
             print("\n".join("# " + line for line in node.logs().splitlines()))
         node.remove()
         node.remove_cgroups()

@@ -130,7 +130,7 @@ def main():
         ways()
     finally:
         node.stop()
-        if tap._failed:
+        if tap._failed or sys.exc_info()[0]:
             print("\n".join("# " + line for line in node.logs().splitlines()))
         node.remove()
         node.remove_cgroups()
