@@ -6,6 +6,7 @@
 #include "daemon/helper/host.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
@@ -17,6 +18,8 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+enum { LOCK_TRIES = 100, LOCK_MS = 20 };
 
 static int check_one(const char *path, bool last)
 {
@@ -92,6 +95,18 @@ static int make_dir(const char *path, mode_t mode, int *ret_fd)
 	return 0;
 }
 
+/* A helper that was killed may have a child on its way into a sandbox, which holds the lock for the
+ * moment until it has a descriptor table of its own. */
+static int lock_run_dir(const struct host *h)
+{
+	for (int i = 0; i < LOCK_TRIES; i++) {
+		if (flock(h->run, LOCK_EX | LOCK_NB) == 0)
+			return 0;
+		(void)poll(NULL, 0, LOCK_MS);
+	}
+	return err_sys(-errno, "another aegis-helper serves %s", h->options.run_dir);
+}
+
 static int open_run_dir(struct host *h)
 {
 	const char *run = h->options.run_dir;
@@ -103,8 +118,8 @@ static int open_run_dir(struct host *h)
 	int r = fd_make_dirs(run, 0755);
 	if (r == 0)
 		r = make_dir(run, 0755, &h->run);
-	if (r == 0 && flock(h->run, LOCK_EX | LOCK_NB) < 0)
-		r = err_sys(-errno, "another aegis-helper serves %s", run);
+	if (r == 0)
+		r = lock_run_dir(h);
 	/* What lies there was left by one that was killed: a socket is unlinked once mounted. */
 	if (r == 0)
 		r = fd_remove_tree(h->run, "sockets");

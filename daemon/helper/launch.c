@@ -334,8 +334,10 @@ int launch_assign(struct host *h, struct sandbox *s, const struct wire_create *w
 	s->mark.state = MARK_RUNNING;
 	s->mark.execution = w->execution;
 	s->mark.iteration = w->iteration;
-	r = cgroup_mark_set(s->cgroup, &s->mark);
-	return r == 0 ? err_trace(send_start(s, w)) : err_trace(r);
+	r = send_start(s, w);
+	/* Marked only now: one whose start was perhaps not sent is nobody's to the next helper, and
+	 * aegisd has no reply about it. */
+	return r == 0 ? err_trace(cgroup_mark_set(s->cgroup, &s->mark)) : err_trace(r);
 }
 
 int launch_send(const struct sandbox *s, const struct iovec *parts, int part_count, const int *fds,

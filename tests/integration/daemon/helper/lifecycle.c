@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /* Either process may die alone, and a sandbox at any time: what lives goes on, nothing is left. */
 #include "tests/integration/daemon/helper/fixture.h"
+#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -267,6 +268,108 @@ static void test_workspace_carries_over(void **state)
 	fixture_release(f, &s);
 }
 
+static int entries(const char *path)
+{
+	int n = 0;
+	DIR *d = opendir(path);
+	assert_non_null(d);
+	while (readdir(d))
+		n++;
+	closedir(d);
+	return n;
+}
+
+static int mounts(void)
+{
+	int n = 0, c;
+	FILE *f = fopen("/proc/self/mountinfo", "re");
+	assert_non_null(f);
+	while ((c = fgetc(f)) != EOF)
+		n += c == '\n';
+	fclose(f);
+	return n;
+}
+
+static void one_life(struct fixture *f)
+{
+	int fds[3];
+	struct wire_sandbox s = fixture_sandbox(f, uuid_new(), "live", fds);
+	free(fixture_log(fds[2], "alive"));
+	open_call(f, &s, uuid_new());
+	stop(f, &s, HELPER_STOP_KILL);
+	fixture_wait_end(f, s.id);
+	close_all(fds);
+	fixture_release(f, &s);
+	poll(NULL, 0, 50); /* the helper fills its pool */
+}
+
+/* The helper holds a network namespace, sockets and mounts of a sandbox only as descriptors. */
+static void test_nothing_is_left(void **state)
+{
+	struct fixture *f = *state;
+	char descriptors[64], sockets[128];
+	snprintf(descriptors, sizeof(descriptors), "/proc/%d/fd", f->helper);
+	snprintf(sockets, sizeof(sockets), "%s/run/sockets", f->dir);
+	one_life(f); /* what is kept for the next: template, user namespaces */
+	int held = entries(descriptors), mounted = mounts();
+	for (int i = 0; i < 10; i++)
+		one_life(f);
+	assert_int_equal(entries(descriptors), held);
+	assert_int_equal(mounts(), mounted);
+	assert_int_equal(entries(sockets), 2); /* . and .. */
+	assert_int_equal(fixture_cgroups_left(f), 0);
+}
+
+/* Sends a create request and does not wait for the reply. */
+static void post_create(struct fixture *f, struct uuid execution)
+{
+	struct {
+		struct wire_create w;
+		char tail[64];
+	} c;
+	size_t n = fixture_create(&c.w, sizeof(c), execution, 1, "live");
+	c.w.header = (struct wire_header){
+		WIRE_MAGIC, WIRE_VERSION, WIRE_SANDBOX_CREATE, (uint32_t)n, 0, ++f->request};
+	assert_int_equal(send(f->conn, &c, n, MSG_NOSIGNAL), n);
+}
+
+/* Killed anywhere in the making: afterwards the sandbox is there and runs, or nothing is. */
+static void test_killed_while_creating(void **state)
+{
+	struct fixture *f = *state;
+	int made = 0;
+	for (unsigned round = 0; round < 24; round++) {
+		struct wire_execution w = {.execution = uuid_new()};
+		struct wire_list list = {.after = 0};
+		struct answer a;
+		fixture_call(f, WIRE_WORKSPACE_OPEN, &w, sizeof(w), &a);
+		answer_close(&a);
+		post_create(f, w.execution);
+		usleep(round * round * 200);
+		restart(f);
+		fixture_call(f, WIRE_SANDBOX_LIST, &list, sizeof(list), &a);
+		assert_true(a.count <= 1);
+		struct wire_sandbox s = a.u.sandboxes[0];
+		if (a.count == 1) {
+			struct wire_target t = {.id = s.id, .execution = w.execution};
+			made++;
+			assert_int_equal(s.state, HELPER_SANDBOX_RUNNING);
+			fixture_call(f, WIRE_LISTENER_GET, &t, sizeof(t), &a);
+			assert_int_equal(a.code, 0);
+			open_call(f, &s, uuid_new());
+			expect_message(a.fds[0], "call\n"); /* it was started */
+			answer_close(&a);
+			stop(f, &s, HELPER_STOP_KILL);
+			fixture_wait_end(f, s.id);
+			fixture_release(f, &s);
+		}
+		for (int i = 0; i < PATIENCE_MS / 10 && fixture_cgroups_left(f) > 0; i++)
+			poll(NULL, 0, 10);
+		assert_int_equal(fixture_cgroups_left(f), 0);
+	}
+	print_message("# %d of 24 were made\n", made);
+}
+
 /* Prepared sandboxes are not listed, are used in order, and leave their slots to who needs them. */
 static void test_pool(void **state)
 {
@@ -316,6 +419,8 @@ int main(void)
 		CASE(test_orphans_are_removed),
 		CASE(test_calls),
 		CASE(test_workspace_carries_over),
+		CASE(test_nothing_is_left),
+		CASE(test_killed_while_creating),
 		POOLED(test_pool),
 		POOLED(test_pool_dies),
 	};
