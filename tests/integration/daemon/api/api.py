@@ -267,7 +267,7 @@ def listing(ids):
 
 def unknown_executions():
     for id in (NOBODY, "alpha"):
-        for method, rest in (("GET", ""), ("DELETE", ""), ("POST", "/cancel"), ("GET", "/files/a"), ("GET", "/events"),
+        for method, rest in (("GET", ""), ("DELETE", ""), ("POST", "/cancel"), ("GET", "/files/a"), ("GET", "/diff"), ("GET", "/events"),
                              ("GET", "/stream")):
             expect(f"{method} {id}{rest}", node.ask(method, f"/v1/executions/{id}{rest}"), 404, "not_found")
 
@@ -278,6 +278,9 @@ def files(id):
     for path, status in (("out/other.txt", 404), ("out", 404), ("out/note.txt/x", 404), ("..%2f..%2fx", 400),
                          ("../../x", 400), ("%2e%2e/x", 400)):
         expect(f"file {path}", node.ask("GET", f"/v1/executions/{id}/files/{path}"), status)
+
+
+    expect("what it changed", node.ask("GET", f"/v1/executions/{id}/diff"), 200, has=["out/note.txt"])
 
 
 def cancelling():
