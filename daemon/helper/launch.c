@@ -139,7 +139,7 @@ static void tmpfs_size(uint64_t bytes, char *ret, size_t room)
 {
 	/* An inode costs kernel memory, which is charged, but not to the size. */
 	snprintf(ret, room, "size=%llu,nr_inodes=%llu", (unsigned long long)bytes,
-		(unsigned long long)(bytes / 4096 + 64));
+		(unsigned long long)bytes / 4096 + 64);
 }
 
 static uint64_t shm_bytes(const struct wire_limits *l)
