@@ -133,12 +133,37 @@ def parse_tap(text):
     return out
 
 
+def ended(child, timeout):
+    """Waits for the child's end without reaping it, so that its number cannot name another process meanwhile."""
+    deadline = time.monotonic() + timeout
+    pause = 0.002
+    while not os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG):
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(pause)
+        pause = min(2 * pause, 0.05)
+    return True
+
+
+def alive_in_group(leader):
+    """Whether a process of the group still runs: one that has ended and waits for its parent is no life."""
+    for name in os.listdir("/proc"):
+        if not name.isdigit():
+            continue
+        try:
+            with open(f"/proc/{name}/stat", encoding="utf-8", errors="replace") as stat:
+                state, _, group = stat.read().rpartition(")")[2].split()[:3]
+        except OSError:
+            continue
+        if int(group) == leader and state not in "ZX":
+            return True
+    return False
+
+
 def stop_group(leader):
     """Kills what is left of a test's process group; true if something was left after a moment's grace."""
-    for _ in range(20):
-        try:
-            os.killpg(leader, 0)
-        except ProcessLookupError:
+    for _ in range(40):
+        if not alive_in_group(leader):
             return False
         time.sleep(0.05)
     try:
@@ -162,14 +187,11 @@ def run_program(test, level, timeout):
             out = Outcome()
             out.failures.append(f"could not be started: {error}")
             return out, ""
-        overrun = False
-        try:
-            status = child.wait(timeout)
-        except subprocess.TimeoutExpired:
-            overrun = True
+        overrun = not ended(child, timeout)
+        if overrun:
             os.killpg(child.pid, signal.SIGKILL)
-            status = child.wait()
         left = stop_group(child.pid)
+        status = child.wait()
         test.seconds = time.monotonic() - start
         output.seek(0)
         text = output.read().decode("utf-8", "replace")
