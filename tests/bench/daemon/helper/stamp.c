@@ -42,8 +42,10 @@ void stamp(const long *stack)
 #endif
 	long fd = call(__NR_open, (long)FIFO, 1 /* O_WRONLY */, 0);
 	call(__NR_write, fd, (long)&t, sizeof(t));
-	while (init) /* alive until it is killed, as any other sandbox */
-		call(__NR_read, LAUNCH_FD_CONTROL, (long)packet, sizeof(packet));
+	if (init) {
+		for (;;) /* alive until it is killed, as any other sandbox */
+			call(__NR_read, LAUNCH_FD_CONTROL, (long)packet, sizeof(packet));
+	}
 	call(__NR_exit_group, 0, 0, 0);
 	__builtin_unreachable();
 }
