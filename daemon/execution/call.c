@@ -123,6 +123,18 @@ static int outcome_event(struct record *rec, struct conversation *c, size_t inde
 	return err_trace(r);
 }
 
+/* The line that the model asked for, as far as an event shows it. */
+static struct span command_line(const struct llm_tool_call *call, struct arena *a)
+{
+	const struct json *v;
+	if (json_parse(a, call->arguments, NULL, &v) < 0) {
+		err_clear(); /* it was dispatched, so it parsed then: what fails is the memory */
+		return call->name;
+	}
+	struct span line = json_str(v, "command", call->name);
+	return line.n <= INLINE_BYTES ? line : SPAN("(long)");
+}
+
 /* A command's own end goes into the same commit: its result and that it ended are one fact. */
 static int command_event(struct record *rec, struct iteration *it, const struct llm_tool_call *call)
 {
@@ -136,8 +148,9 @@ static int command_event(struct record *rec, struct iteration *it, const struct 
 		it->command.arrived ? EVENT_COMMAND_COMPLETED : EVENT_COMMAND_FAILED, it->number);
 	e->call_id = it->command.id;
 	json_field_cstr(&rec->w, "dispatch_id", id);
-	json_field_span(&rec->w, "command",
-		call->arguments.n <= INLINE_BYTES ? call->arguments : SPAN("(long)"));
+	struct arena *a CLEANUP(arena_cleanup) =
+		arena_new(4 * (size_t)LIMIT_COMMAND_BYTES + call->arguments.n);
+	json_field_span(&rec->w, "command", a ? command_line(call, a) : call->name);
 	if (it->command.arrived) {
 		json_field_i64(&rec->w, "exit_code", d->exit_code);
 		json_field_i64(&rec->w, "duration_ms", d->duration_ms);
