@@ -1,9 +1,20 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /*
  * Who may do what: the one interface through which every layer asks. Pure: no I/O, no threads, the
- * time is an argument. A rule set is immutable once sealed and shared by reference count; today it
- * is made from a manifest's `security` and `tools`, and the Cedar engine answers behind the same
- * two functions.
+ * time is an argument.
+ *
+ * A rule set is one text of Cedar policies, compiled, immutable once sealed and shared by reference
+ * count. What a manifest, a security context or an operator's `.cedar` file says is turned into
+ * policies of that text, each annotated with its origin; a forbid wins whoever wrote it, and what
+ * no policy permits is denied. The vocabulary (entities, actions, contexts) is context_schema().
+ *
+ * Annotations that have a meaning here:
+ *	@id("...")                 names the policy in decisions
+ *	@file, @line, @field       where it was written
+ *	@code("2001")              the code of a denial by it, or for want of its conditions
+ *	@accepts("...")            what a denied caller is told
+ *	@rate_calls("N") @rate_window_ms("N")   on a forbid: forbids what exceeds the rate
+ *	@max_response_bytes("N")   on a forbid: forbids longer answers
  */
 #pragma once
 
@@ -18,33 +29,44 @@ enum decision_code {
 	DECISION_COMMAND_NOT_ALLOWED = 2003,
 	DECISION_DOMAIN_NOT_ALLOWED = 2004,
 	DECISION_RATE_LIMIT_EXCEEDED = 2005,
-	DECISION_NO_MATCHING_CAPABILITY = 2006,
+	DECISION_NO_MATCHING_CAPABILITY = 2006, /* an action that nobody can permit */
 };
 
 const char *decision_code_name(enum decision_code c); /* "PATH_NOT_ALLOWED" */
 
-/* One question. Values are canonical already: see context_canonical_path and context_parse_argv. */
+/* One question. Values are canonical already: see context_canonical_path, context_canonical_domain
+ * and context_parse_argv. What does not belong to an action is left empty. */
 struct decision_request {
 	struct span execution_id;
 	struct span agent; /* name */
 	struct span tenant;
-	struct span action; /* "tool:fs.read", "fs:read", "fs:write", "exec" */
-	const struct span *paths; /* absolute, canonical, as seen in the sandbox */
+	struct span
+		action; /* "tool:<name>", "fs:read", "fs:write", "exec", "net:connect", "sys:<name>"
+			 */
+	const struct span *paths; /* absolute, canonical, as seen in the sandbox: of "fs:*", and of
+				     a tool that names any; each of them must be allowed */
 	size_t path_count;
+	struct span volume; /* id of the volume that holds the paths */
 	const struct span *argv; /* action "tool:cmd.run" and "exec" */
 	size_t argv_count;
 	struct span cwd; /* of the command; a relative first argument is resolved against it */
-	struct span domain; /* lower case; empty if none */
+	struct span domain; /* of "net:connect", and of a tool that names one */
+	struct span address; /* of "net:connect": IPv4 or IPv6 as text */
+	uint16_t port; /* of "net:connect" */
+	struct span protocol; /* of "net:connect": "tcp", "udp" */
 };
 
 /* The answer, complete enough to be decided again (decisions, [2]). */
 struct decision {
 	bool allowed;
 	enum decision_code code;
-	struct span policy_id; /* "security.filesystem.write[0]", "tools[2]"; the default deny is
-				  "default" */
+	struct span policy_id; /* the first that decided: "spec.security.filesystem.write[0]"; the
+				  default deny is "default" */
+	const struct span *policy_ids; /* all that decided */
+	size_t policy_count;
 	struct span reason; /* for people: what was refused, and what is accepted */
 	struct span policy_set; /* hash of the rule set, hex */
+	uint64_t max_response_bytes; /* of the tool's answer; 0: no limit */
 };
 
 /* ---- rule sets ---- */
@@ -52,6 +74,9 @@ struct decision {
 struct rule_set;
 
 enum { RULE_ORIGIN_BYTES = 200 };
+
+/* The vocabulary of requests as a Cedar schema: what operators' policies are validated against. */
+struct span context_schema(void);
 
 /* Where a rule was written, so that a denial can point at it. */
 struct rule_origin {
@@ -61,12 +86,13 @@ struct rule_origin {
 };
 
 /* Builder: add rules, then seal. Names and patterns are copied. -EINVAL with the reason for a
- * pattern that is not understood. */
+ * pattern that is not understood; -E2BIG beyond LIMIT_RULES or LIMIT_RULE_SET_BYTES. */
 struct rule_set_builder;
 struct rule_set_builder *rule_set_builder_new(void);
 struct rule_set_builder *rule_set_builder_free(struct rule_set_builder *b);
 
-/* `pattern`: "fs.read", "fs.*" (whole segments: not "fsx.read") or "*". */
+/* `pattern`: "fs.read", "fs.*" (whole segments: not "fsx.read") or "*". The tool cmd.run needs a
+ * command rule besides. */
 int rule_allow_tool(struct rule_set_builder *b, const char *pattern, struct rule_origin o) MUST_USE;
 int rule_deny_tool(struct rule_set_builder *b, const char *pattern, struct rule_origin o) MUST_USE;
 
@@ -88,20 +114,98 @@ int rule_allow_command(struct rule_set_builder *b, const char *command,
 int rule_rate_limit(struct rule_set_builder *b, const char *tool_pattern, uint32_t calls,
 	int64_t window_ms, struct rule_origin o) MUST_USE;
 
-/* Hands the content over; the builder is empty afterwards. NULL if out of memory. */
+/* net:connect. `domain` "example.org" (with its subdomains), "*.example.org" (these alone) or "*".
+ */
+int rule_allow_domain(
+	struct rule_set_builder *b, const char *domain, struct rule_origin o) MUST_USE;
+int rule_deny_domain(struct rule_set_builder *b, const char *domain, struct rule_origin o) MUST_USE;
+
+/* Policies as an operator wrote them. -EINVAL with "FILE: line L column C: ..."; a template is
+ * refused, since nothing links it here. A policy without @id is named "FILE:LINE". */
+int rule_add_cedar(struct rule_set_builder *b, struct span text, const char *file) MUST_USE;
+
+/* ---- security contexts ---- */
+
+struct rule_strings {
+	const char *const *items;
+	size_t count;
+};
+
+struct rule_command {
+	const char *command;
+	struct rule_strings first_args; /* empty: any */
+};
+
+/* One grant. An empty list restricts nothing. */
+struct rule_capability {
+	const char *tool_pattern;
+	struct rule_strings paths; /* folders and globs */
+	struct rule_strings domains;
+	const struct rule_command *commands; /* for cmd.run */
+	size_t command_count;
+	uint32_t calls; /* 0: no rate limit */
+	int64_t window_ms;
+	uint64_t max_response_bytes; /* 0: no limit */
+	int line; /* where it is written; 0 if unknown */
+};
+
+/* A named boundary (security_contexts of the node's configuration). Entries of `deny_list`:
+ * "fs.delete", "fs.*", "fs.read:/etc/", "cmd.run:rm". */
+struct rule_context {
+	const char *name;
+	const char *file; /* may be NULL */
+	int line;
+	const struct rule_capability *capabilities;
+	size_t capability_count;
+	struct rule_strings deny_list;
+};
+
+enum rule_context_use {
+	RULE_CONTEXT_GRANTS, /* permits what it lists: for a caller that has nothing else */
+	RULE_CONTEXT_CEILING, /* forbids what it does not list: beside a manifest's own rules */
+};
+
+int rule_add_context(struct rule_set_builder *b, const struct rule_context *c,
+	enum rule_context_use use) MUST_USE;
+
+enum rule_cover {
+	RULE_NOT_COVERED = 1, /* *ret_doubt: the permission of `inner` that is not, or may not be */
+};
+
+/* Is every permission of `inner` one of `outer`? 0 only if it certainly is. */
+int rule_context_covers(const struct rule_context *outer, const struct rule_context *inner,
+	struct arena *a, struct span *ret_doubt) MUST_USE;
+
+/* ---- sealed sets ---- */
+
+/* Compiles what was added; the builder is empty afterwards. NULL with the reason raised. Parsing
+ * needs up to 1 MiB of stack if rule_add_cedar() was used, 64 KiB otherwise. */
 struct rule_set *rule_set_seal(struct rule_set_builder *b);
 struct rule_set *rule_set_ref(struct rule_set *s);
 struct rule_set *rule_set_unref(struct rule_set *s); /* always NULL */
 struct span rule_set_hash(const struct rule_set *s); /* BLAKE2b-256 of the text, hex */
-struct span rule_set_text(const struct rule_set *s); /* JSON; what is stored under that hash */
+struct span rule_set_text(const struct rule_set *s); /* Cedar; what is stored under that hash */
+size_t rule_set_count(const struct rule_set *s); /* policies */
+
+/* A number that no other set of this process has had: a cached verdict of a set holds as long as
+ * the one who asks still has a set of that number. Verdicts on "fs:*", "exec", "net:*" and "sys:*"
+ * depend on nothing but the request and the set. */
+uint64_t rule_set_generation(const struct rule_set *s);
 
 /* The set that a stored text describes: same hash, same decisions. -EINVAL with the reason. */
 int rule_set_load(struct span text, struct rule_set **ret) MUST_USE;
 
-/* The mutable half of a decision: token buckets, one per execution. */
+/* The mutable half of a decision: token buckets, one state per execution. Only tools are counted.
+ * A call takes from the buckets of the state and from those of its root, if it has one: the
+ * execution at the top of a swarm, whose set's limits count for all below it together. */
 struct rate_state;
-struct rate_state *rate_state_new(const struct rule_set *s);
+struct rate_state *rate_state_new(struct rule_set *s); /* takes a reference; buckets are full */
 struct rate_state *rate_state_free(struct rate_state *r);
+/* `root` must outlive r; NULL: none. */
+void rate_state_set_root(struct rate_state *r, struct rate_state *root);
+/* Empties the buckets: after a restart nobody knows what was taken, so that it is all counted as
+ * taken. */
+void rate_state_drain(struct rate_state *r, int64_t now_ns);
 
 /* Decides. Spans of *ret live in the arena or in the set. 0 also for a denial; -ENOMEM.
  * `rate` NULL: rate limits are not counted (what-if, dry runs). */
@@ -109,12 +213,44 @@ int policy_decide(const struct rule_set *s, struct rate_state *rate,
 	const struct decision_request *q, int64_t now_ns, struct arena *a,
 	struct decision *ret) MUST_USE;
 
+/* The request as the JSON that decision records keep, and back. Spans of *ret live in the arena or
+ * in `v`. */
+void decision_request_put(struct json_writer *w, const struct decision_request *q);
+int decision_request_load(
+	struct arena *a, const struct json *v, struct decision_request *ret) MUST_USE;
+
+/* Why each policy of the set did or did not apply, in the set's order. */
+enum rule_fate {
+	RULE_APPLIES,
+	RULE_OTHER_PRINCIPAL, /* its scope is about others */
+	RULE_OTHER_ACTION,
+	RULE_OTHER_RESOURCE,
+	RULE_CONDITION_FALSE, /* `detail`: the part of the condition */
+	RULE_ERROR, /* `detail`: the message; such a policy is passed over */
+};
+struct rule_verdict {
+	struct span id;
+	struct span file;
+	int line;
+	bool forbid;
+	enum rule_fate fate;
+	struct span detail;
+};
+const char *rule_fate_text(enum rule_fate f); /* "its action is another one" */
+
+/* For the first path of the request that is denied, or else the last. */
+int policy_explain(const struct rule_set *s, const struct decision_request *q, struct arena *a,
+	struct decision *ret, struct rule_verdict **ret_verdicts, size_t *ret_count) MUST_USE;
+
 /* ---- canonical values ---- */
 
 /* Absolute POSIX path: `cwd` in front of a relative one, "." and "//" folded. ".." is refused, as
  * are NUL, control bytes and anything over LIMIT_PATH_BYTES. -EINVAL with the reason. */
 int context_canonical_path(
 	struct span path, struct span cwd, struct arena *a, struct span *ret) MUST_USE;
+
+/* Lower-case ASCII form (IDNA 2008) without a trailing dot. -EINVAL with the reason. */
+int context_canonical_domain(struct span domain, struct arena *a, struct span *ret) MUST_USE;
 
 /* "*" within a component, "**" across components, "?" one byte; no other character is special. */
 bool context_glob_match(struct span glob, struct span path);

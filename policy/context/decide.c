@@ -39,7 +39,7 @@ const char *decision_code_name(enum decision_code c)
 	return "UNKNOWN";
 }
 
-struct rate_state *rate_state_new(const struct rule_set *s)
+struct rate_state *rate_state_new(struct rule_set *s)
 {
 	size_t count = s->first[RULE_RATE_LIMIT + 1] - s->first[RULE_RATE_LIMIT];
 	struct rate_state *r = calloc(1, sizeof(*r) + count * sizeof(r->buckets[0]));
