@@ -90,6 +90,11 @@ enum {
 	/* Files */
 	LIMIT_FSAL_LIST_ENTRIES = 100000, /* of one folder */
 
+	/* ONC RPC and NFS */
+	LIMIT_NFS_IO_BYTES = 1024 * 1024, /* of one READ or WRITE: rtmax, wtmax */
+	LIMIT_RPC_RECORD_BYTES = 1024 * 1024 + 4096, /* one WRITE and its head */
+	LIMIT_RPC_FRAGMENTS = 1024, /* of one record */
+
 	/* Tool calls */
 	LIMIT_TOOL_ARGUMENT_BYTES = 4 * 1024 * 1024, /* of all arguments of a call */
 	LIMIT_TOOL_FILE_BYTES = 4 * 1024 * 1024, /* of a file that is edited or searched */
