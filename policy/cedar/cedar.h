@@ -23,6 +23,7 @@
 
 struct cedar_policy;
 struct cedar_entities;
+struct cedar_schema;
 struct cedar_set;
 struct cedar_value;
 
@@ -81,6 +82,26 @@ int cedar_context_from_json(
 /* An entity's name: {"type": ..., "id": ...}, or that inside {"__entity": ...}. */
 int cedar_uid_from_json(const struct json *v, struct cedar_uid *ret) MUST_USE;
 
+/* A schema in Cedar syntax, or in the reference's JSON form, with every name resolved. A type that
+ * is nowhere declared, a cycle of common types or of action groups, a forbidden name: -EINVAL. */
+int cedar_schema_parse(struct arena *a, struct span text, const struct cedar_schema **ret) MUST_USE;
+int cedar_schema_from_json(
+	struct arena *a, const struct json *v, const struct cedar_schema **ret) MUST_USE;
+
+/* The schema in Cedar syntax. -EINVAL with the reason if Cedar syntax cannot say it: a record that
+ * takes further attributes; two declarations that would collide. */
+int cedar_schema_print(struct buf *b, const struct cedar_schema *s) MUST_USE;
+void cedar_schema_to_json(struct json_writer *w, const struct cedar_schema *s);
+
+/* Entities and a context read by their types in the schema, then checked against it: a string where
+ * an extension type or an entity is expected is taken as such in the implicit forms {type, id} and
+ * "10.0.0.1". The schema's actions join the entities. `action` says whose context it is. */
+int cedar_entities_from_json_typed(struct arena *a, const struct cedar_schema *s,
+	const struct json *v, const struct cedar_entities **ret) MUST_USE;
+int cedar_context_from_json_typed(struct arena *a, const struct cedar_schema *s,
+	const struct cedar_uid *action, const struct json *v,
+	const struct cedar_value **ret) MUST_USE;
+
 /* Policies made ready for decisions. Templates among them are passed over: link them first. */
 int cedar_set_compile(struct arena *a, const struct cedar_policies *policies,
 	const struct cedar_set **ret) MUST_USE;
@@ -89,6 +110,12 @@ struct cedar_request {
 	struct cedar_uid principal, action, resource;
 	const struct cedar_value *context;
 };
+
+/* -EINVAL with the reason if the request does not conform: an action that is not declared, a
+ * principal or resource that it does not apply to, a context of another shape, an id that an
+ * enumerated type has not. */
+int cedar_request_validate(
+	const struct cedar_schema *s, const struct cedar_request *request) MUST_USE;
 
 struct cedar_error {
 	struct span policy; /* id */
