@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * What the network programs and user space share: the layout of every map. Addresses are 16 bytes,
+ * IPv4 as ::ffff:a.b.c.d; ports are in host order; times are CLOCK_BOOTTIME nanoseconds.
+ *
+ * A sandbox is its cgroup below the parent that the programs are attached to. `net_agents` says
+ * which policy it lives under, and an unknown one may send nothing. A policy is a number that is
+ * never reused while anything refers to it, so that a change of policy is: enter the new one whole
+ * under a new number, then write that number into `net_agents`, which is one atomic store.
+ *
+ * Longest prefix is not forbid-wins: each entry of `net_prefixes` therefore carries the rules of
+ * every prefix that contains it, forbidding ones first; the first rule that matches port and
+ * protocol decides, and none means denied.
+ */
+#pragma once
+
+#include <linux/types.h>
+
+enum {
+	NET_RULES_MAX = 16, /* of one prefix or name */
+	NET_AGENTS_MAX = 4096,
+	NET_PREFIXES_MAX = 1 << 18,
+	NET_NAMES_MAX = 1 << 16,
+	NET_LEARNED_MAX = 1 << 17,
+	NET_FLOWS_MAX = 1 << 16,
+	NET_DENIALS_BYTES = 256 * 1024,
+};
+
+struct net_agent {
+	__u32 policy;
+	__u32 slot; /* its counters: index into net_counters */
+};
+
+struct net_rule {
+	__u16 port_first; /* inclusive; any port: 0..65535 */
+	__u16 port_last;
+	__u8 protocol; /* IPPROTO_TCP, IPPROTO_UDP, ...; 0: any */
+	__u8 forbid;
+	__u16 unused;
+	__u32 id; /* of the policy rule, for records */
+};
+
+struct net_rules {
+	__u32 count;
+	struct net_rule rule[NET_RULES_MAX];
+};
+
+/* BPF_MAP_TYPE_LPM_TRIE: bits counts those of `policy` (32) and of the address that matter. */
+struct net_prefix_key {
+	__u32 bits;
+	__u32 policy;
+	__u8 address[16];
+};
+
+/* A name that the policy speaks of: the rules of every pattern that covers it, merged as above. */
+struct net_name_key {
+	__u32 policy;
+	__u32 name; /* number that user space gave it */
+};
+
+/* An address that the DNS proxy gave to this sandbox for a name. */
+struct net_learned_key {
+	__u64 cgroup;
+	__u8 address[16];
+};
+
+struct net_learned {
+	__u64 expires_ns;
+	__u32 name;
+	__u32 unused;
+};
+
+/* A conversation that a name allowed: goes on after the name's time to live has ended. */
+struct net_flow_key {
+	__u64 cgroup;
+	__u8 address[16]; /* the other side */
+	__u16 port; /* of the other side */
+	__u16 own_port;
+	__u8 protocol;
+	__u8 unused[3];
+};
+
+/* The host's end of a sandbox's link: what may come out of it. Key: the interface's index. */
+struct net_link {
+	__u64 cgroup;
+	__u8 address[16]; /* the only IPv4 source, mapped */
+	__u8 mac[6];
+	__u16 unused;
+};
+
+enum net_verdict {
+	NET_ALLOW = 0,
+	NET_DENY_UNKNOWN_AGENT = 1, /* no policy for this cgroup, or a link that is nobody's */
+	NET_DENY_MALFORMED = 2, /* truncated, impossible lengths */
+	NET_DENY_ETHERTYPE = 3, /* neither IPv4, IPv6 nor (on a link) ARP */
+	NET_DENY_OPTIONS = 4, /* IPv4 options, IPv6 extension headers */
+	NET_DENY_FRAGMENT = 5, /* no ports to decide by */
+	NET_DENY_PROTOCOL = 6, /* not TCP, UDP or an ICMP that a conversation needs */
+	NET_DENY_SOURCE = 7, /* source address or MAC is not the link's */
+	NET_DENY_RULE = 8, /* a forbidding rule */
+	NET_DENY_DEFAULT = 9, /* no rule speaks of it */
+	NET_DENY_INBOUND = 10, /* a connection from outside */
+	NET_DENY_SOCKET = 11, /* a kind of socket that no rule can speak of */
+	NET_VERDICTS,
+};
+
+enum net_hook {
+	NET_HOOK_CONNECT = 1,
+	NET_HOOK_SEND = 2,
+	NET_HOOK_SOCKET = 3,
+	NET_HOOK_EGRESS = 4,
+	NET_HOOK_INGRESS = 5,
+	NET_HOOK_BIND = 6,
+	NET_HOOK_LINK = 7, /* the host's end of the sandbox's link */
+	NET_HOOKS,
+};
+
+/* A record of `net_denials`, sent at once. `sequence` counts per CPU and has a gap where the ring
+ * was full; net_lost has how many. */
+struct net_denial {
+	__u64 time_ns;
+	__u64 cgroup; /* of the sandbox */
+	__u64 call_cgroup; /* of the task that asked, 0 on a packet */
+	__u64 sequence;
+	__u32 policy;
+	__u32 rule; /* id of the rule, 0 if none decided */
+	__u32 pid; /* 0 on a packet */
+	__u32 cpu;
+	__u8 address[16]; /* destination; source on ingress */
+	__u16 port;
+	__u8 protocol;
+	__u8 hook;
+	__u8 verdict;
+	__u8 unused[3];
+	__u32 name; /* that gave the address, 0 if none */
+	char comm[16]; /* of the task, empty on a packet */
+};
+
+/* Per CPU, one for each sandbox's slot. Exact, whether or not a record was sent. */
+struct net_counters {
+	__u64 allowed_packets;
+	__u64 allowed_bytes;
+	__u64 denied[NET_VERDICTS];
+	__u64 lost_records;
+};

@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/*
+ * The programs on real sockets: a process in a sandbox's cgroup, in a network namespace whose
+ * loopback also has 192.0.2.1 and 2001:db8::1, which are no loopback addresses and so are decided.
+ * What counts is whether a byte arrives, not which error is returned.
+ */
+#include "tests/bpf/net/frame.h"
+#include <arpa/inet.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { PORT = 4433, OTHER_POLICY = 8 };
+
+static char parent_path[128], child_path[160];
+static int parent = -1;
+static uint64_t child_cgroup;
+static int listener = -1, listener6 = -1, receiver = -1;
+
+static void must(int r, const char *what)
+{
+	if (r < 0)
+		fail_msg("%s: %s", what, strerror(errno));
+}
+
+static struct sockaddr_in at(const char *ipv4)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(PORT)};
+	assert_int_equal(inet_pton(AF_INET, ipv4, &a.sin_addr), 1);
+	return a;
+}
+
+static struct sockaddr_in6 at6(const char *ipv6)
+{
+	struct sockaddr_in6 a = {.sin6_family = AF_INET6, .sin6_port = htons(PORT)};
+	assert_int_equal(inet_pton(AF_INET6, ipv6, &a.sin6_addr), 1);
+	return a;
+}
+
+/* The test's own sockets stand outside the sandbox's cgroup. */
+static void open_receivers(void)
+{
+	struct sockaddr_in any = at("0.0.0.0");
+	struct sockaddr_in6 any6 = at6("::");
+	int one = 1;
+
+	listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	receiver = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+	listener6 = socket(AF_INET6, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	must(setsockopt(listener6, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one)), "v6only");
+	must(bind(listener, (struct sockaddr *)&any, sizeof(any)), "bind");
+	must(bind(receiver, (struct sockaddr *)&any, sizeof(any)), "bind");
+	must(bind(listener6, (struct sockaddr *)&any6, sizeof(any6)), "bind");
+	must(listen(listener, 8), "listen");
+	must(listen(listener6, 8), "listen");
+}
+
+static int set_up(void **state)
+{
+	const char *root = "/sys/fs/cgroup/unified";
+	struct statfs fs;
+	struct stat st;
+
+	if (statfs(root, &fs) < 0 || fs.f_type != CGROUP2_SUPER_MAGIC)
+		root = "/sys/fs/cgroup";
+	snprintf(parent_path, sizeof(parent_path), "%s/aegis-bpf-test-%d", root, getpid());
+	snprintf(child_path, sizeof(child_path), "%s/sandbox", parent_path);
+	must(mkdir(parent_path, 0755), parent_path);
+	must(mkdir(child_path, 0755), child_path);
+	parent = open(parent_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	must(parent, parent_path);
+	must(stat(child_path, &st), child_path);
+	child_cgroup = st.st_ino;
+	must(unshare(CLONE_NEWNET), "new network namespace");
+	assert_int_equal(system("ip link set lo up && ip addr add 192.0.2.1/32 dev lo && "
+				"ip -6 addr add 2001:db8::1/128 dev lo"),
+		0);
+	open_receivers();
+	int r = netprog_open(parent, 2, &programs);
+	if (r < 0)
+		print_message("# %s\n", err_message(r));
+	return r;
+}
+
+static int tear_down(void **state)
+{
+	netprog_detach(parent);
+	netprog_close(&programs);
+	close(parent);
+	close(listener);
+	close(listener6);
+	close(receiver);
+	if (rmdir(child_path) < 0 || rmdir(parent_path) < 0)
+		return -1;
+	return 0;
+}
+
+static void set_agent(uint32_t policy)
+{
+	struct net_agent a = {.policy = policy, .slot = SLOT};
+	assert_int_equal(
+		bpf_map_update_elem(programs.maps[NETPROG_AGENTS], &child_cgroup, &a, BPF_ANY), 0);
+}
+
+static void permit(uint32_t policy, const uint8_t *address, uint16_t port)
+{
+	struct net_prefix_key key = {.bits = 32 + 128, .policy = policy};
+	struct net_rules rules = {
+		.count = 1, .rule = {{.port_first = port, .port_last = port, .id = 77}}};
+
+	memcpy(key.address, address, 16);
+	assert_int_equal(
+		bpf_map_update_elem(programs.maps[NETPROG_PREFIXES], &key, &rules, BPF_ANY), 0);
+}
+
+/* Runs fn as a process of the sandbox's cgroup; its exit status is what fn returns. */
+static int inside(int (*fn)(void))
+{
+	pid_t pid = fork();
+
+	must(pid, "fork");
+	if (pid == 0) {
+		char procs[192], self[32];
+		snprintf(procs, sizeof(procs), "%s/cgroup.procs", child_path);
+		int fd = open(procs, O_WRONLY | O_CLOEXEC), n = snprintf(self, sizeof(self), "0");
+		if (fd < 0 || write(fd, self, (size_t)n) != n)
+			_exit(99);
+		close(fd);
+		alarm(5);
+		_exit(fn());
+	}
+	int status;
+	must(waitpid(pid, &status, 0), "waitpid");
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static bool tcp_arrived(int l)
+{
+	int fd = accept4(l, NULL, NULL, SOCK_CLOEXEC);
+	if (fd < 0)
+		return false;
+	close(fd);
+	return true;
+}
+
+static bool datagram_arrived(void)
+{
+	char byte;
+	return recv(receiver, &byte, 1, 0) == 1;
+}
+
+static int tcp_to(const char *ipv4)
+{
+	struct sockaddr_in a = at(ipv4);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	if (fd < 0)
+		return errno;
+	return connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0 ? errno : 0;
+}
+
+static int tcp_outside(void)
+{
+	return tcp_to("192.0.2.1");
+}
+
+static int tcp_loopback(void)
+{
+	return tcp_to("127.0.0.1");
+}
+
+static int tcp_wildcard(void)
+{
+	return tcp_to("0.0.0.0");
+}
+
+static int tcp6(void)
+{
+	struct sockaddr_in6 a = at6("2001:db8::1");
+	int fd = socket(AF_INET6, SOCK_STREAM, 0);
+	return connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0 ? errno : 0;
+}
+
+static int tcp_mapped(void)
+{
+	struct sockaddr_in6 a = at6("::ffff:192.0.2.1");
+	int fd = socket(AF_INET6, SOCK_STREAM, 0);
+	return connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0 ? errno : 0;
+}
+
+static int tcp_fast_open(void)
+{
+	struct sockaddr_in a = at("192.0.2.1");
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	return sendto(fd, "x", 1, MSG_FASTOPEN, (struct sockaddr *)&a, sizeof(a)) < 0 ? errno : 0;
+}
+
+static int udp_unspec(void)
+{
+	struct sockaddr_in a = at("192.0.2.1");
+	a.sin_family = AF_UNSPEC;
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	return sendto(fd, "x", 1, 0, (struct sockaddr *)&a, sizeof(a)) < 0 ? errno : 0;
+}
+
+static int udp(void)
+{
+	struct sockaddr_in a = at("192.0.2.1");
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	return sendto(fd, "x", 1, 0, (struct sockaddr *)&a, sizeof(a)) < 0 ? errno : 0;
+}
+
+static int udp_mapped(void)
+{
+	struct sockaddr_in6 a = at6("::ffff:192.0.2.1");
+	int fd = socket(AF_INET6, SOCK_DGRAM, 0);
+	return sendto(fd, "x", 1, 0, (struct sockaddr *)&a, sizeof(a)) < 0 ? errno : 0;
+}
+
+static int odd_sockets(void)
+{
+	static const int kinds[][3] = {{AF_INET, SOCK_RAW, IPPROTO_RAW},
+		{AF_INET, SOCK_RAW, IPPROTO_UDP}, {AF_INET, SOCK_DGRAM, IPPROTO_ICMP},
+		{AF_INET6, SOCK_DGRAM, IPPROTO_ICMPV6}, {AF_INET, SOCK_DGRAM, IPPROTO_UDPLITE},
+		{AF_INET, SOCK_STREAM, 262 /* MPTCP */}, {AF_INET, SOCK_STREAM, IPPROTO_SCTP}};
+
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+		if (socket(kinds[i][0], kinds[i][1], kinds[i][2]) >= 0)
+			return (int)i + 1;
+	return 0;
+}
+
+static int listen_outside(void)
+{
+	struct sockaddr_in a = at("192.0.2.1");
+	a.sin_port = htons(PORT + 1);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	return bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 ? errno : 0;
+}
+
+static void nothing_without_a_policy(void **state)
+{
+	assert_int_equal(inside(tcp_outside), EPERM);
+	assert_int_equal(inside(tcp_loopback), EPERM);
+	assert_int_equal(inside(udp), EBADF); /* no socket at all */
+	assert_false(tcp_arrived(listener));
+	assert_false(datagram_arrived());
+}
+
+static void only_loopback_by_default(void **state)
+{
+	set_agent(POLICY);
+	assert_int_equal(inside(tcp_loopback), 0);
+	assert_true(tcp_arrived(listener));
+	assert_int_equal(inside(tcp_wildcard), 0);
+	assert_true(tcp_arrived(listener));
+
+	int (*const attempts[])(void) = {
+		tcp_outside, tcp6, tcp_mapped, tcp_fast_open, udp, udp_mapped, udp_unspec};
+	for (size_t i = 0; i < ARRAY_LEN(attempts); i++) {
+		assert_int_not_equal(inside(attempts[i]), 0);
+		assert_false(tcp_arrived(listener));
+		assert_false(tcp_arrived(listener6));
+		assert_false(datagram_arrived());
+	}
+	assert_int_equal(inside(odd_sockets), 0);
+	assert_int_equal(inside(listen_outside), EPERM);
+}
+
+static void a_rule_opens_what_it_names(void **state)
+{
+	struct packet p = {.port = PORT};
+	p.address[10] = p.address[11] = 0xff;
+	memcpy(p.address + 12, "\xc0\x00\x02\x01", 4);
+	permit(POLICY, p.address, PORT);
+	assert_int_equal(inside(tcp_outside), 0);
+	assert_true(tcp_arrived(listener));
+	assert_int_equal(inside(tcp_mapped), 0);
+	assert_true(tcp_arrived(listener));
+	assert_int_equal(inside(udp), 0);
+	assert_true(datagram_arrived());
+	assert_int_not_equal(inside(tcp6), 0);
+	assert_false(tcp_arrived(listener6));
+}
+
+static uint32_t attached(enum bpf_attach_type type)
+{
+	uint32_t ids[8], count = ARRAY_LEN(ids);
+	assert_int_equal(bpf_prog_query(parent, type, 0, NULL, ids, &count), 0);
+	return count;
+}
+
+static void a_restarted_helper_goes_on(void **state)
+{
+	netprog_close(&programs);
+	assert_int_equal(inside(tcp_outside), 0); /* with nobody there */
+	assert_true(tcp_arrived(listener));
+	assert_int_not_equal(inside(tcp6), 0);
+	assert_int_equal(netprog_open(parent, 2, &programs), 0);
+	assert_int_equal(attached(BPF_CGROUP_INET_EGRESS), 1);
+	assert_int_equal(attached(BPF_CGROUP_INET4_CONNECT), 1);
+	assert_int_equal(inside(tcp_outside), 0); /* by the same maps */
+	assert_true(tcp_arrived(listener));
+}
+
+static int keep_fd;
+static int send_on_kept(void)
+{
+	return send(keep_fd, "later", 5, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? errno : 0;
+}
+
+static int connect_then_wait(void)
+{
+	struct sockaddr_in a = at("192.0.2.1");
+	char byte;
+
+	keep_fd = socket(AF_INET, SOCK_STREAM, 0);
+	if (connect(keep_fd, (struct sockaddr *)&a, sizeof(a)) < 0)
+		return errno;
+	raise(SIGSTOP); /* the policy changes now */
+	(void)send_on_kept();
+	usleep(300000); /* and is asked again at each repetition */
+	return recv(keep_fd, &byte, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN ? 0 : 1;
+}
+
+/* A change of policy is one store, and reaches connections that exist. */
+static void tightening_cuts_what_flows(void **state)
+{
+	pid_t pid = fork();
+
+	must(pid, "fork");
+	if (pid == 0)
+		_exit(inside(connect_then_wait));
+	int fd = -1;
+	for (int i = 0; fd < 0 && i < 300; i++, usleep(10000))
+		fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	assert_true(fd >= 0);
+	set_agent(OTHER_POLICY); /* which permits nothing */
+	char procs[192], text[64] = "";
+	snprintf(procs, sizeof(procs), "%s/cgroup.procs", child_path);
+	FILE *f = fopen(procs, "re");
+	assert_non_null(f);
+	assert_non_null(fgets(text, sizeof(text), f));
+	fclose(f);
+	must(kill((pid_t)strtol(text, NULL, 10), SIGCONT), "SIGCONT");
+	int status;
+	must(waitpid(pid, &status, 0), "waitpid");
+	assert_int_equal(WEXITSTATUS(status), 0);
+	assert_true(recv(fd, text, 1, 0) <= 0); /* "later" did not arrive */
+	close(fd);
+	set_agent(POLICY);
+}
+
+/* ---- records ---- */
+
+static int denials;
+static struct net_denial last_denial;
+
+static int on_denial(void *ctx, void *p, size_t n)
+{
+	if (n >= sizeof(last_denial)) {
+		memcpy(&last_denial, p, sizeof(last_denial));
+		denials++;
+	}
+	return 0;
+}
+
+static void a_denial_is_on_record(void **state)
+{
+	struct ring_buffer *ring =
+		ring_buffer__new(programs.maps[NETPROG_DENIALS], on_denial, NULL, NULL);
+
+	assert_non_null(ring);
+	ring_buffer__consume(ring);
+	denials = 0;
+	assert_int_equal(inside(tcp6), EPERM);
+	ring_buffer__consume(ring);
+	ring_buffer__free(ring);
+	assert_int_equal(denials, 1);
+	assert_int_equal(last_denial.verdict, NET_DENY_DEFAULT);
+	assert_int_equal(last_denial.hook, NET_HOOK_CONNECT);
+	assert_int_equal(last_denial.port, PORT);
+	assert_int_equal(last_denial.policy, POLICY);
+	assert_true(last_denial.cgroup == child_cgroup);
+	assert_true(last_denial.call_cgroup == child_cgroup);
+	assert_string_not_equal(last_denial.comm, "");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(nothing_without_a_policy),
+		cmocka_unit_test(only_loopback_by_default),
+		cmocka_unit_test(a_rule_opens_what_it_names),
+		cmocka_unit_test(a_restarted_helper_goes_on),
+		cmocka_unit_test(tightening_cuts_what_flows),
+		cmocka_unit_test(a_denial_is_on_record),
+	};
+	return cmocka_run_group_tests_name("bpf/net sockets", tests, set_up, tear_down);
+}
