@@ -87,6 +87,12 @@ enum {
 	LIMIT_CEDAR_DEPTH = 1000, /* levels of a tree; chains such as a && b && c count */
 	LIMIT_CEDAR_ENTITIES = 1000 * 1000, /* of one set */
 
+	/* SMCP and SEAL */
+	LIMIT_SMCP_BODY_BYTES = 4 * 1024 * 1024, /* of one request */
+	LIMIT_SMCP_TOKEN_BYTES = 8 * 1024,
+	LIMIT_SMCP_CLAIM_BYTES = 1024, /* of one claim's text */
+	LIMIT_SMCP_KEY_TEXT_BYTES = 1024, /* a client's public key, in PEM at the longest */
+
 	/* Files */
 	LIMIT_FSAL_LIST_ENTRIES = 100000, /* of one folder */
 
