@@ -102,6 +102,7 @@ struct cedar_policy {
 	struct span id;
 	bool forbid;
 	uint32_t pos;
+	struct span source; /* the text in which positions count; empty if there was none */
 	struct scope principal, action, resource;
 	size_t condition_count;
 	const struct condition *conditions;

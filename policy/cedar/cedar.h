@@ -64,6 +64,17 @@ struct span cedar_policy_annotation(const struct cedar_policy *p, const char *na
 void cedar_policy_print(struct buf *b, const struct cedar_policy *p);
 void cedar_policy_to_json(struct json_writer *w, const struct cedar_policy *p);
 
+/* Appends the policies of a text laid out anew, byte for byte as the reference's formatter does:
+ * 80 columns, two blanks a level, comments kept. Needs stack as loading does. What
+ * cedar_policies_parse() refuses is refused with its message. */
+int cedar_format(struct arena *a, struct span text, struct buf *b) MUST_USE;
+
+/* A set in the reference's JSON form {staticPolicies, templates, templateLinks}: static policies
+ * come first, then templates, then links, each in the order written. Ids stand once: -EINVAL. */
+int cedar_policies_from_json(
+	struct arena *a, const struct json *v, struct cedar_policies *ret) MUST_USE;
+void cedar_policies_to_json(struct json_writer *w, const struct cedar_policies *policies);
+
 /* A template with its slots filled, as a policy under a new id. A slot that the template has must
  * be given, one that it has not must be NULL: -EINVAL. */
 int cedar_template_link(struct arena *a, const struct cedar_policy *template, struct span id,
@@ -116,6 +127,30 @@ struct cedar_request {
  * enumerated type has not. */
 int cedar_request_validate(
 	const struct cedar_schema *s, const struct cedar_request *request) MUST_USE;
+
+/* What validation says of a place in a policy. */
+struct cedar_finding {
+	bool warning; /* worth a look, but no reason to refuse */
+	struct span policy; /* id */
+	uint32_t line, column; /* from 1; 0 if the policy did not come from text */
+	const char *message; /* what is wrong, and what would be accepted */
+	const char *excerpt; /* two lines: the source's, and a caret under the place; or "" */
+};
+
+struct cedar_validation {
+	bool valid; /* no finding but warnings */
+	size_t count;
+	const struct cedar_finding *findings; /* by policy, as given, and place */
+};
+
+enum { CEDAR_NO_LEVEL = -1 };
+
+/* Checks the types of policies, templates and links strictly, for every combination of principal,
+ * action and resource that the schema allows: what passes cannot fail with a type error on requests
+ * and entities that conform. With a level >= 0 also that no policy follows more than so many
+ * references from entity to entity (level validation). Needs stack as loading does. */
+int cedar_validate(struct arena *a, const struct cedar_schema *s,
+	const struct cedar_policies *policies, int level, struct cedar_validation *ret) MUST_USE;
 
 struct cedar_error {
 	struct span policy; /* id */

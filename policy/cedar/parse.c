@@ -168,6 +168,7 @@ static int parse_policy(struct parser *p, struct cedar_policy *c)
 	if (r < 0)
 		return err_trace(r);
 	c->pos = p->l.token.pos;
+	c->source = p->l.text;
 	c->forbid = lex_is_word(&p->l, "forbid");
 	if (!c->forbid && !lex_is_word(&p->l, "permit"))
 		return lex_unexpected(&p->l, "`permit` or `forbid`");
