@@ -198,6 +198,13 @@ const struct json *smcp_sort_utf16(const struct json *v, struct arena *a)
 
 /* ---- verifying ---- */
 
+bool smcp_signature_good(const uint8_t public_key[SMCP_PUBLIC_KEY_BYTES], struct span message,
+	const uint8_t signature[SMCP_SIGNATURE_BYTES])
+{
+	return crypto_sign_verify_detached(
+		       signature, (const uint8_t *)message.p, message.n, public_key) == 0;
+}
+
 static int stamp_check(
 	const struct smcp_envelope *e, int64_t now_ns, int64_t floor_s, struct smcp_refusal *why)
 {
@@ -227,8 +234,7 @@ static int signature_check(const struct smcp_envelope *e, const struct json *pay
 	int r = buf_error(&b);
 	if (r < 0)
 		return err_trace(r);
-	*ret_good = crypto_sign_verify_detached(
-			    e->signature, (const uint8_t *)b.data, b.len, public_key) == 0;
+	*ret_good = smcp_signature_good(public_key, buf_view(&b), e->signature);
 	return 0;
 }
 

@@ -13,7 +13,6 @@
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 #include <openssl/sha.h>
-#include <sodium.h>
 #include <stdlib.h>
 
 enum {
@@ -274,16 +273,13 @@ int smcp_key_sign(const struct smcp_key *k, struct span message, struct buf *sig
 
 bool smcp_key_verify(const struct smcp_key *k, struct span message, struct span signature)
 {
-	const uint8_t *bytes = (const uint8_t *)message.p;
-
 	if (k->algorithm == SMCP_EDDSA)
 		return signature.n == SMCP_SIGNATURE_BYTES &&
-			crypto_sign_verify_detached(
-				(const uint8_t *)signature.p, bytes, message.n, k->ed25519) == 0;
+			smcp_signature_good(k->ed25519, message, (const uint8_t *)signature.p);
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	bool good = ctx && EVP_DigestVerifyInit(ctx, NULL, EVP_sha256(), NULL, k->pkey) == 1 &&
-		EVP_DigestVerify(
-			ctx, (const uint8_t *)signature.p, signature.n, bytes, message.n) == 1;
+		EVP_DigestVerify(ctx, (const uint8_t *)signature.p, signature.n,
+			(const uint8_t *)message.p, message.n) == 1;
 	EVP_MD_CTX_free(ctx);
 	ERR_clear_error();
 	return good;

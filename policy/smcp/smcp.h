@@ -77,6 +77,10 @@ int smcp_envelope_parse(struct span body, enum smcp_protocol protocol, struct ar
  * keys in order of UTF-8 bytes, number tokens as written (section 7.3.1). */
 void smcp_canonical(struct buf *b, const struct json *payload, struct span token, int64_t stamp_s);
 
+/* Ed25519 (RFC 8032), strict: no malleable signatures, no keys of small order. */
+bool smcp_signature_good(const uint8_t public_key[SMCP_PUBLIC_KEY_BYTES], struct span message,
+	const uint8_t signature[SMCP_SIGNATURE_BYTES]);
+
 /* Stamp and signature. `floor_s`: envelopes stamped at or before that second are refused, whatever
  * the window says (the daemon's start, a session's horizon). 0; a code with *why; -ENOMEM. */
 int smcp_envelope_verify(const struct smcp_envelope *e,
