@@ -158,6 +158,7 @@ static void plan_init(const struct host *h, const struct sandbox *s, const struc
 		.masks = h->masks,
 		.mask_count = h->mask_count,
 		.seccomp = &h->seccomp,
+		.spared = h->spared,
 		/* The highest: they can be lowered at the assignment, but where root lacks
 		 * CAP_SYS_RESOURCE (in containers) never raised again. */
 		.limits = {{RLIMIT_NOFILE, limit_of(RLIMIT_NOFILE, 1048576)},
@@ -288,13 +289,6 @@ static int set_rlimits(const struct sandbox *s, const struct wire_limits *l)
 	return 0;
 }
 
-static int do_not_spare(pid_t pid)
-{
-	char path[64];
-	snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", pid);
-	return err_trace(cgroup_write(AT_FDCWD, path, "0"));
-}
-
 static int send_start(const struct sandbox *s, const struct wire_create *w)
 {
 	struct launch_start start = {
@@ -304,6 +298,9 @@ static int send_start(const struct sandbox *s, const struct wire_create *w)
 		.envc = w->envc,
 		.argv_bytes = w->argv_bytes,
 		.env_bytes = w->env_bytes,
+		.open_files = limit_of(RLIMIT_NOFILE, w->limits.open_files).rlim_cur,
+		.file_bytes = limit_of(RLIMIT_FSIZE, w->limits.file_bytes).rlim_cur,
+		.pids = limit_of(RLIMIT_NPROC, w->limits.pids).rlim_cur,
 	};
 	start.header.bytes = (uint32_t)sizeof(start) + w->argv_bytes + w->env_bytes;
 	memcpy(start.execution, w->execution.bytes, sizeof(start.execution));
@@ -324,8 +321,6 @@ int launch_assign(struct host *h, struct sandbox *s, const struct wire_create *w
 		r = limit_cgroup(h, s, &w->limits);
 	if (r == 0)
 		r = set_rlimits(s, &w->limits);
-	if (r == 0 && h->spared)
-		r = do_not_spare(s->mark.pid);
 	if (r == 0)
 		r = furnish(h, s, tree, same ? NULL : &w->limits);
 	if (r < 0)

@@ -18,10 +18,12 @@
  *  1. prctl(PR_SET_DUMPABLE, 0): programs of the agent have the same uid, and must not reach
  *     pid 1's memory or descriptors;
  *  2. FD_CLOEXEC on the descriptors from 3 on;
- *  3. wait for LAUNCH_START on the control socket (a prepared sandbox waits long; end of file
+ *  3. landlock_begin() of landlock.h; exit if it fails: it fails only where a kernel that has
+ *     Landlock refuses;
+ *  4. wait for LAUNCH_START on the control socket (a prepared sandbox waits long; end of file
  *     there means exit). /workspace is mounted only when it comes: nothing may stand in it before;
- *  4. landlock_confine() of landlock.h; exit if it fails: it fails only where a kernel that has
- *     Landlock refuses.
+ *  5. landlock_enter(), and the same about a failure. A process that was made before the start
+ *     owes the same, and sets the resource limits of the start: the helper sets pid 1's.
  */
 #pragma once
 
@@ -29,7 +31,7 @@
 
 enum {
 	LAUNCH_UID = 1000,
-	LAUNCH_MAGIC = 0x41474c31, /* "AGL1": changes with every change of this header */
+	LAUNCH_MAGIC = 0x41474c32, /* "AGL2": changes with every change of this header */
 };
 
 /* AF_UNIX, SOCK_STREAM; HTTP/1.1 behind it. */
@@ -78,6 +80,10 @@ struct launch_start {
 	uint32_t argv_bytes;
 	uint32_t env_bytes;
 	uint32_t reserved; /* 0 */
+	/* Soft and hard: RLIMIT_NOFILE, RLIMIT_FSIZE, RLIMIT_NPROC. */
+	uint64_t open_files;
+	uint64_t file_bytes;
+	uint64_t pids;
 };
 
 /*

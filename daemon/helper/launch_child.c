@@ -50,6 +50,17 @@ static int cgroups_join(struct launch_plan *p)
 	return unshare(CLONE_NEWCGROUP);
 }
 
+/* While the host's /proc is still to be seen, and before there are children to inherit it. */
+static int oom_plain(struct launch_plan *p)
+{
+	if (!p->spared)
+		return 0;
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : write(fd, "0", 1);
+	close(fd);
+	return n == 1 ? 0 : -1;
+}
+
 static int session_own(struct launch_plan *p)
 {
 	const uint64_t no_signals = 0;
@@ -203,6 +214,7 @@ static const struct {
 } steps[] = {
 	{"a descriptor table of its own", table_own},
 	{"join the cgroups", cgroups_join},
+	{"be killed as others for want of memory", oom_plain},
 	{"a session of its own", session_own},
 	{"enter the network namespace", network_enter},
 	{"enter the root", root_enter},

@@ -50,6 +50,7 @@ struct launch_plan {
 		struct rlimit limit;
 	} limits[PLAN_LIMITS];
 	const struct seccomp_program *seccomp;
+	bool spared; /* the helper's oom_score_adj is negative, and must not be inherited */
 
 	/* Filled by the child: the step that failed, NULL if it reached execve. */
 	const char *volatile failed_step;

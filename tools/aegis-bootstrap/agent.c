@@ -225,32 +225,54 @@ int agent_generate(struct agent *a, const char *prompt)
 	return err_trace(r);
 }
 
-int agent_program(struct agent *a, char *const *argv)
+struct call_spec agent_program_spec(char *const *argv, char *const *envp, const char *cwd)
 {
-	struct buf request CLEANUP(buf_fini) = buf_init(REQUEST_BYTES_MAX);
-	struct buf answer CLEANUP(buf_fini) = buf_init(64 * 1024);
-	struct call_result r = {0};
-	struct result result;
-	struct call_spec spec = {.argv = argv,
-		.envp = a->envp,
-		.cwd = access("/workspace", X_OK) == 0 ? "/workspace" : "/",
+	return (struct call_spec){.argv = argv,
+		.envp = envp,
+		.cwd = cwd,
 		.procs_fd = -1,
 		.kill_fd = -1,
 		.timeout_ms = INT64_MAX,
 		.output_max = PROGRAM_OUTPUT_BYTES};
-	int status;
-	int x = call_run(a->loop, a->reaper, &spec, &r);
+}
 
-	if (x == 0) {
-		put_result(&r, PROGRAM_OUTPUT_BYTES, &result);
-		write_program_result(&request, &a->speaker, &result);
-		x = buf_error(&request);
-	}
+/* Reports how the program ended. */
+static int report(struct agent *a, struct call_result *r)
+{
+	struct buf request CLEANUP(buf_fini) = buf_init(REQUEST_BYTES_MAX);
+	struct buf answer CLEANUP(buf_fini) = buf_init(64 * 1024);
+	struct result result;
+	int status;
+
+	put_result(r, PROGRAM_OUTPUT_BYTES, &result);
+	write_program_result(&request, &a->speaker, &result);
+	int x = buf_error(&request);
 	/* An end that was asked for needs no report, and the daemon may not wait for one. */
 	if (x == 0 && !a->reaper->stop_signal)
 		x = gateway_post(&a->gateway, buf_view(&request), &status, &answer);
+	return x == 0 ? r->exit_code & 0xff : err_trace(x);
+}
+
+int agent_program(struct agent *a, char *const *argv)
+{
+	const char *cwd = access("/workspace", X_OK) == 0 ? "/workspace" : "/";
+	struct call_spec spec = agent_program_spec(argv, a->envp, cwd);
+	struct call_result r = {0};
+	int x = call_run(a->loop, a->reaper, &spec, &r);
+
 	if (x == 0)
-		x = r.exit_code & 0xff;
+		x = report(a, &r);
+	call_result_fini(&r);
+	return err_trace(x);
+}
+
+int agent_program_started(struct agent *a, struct call_waiting *w)
+{
+	struct call_result r = {0};
+	int x = call_run_waiting(a->loop, a->reaper, w, &r);
+
+	if (x == 0)
+		x = report(a, &r);
 	call_result_fini(&r);
 	return err_trace(x);
 }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "daemon/base/base.h"
+#include "tools/aegis-bootstrap/call.h"
 #include "tools/aegis-bootstrap/control.h"
 #include "tools/aegis-bootstrap/gateway.h"
 #include "tools/aegis-bootstrap/loop.h"
@@ -21,9 +22,13 @@ struct agent {
 	char *const *envp; /* of every program that is started */
 };
 
-/* Both return the exit status of this program; -errno with the reason. */
+/* All return the exit status of this program; -errno with the reason. */
 int agent_generate(struct agent *a, const char *prompt) MUST_USE;
 int agent_program(struct agent *a, char *const *argv) MUST_USE;
+int agent_program_started(struct agent *a, struct call_waiting *w) MUST_USE;
+
+/* How the agent's program is run. */
+struct call_spec agent_program_spec(char *const *argv, char *const *envp, const char *cwd);
 
 /* `base` with `additions` on top ("NAME=value" each, the later wins). *ret is malloc'ed, its
  * strings are not copied. -ENOMEM. */

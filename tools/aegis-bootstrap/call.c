@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /*
- * The life of a call: fork; the child joins its cgroup, then everything else, then exec; the parent
- * reads until the program has ended, kills what it left behind, and reads what is still in the
- * pipes, for which nobody is left to write.
+ * The life of a call, seen from its parent: it reads until the program has ended, kills what it
+ * left behind, and reads what is still in the pipes, for which nobody is left to write. How the
+ * child becomes the program stands in call_child.c.
  *
  * Invariant: when call_run returns, no process of the call is alive, unless background work was
  * allowed or the kernel is still busy killing it.
  */
-#include "tools/aegis-bootstrap/call.h"
+#include "tools/aegis-bootstrap/call_child.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -28,12 +28,6 @@ struct output {
 	int error;
 };
 
-/* Why the child did not become the program. Sent through a pipe that the exec closes. */
-struct excuse {
-	enum excuse_step { EXCUSE_CGROUP, EXCUSE_CWD, EXCUSE_SETUP, EXCUSE_EXEC } step;
-	int error;
-};
-
 struct call {
 	struct loop *loop;
 	struct reaper *reaper;
@@ -43,70 +37,6 @@ struct call {
 	struct output err;
 	pid_t pid;
 };
-
-/* ---- the child ---- */
-
-__attribute__((noreturn)) static void excuse(int fd, enum excuse_step step, int error)
-{
-	struct excuse e = {step, error};
-
-	(void)!write(fd, &e, sizeof(e));
-	_exit(127);
-}
-
-static const char *path_of(char *const *envp)
-{
-	for (; *envp; envp++)
-		if (strncmp(*envp, "PATH=", 5) == 0)
-			return *envp + 5;
-	return "/usr/local/bin:/usr/bin:/bin";
-}
-
-/* execvpe without its shell: a file that is no program is an error, not a script. */
-static int exec_in_path(char *const *argv, char *const *envp)
-{
-	struct span rest = span_cstr(path_of(envp)), dir;
-	char path[LIMIT_PATH_BYTES];
-	bool done = false;
-	int error = ENOENT;
-
-	if (strchr(argv[0], '/')) {
-		execve(argv[0], argv, envp);
-		return errno;
-	}
-	while (span_split(&rest, ':', &done, &dir)) {
-		size_t n = strlen(argv[0]);
-		if (dir.n == 0 || dir.n + n + 2 > sizeof(path))
-			continue;
-		memcpy(path, dir.p, dir.n);
-		path[dir.n] = '/';
-		memcpy(path + dir.n + 1, argv[0], n + 1);
-		execve(path, argv, envp);
-		if (errno != ENOENT && errno != ENOTDIR)
-			error = errno;
-	}
-	return error;
-}
-
-__attribute__((noreturn)) static void child(
-	const struct call_spec *spec, int out, int err, int excuse_fd)
-{
-	/* First of all, so that nothing that it opens or maps is charged to another call. */
-	if (spec->procs_fd >= 0 && write(spec->procs_fd, "0", 1) != 1)
-		excuse(excuse_fd, EXCUSE_CGROUP, errno);
-	setsid();
-	reaper_child();
-	int null = open("/dev/null", O_RDONLY);
-	if (null < 0 || dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(err, 2) < 0)
-		excuse(excuse_fd, EXCUSE_SETUP, errno);
-	if (null > 2)
-		close(null);
-	if (chdir(spec->cwd) < 0)
-		excuse(excuse_fd, EXCUSE_CWD, errno);
-	excuse(excuse_fd, EXCUSE_EXEC, exec_in_path(spec->argv, spec->envp));
-}
-
-/* ---- the parent ---- */
 
 static void output_close(struct call *c, struct output *o)
 {
@@ -151,6 +81,8 @@ static void explain(struct call *c, const struct excuse *e)
 
 	c->result->exit_code = -1;
 	switch (e->step) {
+	case EXCUSE_NONE:
+		break;
 	case EXCUSE_CGROUP:
 		remark(c, "[AEGIS] the call's cgroup cannot be joined: %s", why);
 		break;
@@ -168,7 +100,7 @@ static void explain(struct call *c, const struct excuse *e)
 }
 
 /* The child's first act may take milliseconds (joining a cgroup waits for a grace period), so the
- * services go on meanwhile. True if the program runs. */
+ * services go on meanwhile. */
 struct excuse_source {
 	struct source source;
 	struct excuse excuse;
@@ -184,7 +116,7 @@ static void excuse_ready(struct source *s, short revents)
 		e->got = MAX(n, (ssize_t)0);
 }
 
-static int wait_exec(struct call *c, int fd, int64_t deadline_ns, bool *ret_runs)
+static int wait_exec(struct call *c, int fd, int64_t deadline_ns, struct excuse *ret)
 {
 	struct excuse_source e = {.source = {fd, POLLIN, INT64_MAX, excuse_ready}, .got = -1};
 	int r = 0;
@@ -193,9 +125,7 @@ static int wait_exec(struct call *c, int fd, int64_t deadline_ns, bool *ret_runs
 	while (r == 0 && e.got < 0 && clock_mono_ns() < deadline_ns)
 		r = loop_step(c->loop, deadline_ns);
 	loop_remove(c->loop, &e.source);
-	*ret_runs = e.got != (ssize_t)sizeof(e.excuse);
-	if (!*ret_runs)
-		explain(c, &e.excuse);
+	*ret = e.got == (ssize_t)sizeof(e.excuse) ? e.excuse : (struct excuse){EXCUSE_NONE, 0};
 	return err_trace(r);
 }
 
@@ -235,15 +165,17 @@ static void take_status(struct call *c)
 	c->result->exit_code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-static int supervise(struct call *c, int excuse_fd)
+static int supervise(struct call *c, const struct call_child *child)
 {
 	int64_t start = clock_mono_ns();
 	int64_t deadline = c->spec->timeout_ms == INT64_MAX
 		? INT64_MAX
 		: start + c->spec->timeout_ms * NS_PER_MS;
-	bool runs;
-	int r = wait_exec(c, excuse_fd, deadline, &runs);
+	struct excuse excuse = child->excuse;
+	int r = child->excuse_fd >= 0 ? wait_exec(c, child->excuse_fd, deadline, &excuse) : 0;
 
+	if (excuse.step != EXCUSE_NONE)
+		explain(c, &excuse);
 	if (r == 0)
 		r = attend(c, false, deadline);
 	bool late = !c->reaper->ended;
@@ -261,7 +193,7 @@ static int supervise(struct call *c, int excuse_fd)
 		c->result->exit_code = -1;
 		remark(c, "[AEGIS] Command timed out after %llds",
 			(long long)(c->spec->timeout_ms / 1000));
-	} else if (runs) {
+	} else if (excuse.step == EXCUSE_NONE) {
 		take_status(c);
 	}
 	return err_trace(r);
@@ -277,66 +209,76 @@ static int output_start(struct call *c, struct output *o, struct tail *t, int fd
 	return 0;
 }
 
-static void close_pairs(int pairs[3][2])
+/* Takes the child's outputs over and sees it to its end. */
+static int attend_child(struct call *c, struct call_child *child)
 {
-	for (int i = 0; i < 3; i++) {
-		fd_cleanup(&pairs[i][0]);
-		fd_cleanup(&pairs[i][1]);
-	}
+	c->pid = child->pid;
+	reaper_watch(c->reaper, c->pid);
+	int r = output_start(c, &c->out, &c->result->out, TAKE_FD(child->out));
+	if (r == 0)
+		r = output_start(c, &c->err, &c->result->err, TAKE_FD(child->err));
+	if (r == 0)
+		r = supervise(c, child);
+	output_close(c, &c->out);
+	output_close(c, &c->err);
+	if (c->out.error || c->err.error)
+		remark(c, "[AEGIS] output lost: out of memory");
+	c->result->truncated = c->result->out.total + c->result->err.total > c->spec->output_max;
+	return err_trace(r);
 }
 
-/* Forks the call; *ret_excuse is the pipe that tells how it went. */
-static int launch(struct call *c, int *ret_excuse)
+static struct call call_init(
+	struct loop *l, struct reaper *r, const struct call_spec *spec, struct call_result *ret)
 {
-	int pairs[3][2] = {{-1, -1}, {-1, -1}, {-1, -1}};
-
-	for (int i = 0; i < 3; i++)
-		if (pipe2(pairs[i], O_CLOEXEC) < 0) {
-			int r = err_sys(-errno, "pipe of a call");
-			close_pairs(pairs);
-			return r;
-		}
-	c->pid = fork();
-	if (c->pid == 0)
-		child(c->spec, pairs[0][1], pairs[1][1], pairs[2][1]);
-	int r = c->pid < 0 ? err_sys(-errno, "fork of a call") : 0;
-	if (r == 0) {
-		reaper_watch(c->reaper, c->pid);
-		r = output_start(c, &c->out, &c->result->out, TAKE_FD(pairs[0][0]));
-	}
-	if (r == 0)
-		r = output_start(c, &c->err, &c->result->err, TAKE_FD(pairs[1][0]));
-	if (r == 0)
-		*ret_excuse = TAKE_FD(pairs[2][0]);
-	close_pairs(pairs);
-	return err_trace(r);
+	*ret = (struct call_result){.exit_code = -1,
+		.out = tail_init(spec->output_max),
+		.err = tail_init(spec->output_max)};
+	return (struct call){.loop = l,
+		.reaper = r,
+		.spec = spec,
+		.result = ret,
+		.out.source.fd = -1,
+		.err.source.fd = -1};
 }
 
 int call_run(
 	struct loop *l, struct reaper *r, const struct call_spec *spec, struct call_result *ret)
 {
-	struct call c = {.loop = l, .reaper = r, .spec = spec, .result = ret};
-	AUTO_FD excuse_fd = -1;
+	struct call c = call_init(l, r, spec, ret);
+	struct call_child child;
+	int x = call_child_fork(spec, &child);
 
-	*ret = (struct call_result){.exit_code = -1,
-		.out = tail_init(spec->output_max),
-		.err = tail_init(spec->output_max)};
-	c.out.source.fd = c.err.source.fd = -1;
-	int x = launch(&c, &excuse_fd);
 	if (x < 0) {
 		/* Too many processes is the agent's own doing; the loop goes on without this call.
 		 */
 		remark(&c, "[AEGIS] %s", err_message(x));
 		err_clear();
-		x = 0;
-	} else {
-		x = supervise(&c, excuse_fd);
+		return 0;
 	}
-	output_close(&c, &c.out);
-	output_close(&c, &c.err);
-	if (c.out.error || c.err.error)
-		remark(&c, "[AEGIS] output lost: out of memory");
-	ret->truncated = ret->out.total + ret->err.total > spec->output_max;
+	x = attend_child(&c, &child);
+	call_child_close(&child);
+	return err_trace(x);
+}
+
+int call_await(struct call_waiting *ret, call_order order, void *arg)
+{
+	int outcome;
+	int x = call_child_await(&ret->spec, order, arg, &ret->child, &outcome);
+
+	if (x < 0)
+		return err_trace(x);
+	if (outcome != 0)
+		call_child_close(&ret->child);
+	return outcome == -ECHILD ? err_raise(-ECHILD, "the child that waited is dead") : outcome;
+}
+
+int call_run_waiting(
+	struct loop *l, struct reaper *r, struct call_waiting *w, struct call_result *ret)
+{
+	struct call c = call_init(l, r, &w->spec, ret);
+	int x = attend_child(&c, &w->child);
+
+	call_child_close(&w->child);
 	return err_trace(x);
 }
 

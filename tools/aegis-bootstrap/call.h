@@ -35,3 +35,44 @@ struct call_result {
 int call_run(struct loop *l, struct reaper *r, const struct call_spec *spec,
 	struct call_result *ret) MUST_USE;
 void call_result_fini(struct call_result *r);
+
+/* ---- a child that is made before it is known what it will run ---- */
+
+/* Why a child did not become the program. */
+struct excuse {
+	enum excuse_step {
+		EXCUSE_NONE,
+		EXCUSE_CGROUP,
+		EXCUSE_CWD,
+		EXCUSE_SETUP,
+		EXCUSE_EXEC,
+	} step;
+	int error;
+};
+
+struct call_child {
+	pid_t pid;
+	int out, err; /* read ends of its outputs */
+	int excuse_fd; /* brings a struct excuse, or end of file once it has become the program; -1:
+			  `excuse` is known already */
+	struct excuse excuse;
+};
+
+struct call_waiting {
+	struct call_spec spec;
+	struct call_child child;
+};
+
+/* Says what to run: 0 with *ret filled, a positive outcome of its own if there is nothing to run,
+ * or -errno. It is called in the child, with this process's memory, and may block there; what it
+ * does to the process itself (ids, limits, Landlock) it does to the child. */
+typedef int (*call_order)(void *arg, struct call_spec *ret);
+
+/* Makes the child and sleeps until it runs what it was told, or has failed (call_run_waiting says
+ * how): 0. What `order` returned, if that was not 0: there is no child then. -errno. The spec's
+ * procs_fd is not joined. */
+int call_await(struct call_waiting *ret, call_order order, void *arg) MUST_USE;
+
+/* The rest of call_run. */
+int call_run_waiting(
+	struct loop *l, struct reaper *r, struct call_waiting *w, struct call_result *ret) MUST_USE;

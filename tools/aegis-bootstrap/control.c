@@ -49,7 +49,11 @@ int start_parse(struct span packet, struct start *ret)
 		s.envc > s.env_bytes)
 		return err_raise(-EBADMSG, "a start that contradicts itself, or another version's");
 
-	struct start start = {.iteration = s.iteration, .strings = malloc(bytes + 1)};
+	struct start start = {.iteration = s.iteration,
+		.open_files = s.open_files,
+		.file_bytes = s.file_bytes,
+		.pids = s.pids,
+		.strings = malloc(bytes + 1)};
 	if (start.strings) {
 		memcpy(start.strings, packet.p + sizeof(s), bytes);
 		start.argv = split_strings(start.strings, s.argv_bytes, s.argc);
@@ -215,9 +219,13 @@ int control_wait_start(struct control *c, struct start *ret)
 		int r = start_parse(span_of(c->packet, (size_t)n), ret);
 		if (r < 0)
 			return err_trace(r);
-		loop_add(c->loop, &c->source);
 		return 0;
 	}
+}
+
+void control_listen(struct control *c)
+{
+	loop_add(c->loop, &c->source);
 }
 
 int control_init(struct control *c, struct loop *l, int fd)

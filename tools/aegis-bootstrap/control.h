@@ -9,6 +9,7 @@
 struct start {
 	char execution_id[UUID_TEXT_BYTES];
 	int64_t iteration;
+	uint64_t open_files, file_bytes, pids; /* resource limits, soft and hard */
 	char **argv; /* NULL-ended; owned, one allocation each for the array and the strings */
 	char **envp;
 	char *strings;
@@ -33,13 +34,14 @@ struct control {
 	struct call_cgroup calls[LAUNCH_CALLS_MAX];
 };
 
-/* Takes the socket. Only once the start has been read do calls come. */
+/* Takes the socket. */
 int control_init(struct control *c, struct loop *l, int fd) MUST_USE;
 void control_fini(struct control *c);
 
 /* Waits for the start, blocking. CONTROL_CLOSED: the helper wants this sandbox gone. */
 #define CONTROL_CLOSED 1
 int control_wait_start(struct control *c, struct start *ret) MUST_USE;
+void control_listen(struct control *c); /* for calls, once the start has been read */
 
 /* The cgroup of that call, NULL if the helper has not announced it. */
 struct call_cgroup *control_find_call(struct control *c, struct span dispatch_id);

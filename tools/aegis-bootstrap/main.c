@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -26,16 +27,22 @@ extern char **environ;
 
 enum { LLM_TIMEOUT_S = 300, LLM_TIMEOUT_MAX_S = 24 * 3600 };
 
+/* Of await_start, beside CONTROL_CLOSED. */
+#define NO_PROGRAM 2
+
 struct bootstrap {
 	struct loop loop;
 	struct reaper reaper;
 	struct control control;
 	struct start start; /* in a sandbox of the helper's */
 	bool launched; /* by the helper */
+	int ruleset; /* of Landlock, until it is entered; -1: none */
 	const char *socket_path;
-	const char *prompt; /* NULL: `program` */
-	char *const *program; /* NULL with no prompt: nothing to run */
-	char *const *envp;
+	struct relay *relay;
+	char url[64]; /* the relay's, as a variable */
+	const char *prompt; /* for the built-in agent; NULL: a program, or nothing to run */
+	char *const *program; /* outside a sandbox */
+	char **envp; /* of every program that is started */
 };
 
 static long landlock_call(long number, long a, long b, long c, long d)
@@ -62,37 +69,12 @@ static int read_arguments(struct bootstrap *b, int argc, char **argv)
 	if (argc < 4 || strcmp(argv[1], "--socket") != 0)
 		return -EINVAL;
 	b->socket_path = argv[2];
-	b->envp = environ;
 	if (strcmp(argv[3], "--program") == 0) {
 		b->program = argc > 4 ? &argv[4] : NULL;
 		return b->program ? 0 : -EINVAL;
 	}
 	b->prompt = argv[3];
 	return argc == 4 ? 0 : -EINVAL;
-}
-
-/* The order is launch.h's. */
-static int enter_sandbox(struct bootstrap *b)
-{
-	for (int fd = LAUNCH_FD_CONTROL; fd < LAUNCH_FD_END; fd++)
-		if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
-			return err_sys(-errno, "descriptor %d of the launch", fd);
-	int r = control_init(&b->control, &b->loop, LAUNCH_FD_CONTROL);
-	if (r == 0)
-		r = control_wait_start(&b->control, &b->start);
-	if (r != 0)
-		return err_trace(r);
-	if ((r = landlock_confine(landlock_call)) < 0)
-		return err_sys(r, "Landlock");
-	b->launched = true;
-	b->socket_path = LAUNCH_SOCKET_PATH;
-	b->envp = b->start.envp;
-	b->program = b->start.argv[0] ? b->start.argv : NULL;
-	if (b->program && strcmp(b->program[0], "aegis-bootstrap") == 0) {
-		b->prompt = b->program[1] ? b->program[1] : "";
-		b->program = NULL;
-	}
-	return 0;
 }
 
 /* ---- doing it ---- */
@@ -104,8 +86,9 @@ static int64_t number_in(const char *text, int64_t otherwise, int64_t max)
 	return span_to_i64(span_cstr(text), &n) == 0 && n >= 1 && n <= max ? n : otherwise;
 }
 
-static struct agent agent_of(struct bootstrap *b, char *const *envp)
+static struct agent agent_of(struct bootstrap *b)
 {
+	char *const *envp = b->envp;
 	const char *timeout = env_get(envp, "AEGIS_LLM_TIMEOUT_SECONDS", "");
 	const char *iteration = env_get(envp, "AEGIS_ITERATION", "");
 
@@ -126,6 +109,90 @@ static struct agent agent_of(struct bootstrap *b, char *const *envp)
 						 : number_in(iteration, 1, INT32_MAX)}};
 }
 
+/* What both kinds of life need before anything is run. */
+static int open_services(struct bootstrap *b)
+{
+	int r = reaper_init(&b->reaper, &b->loop);
+
+	if (r == 0)
+		r = relay_start(&b->loop, b->socket_path, &b->relay);
+	if (r == 0)
+		snprintf(b->url, sizeof(b->url), "AEGIS_ORCHESTRATOR_URL=http://127.0.0.1:%u",
+			(unsigned)relay_port(b->relay));
+	return err_trace(r);
+}
+
+static int own_environment(struct bootstrap *b, char *const *base)
+{
+	char *additions[] = {b->url, NULL};
+
+	return err_trace(env_merge(base, additions, &b->envp));
+}
+
+static int end_status(const struct bootstrap *b, int r)
+{
+	return b->reaper.stop_signal && r <= 0 ? 128 + b->reaper.stop_signal : err_trace(r);
+}
+
+/* ---- outside a sandbox ---- */
+
+static int run_outside(struct bootstrap *b)
+{
+	int r = open_services(b);
+
+	if (r == 0)
+		r = own_environment(b, environ);
+	if (r < 0)
+		return err_trace(r);
+	struct agent agent = agent_of(b);
+	r = b->prompt ? agent_generate(&agent, b->prompt) : agent_program(&agent, b->program);
+	return end_status(b, r);
+}
+
+/* ---- in a sandbox ---- */
+
+static int set_limits(const struct start *s)
+{
+	const struct {
+		__rlimit_resource_t resource;
+		uint64_t v;
+	} rows[] = {
+		{RLIMIT_NOFILE, s->open_files},
+		{RLIMIT_FSIZE, s->file_bytes},
+		{RLIMIT_NPROC, s->pids},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const struct rlimit l = {rows[i].v, rows[i].v};
+		if (setrlimit(rows[i].resource, &l) < 0)
+			return err_sys(-errno, "set a resource limit");
+	}
+	return 0;
+}
+
+/* In the child that waits. What it confines is itself; what it reads is there for both. */
+static int await_start(void *arg, struct call_spec *ret)
+{
+	struct bootstrap *b = arg;
+	int r = control_wait_start(&b->control, &b->start);
+
+	if (r != 0)
+		return r;
+	if ((r = landlock_enter(landlock_call, b->ruleset, 1)) < 0)
+		return err_sys(r, "Landlock");
+	r = set_limits(&b->start);
+	if (r == 0)
+		r = own_environment(b, b->start.envp);
+	if (r < 0)
+		return err_trace(r);
+	char *const *argv = b->start.argv;
+	if (argv[0] && strcmp(argv[0], "aegis-bootstrap") == 0)
+		b->prompt = argv[1] ? argv[1] : "";
+	if (!argv[0] || b->prompt)
+		return NO_PROGRAM;
+	*ret = agent_program_spec(argv, b->envp, LAUNCH_WORKSPACE);
+	return 0;
+}
+
 static int idle(struct bootstrap *b)
 {
 	int r = 0;
@@ -135,35 +202,47 @@ static int idle(struct bootstrap *b)
 	return err_trace(r);
 }
 
-static int run(struct bootstrap *b)
+/* The order is launch.h's. */
+static int enter_sandbox(struct bootstrap *b)
 {
-	char url[64], *additions[] = {url, NULL}, **envp = NULL;
-	struct relay *relay = NULL;
-	int r = reaper_init(&b->reaper, &b->loop);
+	for (int fd = LAUNCH_FD_CONTROL; fd < LAUNCH_FD_END; fd++)
+		if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+			return err_sys(-errno, "descriptor %d of the launch", fd);
+	b->launched = true;
+	b->socket_path = LAUNCH_SOCKET_PATH;
+	int r = landlock_begin(landlock_call, &b->ruleset);
+	if (r < 0)
+		return err_sys(r, "Landlock");
+	r = control_init(&b->control, &b->loop, LAUNCH_FD_CONTROL);
+	if (r == 0)
+		r = open_services(b);
+	return err_trace(r);
+}
+
+static int run_launched(struct bootstrap *b)
+{
+	struct call_waiting program = {0};
+	int r = enter_sandbox(b);
 
 	if (r == 0)
-		r = relay_start(&b->loop, b->socket_path, &relay);
-	if (r < 0)
-		return err_trace(r);
-	snprintf(url, sizeof(url), "AEGIS_ORCHESTRATOR_URL=http://127.0.0.1:%u",
-		(unsigned)relay_port(relay));
-	r = env_merge(b->envp, additions, &envp);
-	if (r == 0) {
-		struct agent agent = agent_of(b, envp);
-		r = b->prompt        ? agent_generate(&agent, b->prompt)
-			: b->program ? agent_program(&agent, b->program)
-				     : idle(b);
-	}
-	relay_stop(relay);
-	free(envp);
-	if (b->reaper.stop_signal && r <= 0)
-		r = 128 + b->reaper.stop_signal;
-	return err_trace(r);
+		r = call_await(&program, await_start, b);
+	if (r < 0 || r == CONTROL_CLOSED)
+		return r < 0 ? err_trace(r) : 0;
+	bool runs = r != NO_PROGRAM;
+	if ((r = landlock_enter(landlock_call, b->ruleset, 0)) < 0)
+		return err_sys(r, "Landlock");
+	fd_cleanup(&b->ruleset);
+	control_listen(&b->control);
+	struct agent agent = agent_of(b);
+	r = runs            ? agent_program_started(&agent, &program)
+		: b->prompt ? agent_generate(&agent, b->prompt)
+			    : idle(b);
+	return end_status(b, r);
 }
 
 int main(int argc, char **argv)
 {
-	static struct bootstrap b;
+	static struct bootstrap b = {.ruleset = -1};
 	int r;
 
 	/* Before anything else exists that could be read. */
@@ -173,14 +252,12 @@ int main(int argc, char **argv)
 		fputs(usage, stderr);
 		return 2;
 	}
-	r = argc > 1 ? 0 : enter_sandbox(&b);
-	if (r == CONTROL_CLOSED)
-		return 0;
-	if (r == 0)
-		r = run(&b);
+	r = argc > 1 ? run_outside(&b) : run_launched(&b);
 	if (r < 0)
 		fprintf(stderr, "Error: %s\n", err_message(r));
+	relay_stop(b.relay);
 	control_fini(&b.control);
 	start_fini(&b.start);
+	free(b.envp);
 	return r < 0 ? 1 : r;
 }

@@ -99,21 +99,19 @@ static void measure(struct launcher *l, const struct kind *k, struct peer *p, in
 		ours[0], peer[0]);
 }
 
-static void starts(struct peer *p)
+static void starts(struct peer *p, const struct kind *k)
 {
-	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
-		struct launcher l;
-		double ours, peer;
-		char name[64];
-		launcher_start(&l, &kinds[i].options);
-		measure(&l, &kinds[i], p, ROUNDS, 0, &ours, &peer);
-		snprintf(name, sizeof(name), "start, %s", kinds[i].name);
-		figure(name, ours, "us", "bubblewrap", peer, kinds[i].target);
-		measure(&l, &kinds[i], p, IDLE_ROUNDS, IDLE_MS, &ours, &peer);
-		snprintf(name, sizeof(name), "start, %s, after 50 ms idle", kinds[i].name);
-		figure(name, ours, "us", "bubblewrap", peer, kinds[i].target);
-		launcher_stop(&l);
-	}
+	struct launcher l;
+	double ours, peer;
+	char name[64];
+	launcher_start(&l, &k->options);
+	measure(&l, k, p, ROUNDS, 0, &ours, &peer);
+	snprintf(name, sizeof(name), "start, %s", k->name);
+	figure(name, ours, "us", "bubblewrap", peer, k->target);
+	measure(&l, k, p, IDLE_ROUNDS, IDLE_MS, &ours, &peer);
+	snprintf(name, sizeof(name), "start, %s, after 50 ms idle", k->name);
+	figure(name, ours, "us", "bubblewrap", peer, k->target);
+	launcher_stop(&l);
 }
 
 static void against_runc(struct peer *p)
@@ -251,9 +249,37 @@ static void memory(void)
 	figure("memory of a prepared sandbox", median(kb, MEMORY_ROUNDS), "kB", NULL, 0, "<= 500");
 }
 
-int main(void)
+static bool asked(int argc, char **argv, const char *part)
+{
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], part) == 0)
+			return true;
+	}
+	return argc == 1;
+}
+
+/* All, or the parts that are named: a kind of start, runc, two, alive, memory. */
+static void run_parts(int argc, char **argv)
 {
 	struct peer p = {.number = 0};
+	peer_open(&p);
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		if (asked(argc, argv, kinds[i].name))
+			starts(&p, &kinds[i]);
+	}
+	if (asked(argc, argv, "runc") && peer_has("runc"))
+		against_runc(&p);
+	if (asked(argc, argv, "two"))
+		two_launchers();
+	if (asked(argc, argv, "alive"))
+		many_alive(&p);
+	if (asked(argc, argv, "memory"))
+		memory();
+	peer_close(&p);
+}
+
+int main(int argc, char **argv)
+{
 	const char *build = getenv("AEGIS_BUILD");
 	if (geteuid() != 0 || !build || !peer_has("bwrap")) {
 		fprintf(stderr, "bench sandbox: needs root, AEGIS_BUILD, and bubblewrap\n");
@@ -266,13 +292,6 @@ int main(void)
 	 * v1. */
 	if (setpriority(PRIO_PROCESS, 0, -20) < 0)
 		fprintf(stderr, "bench sandbox: figures are those of a busy machine\n");
-	peer_open(&p);
-	starts(&p);
-	if (peer_has("runc"))
-		against_runc(&p);
-	two_launchers();
-	many_alive(&p);
-	memory();
-	peer_close(&p);
+	run_parts(argc, argv);
 	return 0;
 }

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 enum { MS = 30000 };
@@ -232,24 +233,101 @@ static const char upstream_agent[] =
 	"        'exit_code': p.returncode, 'stdout': p.stdout, 'stderr': p.stderr})\n"
 	"print(r['content'], sys.argv[1])\n";
 
-/* Runs a script as the agent's own program. */
-static struct sandbox_ending run_program(struct play *p, const char *script)
+static const char confined[] =
+	"import os, resource\n"
+	"for name in ('NOFILE', 'FSIZE', 'NPROC', 'CORE'):\n"
+	"    print(name, *resource.getrlimit(getattr(resource, 'RLIMIT_' + name)))\n"
+	"for line in open('/proc/self/status'):\n"
+	"    if line.split(':')[0] in ('CapEff', 'CapBnd', 'NoNewPrivs', 'Seccomp', 'SigIgn',\n"
+	"            'SigBlk'):\n"
+	"        print(*line.split())\n"
+	"print('fds', *sorted(os.listdir('/proc/self/fd'))[:-1])\n"
+	"print('session', os.getsid(0) == os.getpid(), os.getcwd())\n"
+	"try:\n"
+	"    open('/dev/urandom', 'wb'); print('writes to a device')\n"
+	"except OSError: pass\n"
+	"open('/workspace/made-inside', 'w').close(); open('/tmp/x', 'w').close()\n";
+
+static const char obedient[] =
+	"import signal, sys, time\n"
+	"def told(*_):\n"
+	"    open('/workspace/made-inside', 'w').write('told'); sys.exit(0)\n"
+	"signal.signal(signal.SIGTERM, told)\n"
+	"open('/workspace/made-inside', 'w').write('ready')\n"
+	"while True: time.sleep(1)\n";
+
+/* Starts a script as the agent's own program; *ret_work is its workspace. */
+static struct sandbox_driver *start_program(struct play *p, const char *script, int *ret_work)
 {
 	char *const program[] = {(char *)"/workspace/agent.py", NULL};
 	struct sandbox_driver *d = open_driver(fixture_socket());
 	struct sandbox_spec spec = spec_of(new_execution());
-	int work = -1;
 
 	spec.program = program;
-	EXPECT_INT(sandbox_workspace_open(d, spec.execution, &work, deadline_in_ms(MS)), 0);
-	int fd = openat(work, "agent.py", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+	EXPECT_INT(sandbox_workspace_open(d, spec.execution, ret_work, deadline_in_ms(MS)), 0);
+	int fd = openat(*ret_work, "agent.py", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
 	EXPECT_INT(fd_write_all(fd, span_cstr(script)), 0);
 	rt_close(fd);
-	rt_close(work);
 	start(p, d, &spec);
+	return d;
+}
+
+static struct sandbox_ending run_program(struct play *p, const char *script)
+{
+	int work = -1;
+	struct sandbox_driver *d = start_program(p, script, &work);
+
+	rt_close(work);
 	struct sandbox_ending e = finish(p, d);
 	close_driver(d);
 	return e;
+}
+
+/* Its process was there before the limits were known, and enters Landlock by itself. */
+static void a_program_is_confined(void *arg)
+{
+	struct play p = {0};
+	struct sandbox_ending e = run_program(&p, confined);
+	bool landlock = syscall(444 /* landlock_create_ruleset */, NULL, 0, 1) > 0;
+
+	EXPECT_INT(e.status, 0);
+	bool as_told =
+		strcmp(p.program_out,
+			"NOFILE 256 256\nFSIZE 67108864 67108864\nNPROC 64 64\nCORE 0 0\n"
+			"SigBlk: 0000000000000000\nSigIgn: 0000000001001000\n"
+			"CapEff: 0000000000000000\nCapBnd: 0000000000000000\n"
+			"NoNewPrivs: 1\nSeccomp: 2\nfds 0 1 2\nsession True /workspace\n") == 0;
+	EXPECT(as_told == landlock);
+	if (!as_told)
+		print_message("# %s\n", p.program_out);
+}
+
+static bool work_says(int work, const char *text)
+{
+	char bytes[16];
+	AUTO_FD fd = openat(work, "made-inside", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd >= 0 ? read(fd, bytes, sizeof(bytes)) : -1;
+
+	return n == (ssize_t)strlen(text) && memcmp(bytes, text, (size_t)n) == 0;
+}
+
+/* pid 1 and the program entered Landlock apart, and signals must still pass between them. */
+static void a_program_hears_that_it_shall_stop(void *arg)
+{
+	struct play p = {0};
+	struct sandbox_ending e;
+	int work = -1;
+	struct sandbox_driver *d = start_program(&p, obedient, &work);
+
+	for (int i = 0; i < MS / 10 && !work_says(work, "ready"); i++)
+		EXPECT_INT(rt_sleep_until(deadline_in_ms(10)), 0);
+	EXPECT_INT(sandbox_end(p.sandbox, 10 * NS_PER_S, &e, deadline_in_ms(MS)), 0);
+	EXPECT_INT(e.how, SANDBOX_END_EXITED);
+	EXPECT_INT(e.status, 128 + SIGTERM);
+	EXPECT(work_says(work, "told"));
+	rt_close(work);
+	finish(&p, d);
+	close_driver(d);
 }
 
 static void neighbours_are_harmless(void *arg)
@@ -400,6 +478,8 @@ CASE(built_in_agent)
 CASE(nothing_outlives_its_call)
 CASE(neighbours_are_harmless)
 CASE(upstream_script_runs_unchanged)
+CASE(a_program_is_confined)
+CASE(a_program_hears_that_it_shall_stop)
 CASE(the_helper_may_die)
 CASE(a_daemon_may_die)
 CASE(stopping)
@@ -412,6 +492,8 @@ int main(void)
 		cmocka_unit_test(nothing_outlives_its_call_case),
 		cmocka_unit_test(neighbours_are_harmless_case),
 		cmocka_unit_test(upstream_script_runs_unchanged_case),
+		cmocka_unit_test(a_program_is_confined_case),
+		cmocka_unit_test(a_program_hears_that_it_shall_stop_case),
 		cmocka_unit_test(the_helper_may_die_case),
 		cmocka_unit_test(a_daemon_may_die_case),
 		cmocka_unit_test(stopping_case),
