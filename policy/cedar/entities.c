@@ -43,11 +43,10 @@ bool entity_below(const struct entity *e, const struct cedar_uid *ancestor)
 static int record_member(struct arena *a, const struct json *v, const char *name, bool required,
 	const struct value_record **ret)
 {
-	static const struct value_record empty;
 	const struct json *m = json_get(v, name);
 	struct cedar_value value;
 	int r;
-	*ret = &empty;
+	*ret = &value_record_empty;
 	if (!m && !required)
 		return 0;
 	if (!m || m->type != JSON_OBJECT)
@@ -191,27 +190,15 @@ static int find_ancestors(struct arena *a, struct cedar_entities *all)
 	return 0;
 }
 
-int cedar_entities_from_json(
-	struct arena *a, const struct json *v, const struct cedar_entities **ret)
+int entities_make(
+	struct arena *a, struct entity *items, size_t count, const struct cedar_entities **ret)
 {
 	struct cedar_entities *e = arena_make(a, struct cedar_entities);
 	int r;
 	if (!e)
 		return no_memory();
-	if (v->type != JSON_ARRAY)
-		return err_raise(-EINVAL, "entities: expected an array");
-	if (v->count > LIMIT_CEDAR_ENTITIES)
-		return err_raise(-E2BIG, "%zu entities; at most %d are accepted", v->count,
-			LIMIT_CEDAR_ENTITIES);
-	e->items = arena_make_array(a, struct entity, v->count + 1);
-	if (!e->items)
-		return no_memory();
-	e->count = v->count;
-	for (size_t i = 0; i < v->count; i++) {
-		r = entity_from_json(a, &v->items[i], &e->items[i]);
-		if (r < 0)
-			return err_wrap(r, "entities[%zu]", i);
-	}
+	e->items = items;
+	e->count = count;
 	r = index_entities(a, e);
 	if (r == 0)
 		r = find_ancestors(a, e);
@@ -219,4 +206,24 @@ int cedar_entities_from_json(
 		return err_trace(r);
 	*ret = e;
 	return 0;
+}
+
+int cedar_entities_from_json(
+	struct arena *a, const struct json *v, const struct cedar_entities **ret)
+{
+	struct entity *items;
+	if (v->type != JSON_ARRAY)
+		return err_raise(-EINVAL, "entities: expected an array");
+	if (v->count > LIMIT_CEDAR_ENTITIES)
+		return err_raise(-E2BIG, "%zu entities; at most %d are accepted", v->count,
+			LIMIT_CEDAR_ENTITIES);
+	items = arena_make_array(a, struct entity, v->count + 1);
+	if (!items)
+		return no_memory();
+	for (size_t i = 0; i < v->count; i++) {
+		int r = entity_from_json(a, &v->items[i], &items[i]);
+		if (r < 0)
+			return err_wrap(r, "entities[%zu]", i);
+	}
+	return entities_make(a, items, v->count, ret);
 }

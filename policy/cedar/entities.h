@@ -26,5 +26,9 @@ struct cedar_entities {
 const struct entity *entities_find(const struct cedar_entities *e, const struct cedar_uid *uid);
 bool entity_below(const struct entity *e, const struct cedar_uid *ancestor);
 
+/* Takes over `items`, finds their ancestors; refuses doubles and cycles. */
+int entities_make(struct arena *a, struct entity *items, size_t count,
+	const struct cedar_entities **ret) MUST_USE;
+
 /* A value in JSON, with __entity and __extn escapes. */
 int value_from_json(struct arena *a, const struct json *v, struct cedar_value *ret) MUST_USE;

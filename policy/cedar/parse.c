@@ -11,7 +11,7 @@ static int no_memory(void)
 	return err_raise(-ENOMEM, "no memory for a policy");
 }
 
-static int parse_annotation(struct parser *p, struct vec *annotations)
+int parse_annotation(struct parser *p, struct vec *annotations)
 {
 	struct annotation *a = vec_push(p->l.arena, annotations, sizeof(*a));
 	uint32_t pos;

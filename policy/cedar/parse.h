@@ -57,3 +57,6 @@ struct vec {
 
 /* Room for one more item of `size` bytes, zeroed; NULL beyond the arena. */
 void *vec_push(struct arena *a, struct vec *v, size_t size);
+
+/* Adds a struct annotation, and refuses one whose name is there; the current token is `@`. */
+int parse_annotation(struct parser *p, struct vec *annotations) MUST_USE;

@@ -43,7 +43,7 @@ struct schema_attr {
 struct schema_attrs {
 	size_t count;
 	const struct schema_attr *items;
-	bool open; /* values may hold further attributes ("additionalAttributes") */
+	bool open; /* values may hold further attributes: the checker's; no schema says so */
 };
 
 struct cedar_type {

@@ -2,6 +2,8 @@
 /* Order, equality and making of values. */
 #include "policy/cedar/value.h"
 
+const struct value_record value_record_empty;
+
 const char *value_type_name(enum value_type t)
 {
 	static const char *const names[] = {"bool", "long", "string", "entity", "set", "record",

@@ -52,6 +52,8 @@ struct value_record {
 	struct value_member *members;
 };
 
+extern const struct value_record value_record_empty;
+
 const char *value_type_name(enum value_type t);
 
 /* A total order: by type, then by content. */
