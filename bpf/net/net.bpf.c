@@ -79,6 +79,14 @@ struct {
 	__type(value, __u64);
 } net_sequence SEC(".maps");
 
+/* User space's own; kept here, because it must live exactly as long as the other maps. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, NET_NUMBERS);
+	__type(key, __u32);
+	__type(value, __u32);
+} net_numbers SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, NET_DENIALS_BYTES);

@@ -26,6 +26,24 @@ enum {
 	NET_DENIALS_BYTES = 256 * 1024,
 };
 
+/* The maps, in the order in which their descriptors are handed over. */
+enum net_map {
+	NET_MAP_AGENTS,
+	NET_MAP_PREFIXES,
+	NET_MAP_NAMES,
+	NET_MAP_ADDRESSES,
+	NET_MAP_FLOWS,
+	NET_MAP_LINKS,
+	NET_MAP_COUNTS,
+	NET_MAP_SEQUENCE,
+	NET_MAP_NUMBERS,
+	NET_MAP_DENIALS,
+	NET_MAPS,
+};
+
+/* Indices of net_numbers: the last number that was given to a policy, and to a name. */
+enum net_number { NET_NUMBER_POLICY = 0, NET_NUMBER_NAME = 1, NET_NUMBERS };
+
 struct net_agent {
 	__u32 policy;
 	__u32 slot; /* its counters: index into net_counters */

@@ -9,16 +9,17 @@
 
 extern const unsigned char net_object[], net_object_end[];
 
-static const char *const map_names[NETPROG_MAPS] = {
-	[NETPROG_AGENTS] = "net_agents",
-	[NETPROG_PREFIXES] = "net_prefixes",
-	[NETPROG_NAMES] = "net_names",
-	[NETPROG_ADDRESSES] = "net_addresses",
-	[NETPROG_FLOWS] = "net_flows",
-	[NETPROG_LINKS] = "net_links",
-	[NETPROG_COUNTS] = "net_counts",
-	[NETPROG_SEQUENCE] = "net_sequence",
-	[NETPROG_DENIALS] = "net_denials",
+static const char *const map_names[NET_MAPS] = {
+	[NET_MAP_AGENTS] = "net_agents",
+	[NET_MAP_PREFIXES] = "net_prefixes",
+	[NET_MAP_NAMES] = "net_names",
+	[NET_MAP_ADDRESSES] = "net_addresses",
+	[NET_MAP_FLOWS] = "net_flows",
+	[NET_MAP_LINKS] = "net_links",
+	[NET_MAP_COUNTS] = "net_counts",
+	[NET_MAP_SEQUENCE] = "net_sequence",
+	[NET_MAP_NUMBERS] = "net_numbers",
+	[NET_MAP_DENIALS] = "net_denials",
 };
 
 static const struct hook {
@@ -134,6 +135,18 @@ static int set_level(struct bpf_object *o, uint32_t level)
 	return r < 0 ? err_sys(r, "constant of the network object") : 0;
 }
 
+/* No program reads the numbers; bound to one, their map lives as long as it and is found again. */
+static int bind_numbers(struct bpf_object *o)
+{
+	struct bpf_program *p = bpf_object__find_program_by_name(o, "net_egress");
+	struct bpf_map *m = bpf_object__find_map_by_name(o, map_names[NET_MAP_NUMBERS]);
+
+	if (!p || !m)
+		return err_raise(-EBADMSG, "the network object lacks a program or a map");
+	int r = bpf_prog_bind_map(bpf_program__fd(p), bpf_map__fd(m), NULL);
+	return r < 0 ? err_sys(r, "bind %s", map_names[NET_MAP_NUMBERS]) : 0;
+}
+
 /* Loaded; cgroup -1: without looking for older maps. The object is the caller's to close. */
 static int load(int cgroup, uint32_t level, struct bpf_object **ret)
 {
@@ -156,6 +169,8 @@ static int load(int cgroup, uint32_t level, struct bpf_object **ret)
 				"this kernel does not load the network programs: %s (%s)",
 				strerror(-r), libbpf_words);
 	}
+	if (r == 0)
+		r = bind_numbers(o);
 	if (r < 0) {
 		bpf_object__close(o);
 		return r;
@@ -195,7 +210,7 @@ static int keep(struct bpf_object *o, struct netprog *ret)
 	};
 	bool whole = n.link >= 0 && n.egress >= 0;
 
-	for (int i = 0; i < NETPROG_MAPS; i++) {
+	for (int i = 0; i < NET_MAPS; i++) {
 		struct bpf_map *m = bpf_object__find_map_by_name(o, map_names[i]);
 		n.maps[i] = m ? fcntl(bpf_map__fd(m), F_DUPFD_CLOEXEC, 3) : -1;
 		whole = whole && n.maps[i] >= 0;
@@ -255,7 +270,7 @@ int netprog_load(uint32_t level, struct netprog *ret)
 
 void netprog_close(struct netprog *n)
 {
-	for (int i = 0; i < NETPROG_MAPS; i++)
+	for (int i = 0; i < NET_MAPS; i++)
 		fd_cleanup(&n->maps[i]);
 	fd_cleanup(&n->link);
 	fd_cleanup(&n->egress);

@@ -10,21 +10,8 @@
 #include "bpf/net/net_api.h"
 #include "daemon/base/base.h"
 
-enum netprog_map {
-	NETPROG_AGENTS,
-	NETPROG_PREFIXES,
-	NETPROG_NAMES,
-	NETPROG_ADDRESSES,
-	NETPROG_FLOWS,
-	NETPROG_LINKS,
-	NETPROG_COUNTS,
-	NETPROG_SEQUENCE,
-	NETPROG_DENIALS,
-	NETPROG_MAPS,
-};
-
 struct netprog {
-	int maps[NETPROG_MAPS]; /* descriptors, -1 if not loaded */
+	int maps[NET_MAPS]; /* descriptors by enum net_map */
 	int link; /* the program for the host's end of a link */
 	int egress; /* the program that decides what leaves; attached already */
 	uint32_t instructions; /* of all programs, as the kernel translated them */

@@ -188,3 +188,33 @@ int sensor_name_rules(const struct kernel_rules *source, struct span name, struc
 	*ret = rules;
 	return 0;
 }
+
+bool sensor_may_resolve(const struct net_rules *rules)
+{
+	for (uint32_t i = 0; i < rules->count; i++) {
+		const struct net_rule *r = &rules->rule[i];
+		if (!r->forbid)
+			return true;
+		if (r->protocol == 0 && r->port_first == 0 && r->port_last == UINT16_MAX)
+			return false;
+	}
+	return false;
+}
+
+bool sensor_address_permitted(const struct kernel_rules *source, const uint8_t *address)
+{
+	struct kernel_net_rule host = {.prefix_bits = ADDRESS_BITS};
+	struct net_rules rules = {.count = 0};
+
+	memcpy(host.address, address, 16);
+	for (size_t i = 0; i < source->net_count; i++) {
+		const struct kernel_net_rule *r = &source->net[i];
+		if (r->name.n > 0 || !contains(r, &host))
+			continue;
+		if (add_rule(&rules, r, i) < 0) { /* its entry was refused, too */
+			err_clear();
+			return false;
+		}
+	}
+	return sensor_may_resolve(&rules);
+}

@@ -37,3 +37,67 @@ int sensor_compile(
  * without a trailing dot. -E2BIG as above. */
 int sensor_name_rules(
 	const struct kernel_rules *source, struct span name, struct net_rules *ret) MUST_USE;
+
+/* Whether a name may be asked for: some rule permits it on some port, and none forbids it on all.
+ */
+bool sensor_may_resolve(const struct net_rules *rules);
+
+/* Whether a rule about addresses permits the address on some port: then an internal address is what
+ * the operator meant. */
+bool sensor_address_permitted(const struct kernel_rules *source, const uint8_t *address);
+
+/* ---- the kernel's maps ---- */
+
+enum {
+	SENSOR_NAMES_MAX = 1024, /* that one sandbox has asked for */
+	SENSOR_ADDRESSES_MAX =
+		8192, /* that one sandbox was given, the expired ones too until swept */
+	SENSOR_GRACE_S = 5, /* an address holds that much longer than its time to live */
+};
+
+struct sensor;
+
+/* Takes the descriptors of the maps over (bpf/net/net_api.h), also on failure. System calls on maps
+ * do not wait, so nothing here parks. Errors are the kernel's, with the map's name. */
+int sensor_new(int maps[NET_MAPS], struct sensor **ret) MUST_USE;
+struct sensor *sensor_free(struct sensor *s); /* NULL; nothing in the kernel changes by it */
+
+/* A policy as the kernel holds it; immutable, shared by agents. */
+struct sensor_policy;
+
+/* Enters the rules, whole, under a new number. The rules are copied. -E2BIG, -EINVAL as
+ * sensor_compile. */
+int sensor_policy_new(
+	struct sensor *s, const struct kernel_rules *rules, struct sensor_policy **ret) MUST_USE;
+struct sensor_policy *sensor_policy_ref(struct sensor_policy *p);
+struct sensor_policy *sensor_policy_unref(
+	struct sensor_policy *p); /* NULL; the last takes it out */
+const struct kernel_rules *sensor_policy_rules(const struct sensor_policy *p);
+
+/* The policy rule behind a record: number and id as a net_denial names them; an empty span if the
+ * policy is gone. */
+struct span sensor_rule_policy(const struct sensor *s, uint32_t policy, uint32_t rule);
+
+/* A sandbox under a policy. */
+struct sensor_agent;
+
+/* The helper has admitted the cgroup: -ENOENT otherwise. A reference to the policy is taken. */
+int sensor_agent_new(struct sensor *s, uint64_t cgroup, struct sensor_policy *p,
+	struct sensor_agent **ret) MUST_USE;
+
+/* From the next packet on another policy holds: names that it permits keep their addresses, all
+ * others lose them. On failure the old one holds. */
+int sensor_agent_set_policy(struct sensor_agent *a, struct sensor_policy *p) MUST_USE;
+struct sensor_policy *sensor_agent_policy(const struct sensor_agent *a); /* borrowed */
+
+/* Makes the addresses reachable as far as the rules about `name` permit, until ttl_s (and the
+ * grace) have passed. -ENOSPC beyond the limits: answer nothing then. */
+int sensor_agent_learn(struct sensor_agent *a, struct span name, const uint8_t (*addresses)[16],
+	size_t count, uint32_t ttl_s) MUST_USE;
+
+/* Takes back what was learned; its cgroup is the helper's to dismiss. NULL is allowed. */
+struct sensor_agent *sensor_agent_free(struct sensor_agent *a);
+
+/* Takes out what no agent's entry leads to: left by an earlier aegisd. To be called when all agents
+ * were made. *ret_gone: how many entries went. */
+int sensor_sweep(struct sensor *s, size_t *ret_gone) MUST_USE;

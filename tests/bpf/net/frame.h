@@ -102,6 +102,6 @@ static inline void enter_agent(void)
 {
 	struct net_agent agent = {.policy = POLICY, .slot = SLOT};
 	assert_int_equal(
-		bpf_map_update_elem(programs.maps[NETPROG_AGENTS], &root_cgroup, &agent, BPF_ANY),
+		bpf_map_update_elem(programs.maps[NET_MAP_AGENTS], &root_cgroup, &agent, BPF_ANY),
 		0);
 }

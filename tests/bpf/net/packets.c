@@ -35,7 +35,7 @@ static uint64_t denied(enum net_verdict v)
 	uint64_t all = 0;
 
 	assert_true(libbpf_num_possible_cpus() <= 64);
-	assert_int_equal(bpf_map_lookup_elem(programs.maps[NETPROG_COUNTS], &slot, per_cpu), 0);
+	assert_int_equal(bpf_map_lookup_elem(programs.maps[NET_MAP_COUNTS], &slot, per_cpu), 0);
 	for (int i = 0; i < libbpf_num_possible_cpus(); i++)
 		all += per_cpu[i].denied[v];
 	return all;
@@ -69,16 +69,16 @@ static int permit_all(void **state)
 	memcpy(link.mac, own_mac, 6);
 	enter_agent();
 	assert_int_equal(
-		bpf_map_update_elem(programs.maps[NETPROG_PREFIXES], &key, &any, BPF_ANY), 0);
+		bpf_map_update_elem(programs.maps[NET_MAP_PREFIXES], &key, &any, BPF_ANY), 0);
 	assert_int_equal(
-		bpf_map_update_elem(programs.maps[NETPROG_LINKS], &interface, &link, BPF_ANY), 0);
+		bpf_map_update_elem(programs.maps[NET_MAP_LINKS], &interface, &link, BPF_ANY), 0);
 	return 0;
 }
 
 static int forbid_all(void **state)
 {
 	struct net_prefix_key key = {.bits = 32, .policy = POLICY};
-	assert_int_equal(bpf_map_delete_elem(programs.maps[NETPROG_PREFIXES], &key), 0);
+	assert_int_equal(bpf_map_delete_elem(programs.maps[NET_MAP_PREFIXES], &key), 0);
 	return 0;
 }
 
@@ -174,11 +174,11 @@ static void strangers_are_denied(void **state)
 	size_t n = put_frame(&tcp, frame);
 	uint32_t interface = 1;
 
-	assert_int_equal(bpf_map_delete_elem(programs.maps[NETPROG_AGENTS], &root_cgroup), 0);
+	assert_int_equal(bpf_map_delete_elem(programs.maps[NET_MAP_AGENTS], &root_cgroup), 0);
 	assert_int_equal(run(programs.egress, frame, n), 0);
 	enter_agent();
 	expect_allowed(programs.egress, frame, n);
-	assert_int_equal(bpf_map_delete_elem(programs.maps[NETPROG_LINKS], &interface), 0);
+	assert_int_equal(bpf_map_delete_elem(programs.maps[NET_MAP_LINKS], &interface), 0);
 	link_frame(&tcp, frame);
 	assert_int_equal(run(programs.link, frame, n), 2);
 }
@@ -197,7 +197,7 @@ static void learn(const struct packet *p, int64_t for_ns)
 	value.expires_ns = (uint64_t)(now.tv_sec * INT64_C(1000000000) + now.tv_nsec + for_ns);
 	memcpy(key.address, p->address, 16);
 	assert_int_equal(
-		bpf_map_update_elem(programs.maps[NETPROG_ADDRESSES], &key, &value, BPF_ANY), 0);
+		bpf_map_update_elem(programs.maps[NET_MAP_ADDRESSES], &key, &value, BPF_ANY), 0);
 }
 
 static void set_name(uint16_t port, bool forbid)
@@ -207,7 +207,7 @@ static void set_name(uint16_t port, bool forbid)
 		.rule = {{.port_first = port, .port_last = port, .forbid = forbid, .id = 9}}};
 
 	assert_int_equal(
-		bpf_map_update_elem(programs.maps[NETPROG_NAMES], &key, &rules, BPF_ANY), 0);
+		bpf_map_update_elem(programs.maps[NET_MAP_NAMES], &key, &rules, BPF_ANY), 0);
 }
 
 static void names_lend_addresses(void **state)

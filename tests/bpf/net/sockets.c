@@ -106,7 +106,7 @@ static void set_agent(uint32_t policy)
 {
 	struct net_agent a = {.policy = policy, .slot = SLOT};
 	assert_int_equal(
-		bpf_map_update_elem(programs.maps[NETPROG_AGENTS], &child_cgroup, &a, BPF_ANY), 0);
+		bpf_map_update_elem(programs.maps[NET_MAP_AGENTS], &child_cgroup, &a, BPF_ANY), 0);
 }
 
 static void permit(uint32_t policy, const uint8_t *address, uint16_t port)
@@ -117,7 +117,7 @@ static void permit(uint32_t policy, const uint8_t *address, uint16_t port)
 
 	memcpy(key.address, address, 16);
 	assert_int_equal(
-		bpf_map_update_elem(programs.maps[NETPROG_PREFIXES], &key, &rules, BPF_ANY), 0);
+		bpf_map_update_elem(programs.maps[NET_MAP_PREFIXES], &key, &rules, BPF_ANY), 0);
 }
 
 /* Runs fn as a process of the sandbox's cgroup; its exit status is what fn returns. */
@@ -298,6 +298,9 @@ static uint32_t attached(enum bpf_attach_type type)
 
 static void a_restarted_helper_goes_on(void **state)
 {
+	uint32_t number = NET_NUMBER_POLICY, last = 41;
+	assert_int_equal(
+		bpf_map_update_elem(programs.maps[NET_MAP_NUMBERS], &number, &last, BPF_ANY), 0);
 	netprog_close(&programs);
 	assert_int_equal(inside(tcp_outside), 0); /* with nobody there */
 	assert_true(tcp_arrived(listener));
@@ -305,6 +308,9 @@ static void a_restarted_helper_goes_on(void **state)
 	assert_int_equal(netprog_open(parent, 2, &programs), 0);
 	assert_int_equal(attached(BPF_CGROUP_INET_EGRESS), 1);
 	assert_int_equal(attached(BPF_CGROUP_INET4_CONNECT), 1);
+	last = 0;
+	assert_int_equal(bpf_map_lookup_elem(programs.maps[NET_MAP_NUMBERS], &number, &last), 0);
+	assert_int_equal(last, 41);
 	assert_int_equal(inside(tcp_outside), 0); /* by the same maps */
 	assert_true(tcp_arrived(listener));
 }
@@ -374,7 +380,7 @@ static int on_denial(void *ctx, void *p, size_t n)
 static void a_denial_is_on_record(void **state)
 {
 	struct ring_buffer *ring =
-		ring_buffer__new(programs.maps[NETPROG_DENIALS], on_denial, NULL, NULL);
+		ring_buffer__new(programs.maps[NET_MAP_DENIALS], on_denial, NULL, NULL);
 
 	assert_non_null(ring);
 	ring_buffer__consume(ring);

@@ -189,9 +189,9 @@ static void enter(const struct sensor_table *t, bool remove)
 		key.policy = POLICY;
 		if (remove)
 			assert_int_equal(
-				bpf_map_delete_elem(programs.maps[NETPROG_PREFIXES], &key), 0);
+				bpf_map_delete_elem(programs.maps[NET_MAP_PREFIXES], &key), 0);
 		else
-			assert_int_equal(bpf_map_update_elem(programs.maps[NETPROG_PREFIXES], &key,
+			assert_int_equal(bpf_map_update_elem(programs.maps[NET_MAP_PREFIXES], &key,
 						 &t->prefixes[i].rules, BPF_ANY),
 				0);
 	}

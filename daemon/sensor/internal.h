@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/* What the files of this room share. */
+#pragma once
+
+#include "daemon/sensor/sensor.h"
+
+struct sensor {
+	int maps[NET_MAPS];
+	struct list policies;
+};
+
+struct sensor_policy {
+	struct list link;
+	struct sensor *sensor;
+	struct arena *arena;
+	struct kernel_rules rules;
+	struct sensor_table table;
+	uint32_t number;
+	size_t entered; /* prefixes that are in the kernel */
+	int refs;
+};
+
+struct learned_address {
+	struct list link;
+	uint8_t address[16];
+	uint64_t expires_ns;
+};
+
+struct learned_name {
+	struct list link;
+	struct list addresses;
+	uint32_t number;
+	struct span text; /* behind the struct */
+	char bytes[];
+};
+
+struct sensor_agent {
+	struct sensor *sensor;
+	struct sensor_policy *policy;
+	uint64_t cgroup;
+	struct list names;
+	struct map by_text;
+	size_t address_count;
+};
+
+/* Entries of the maps. Errors name the map; what is not there needs no taking out. */
+int sensor_put(struct sensor *s, enum net_map map, const void *key, const void *value) MUST_USE;
+int sensor_get(const struct sensor *s, enum net_map map, const void *key, void *ret) MUST_USE;
+void sensor_take_out(struct sensor *s, enum net_map map, const void *key);
+int sensor_next_number(struct sensor *s, enum net_number which, uint32_t *ret) MUST_USE;
+
+uint64_t sensor_boot_ns(void); /* CLOCK_BOOTTIME, as the programs see it */
