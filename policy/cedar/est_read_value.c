@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/* Values of the reference's JSON form of policies (EST), read as expressions. */
+#include "policy/cedar/reader.h"
+
+static int no_memory(void)
+{
+	return err_raise(-ENOMEM, "no memory for a policy");
+}
+
+int est_finish(struct reader *rd, struct expr *e, const struct expr **ret)
+{
+	int r = expr_measure(e);
+	if (r < 0)
+		return err_trace(r);
+	*ret = e;
+	return 0;
+}
+
+struct expr *est_make(struct reader *rd, enum expr_op op, size_t kids)
+{
+	return expr_make(rd->arena, op, 0, kids);
+}
+
+static int read_value_list(struct reader *rd, const struct json *v, struct expr *e)
+{
+	for (size_t i = 0; i < v->count; i++) {
+		size_t before = reader_enter(rd, NULL, (ssize_t)i);
+		int r = est_read_value(rd, &v->items[i], &e->kids[i]);
+		if (r < 0)
+			return err_trace(r);
+		reader_leave(rd, before);
+	}
+	return 0;
+}
+
+static int read_extension(struct reader *rd, const struct json *v, const struct expr **ret)
+{
+	static const char *const members[] = {"fn", "arg", "args", NULL};
+	const struct json *args = json_get(v, "args"), *arg = json_get(v, "arg");
+	struct expr *e;
+	struct span name;
+	enum ext_fn fn;
+	int r = reader_only(rd, v, members);
+	if (r == 0)
+		r = reader_string(rd, v, "fn", &name);
+	if (r < 0)
+		return err_trace(r);
+	if (!ext_find(name, &fn))
+		return reader_fail(rd, "an extension function: decimal, ip, datetime, duration");
+	if ((args != NULL) == (arg != NULL) || (args && args->type != JSON_ARRAY))
+		return reader_fail(rd, "either `arg`, or `args` with an array");
+	e = est_make(rd, EXPR_CALL, args ? args->count : 1);
+	if (!e)
+		return no_memory();
+	e->ext = fn;
+	r = args ? read_value_list(rd, args, e) : est_read_value(rd, arg, &e->kids[0]);
+	return r < 0 ? err_trace(r) : est_finish(rd, e, ret);
+}
+
+static int read_value_record(struct reader *rd, const struct json *v, const struct expr **ret)
+{
+	struct expr *e = est_make(rd, EXPR_RECORD, v->count);
+	int r;
+	if (!e)
+		return no_memory();
+	e->name_count = v->count;
+	e->names = arena_make_array(rd->arena, struct span, v->count + 1);
+	if (!e->names)
+		return no_memory();
+	for (size_t i = 0; i < v->count; i++)
+		e->names[i] = v->items[i].key;
+	r = read_value_list(rd, v, e);
+	return r < 0 ? err_trace(r) : est_finish(rd, e, ret);
+}
+
+static int read_value_object(struct reader *rd, const struct json *v, const struct expr **ret)
+{
+	const struct json *inner;
+	struct expr *e;
+	int r;
+	if (v->count == 1 && (inner = json_get(v, "__extn")))
+		return read_extension(rd, inner, ret);
+	if (v->count != 1 || !json_get(v, "__entity"))
+		return read_value_record(rd, v, ret);
+	e = est_make(rd, EXPR_UID, 0);
+	if (!e)
+		return no_memory();
+	r = reader_uid(rd, v, &e->uid);
+	if (r < 0)
+		return err_trace(r);
+	*ret = e;
+	return 0;
+}
+
+int est_read_value(struct reader *rd, const struct json *v, const struct expr **ret)
+{
+	struct expr *e = NULL;
+	int r = 0;
+	if (!v)
+		return reader_fail(rd, "a value");
+	switch (v->type) {
+	case JSON_NULL:
+		return reader_fail(rd, "a value: Cedar has no null");
+	case JSON_OBJECT:
+		return read_value_object(rd, v, ret);
+	case JSON_BOOL:
+		e = est_make(rd, EXPR_BOOL, 0);
+		if (e)
+			e->boolean = v->boolean;
+		break;
+	case JSON_STRING:
+		e = est_make(rd, EXPR_STRING, 0);
+		if (e)
+			e->string = v->text;
+		break;
+	case JSON_NUMBER:
+		e = est_make(rd, EXPR_LONG, 0);
+		if (e && span_to_i64(v->text, &e->number) < 0)
+			return reader_fail(rd, "an integer of 64 bits, without point or exponent");
+		break;
+	case JSON_ARRAY:
+		e = est_make(rd, EXPR_SET, v->count);
+		if (e)
+			r = read_value_list(rd, v, e);
+		break;
+	}
+	if (!e)
+		return no_memory();
+	return r < 0 ? err_trace(r) : est_finish(rd, e, ret);
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/*
+ * What readers of JSON forms (policies, schemas) share. Messages say where: a path of member names,
+ * as in `conditions[0].body.==.left`. Unknown members anywhere are refused.
+ */
+#pragma once
+
+#include "policy/cedar/ast.h"
+
+enum { READER_PATH_BYTES = 160 };
+
+struct reader {
+	struct arena *arena;
+	const char *what; /* "the policy": the name of the whole */
+	int nesting;
+	char path[READER_PATH_BYTES]; /* of what is being read; cut if longer */
+	size_t path_length;
+};
+
+int reader_fail(const struct reader *rd, const char *expected) MUST_USE;
+
+/* Extends the path by a member (or, if index >= 0, by an index); returns what reader_leave() wants.
+ */
+size_t reader_enter(struct reader *rd, const char *name, ssize_t index);
+void reader_leave(struct reader *rd, size_t before);
+
+/* The value is an object, and all its members are among the names, a NULL-terminated list. */
+int reader_only(struct reader *rd, const struct json *v, const char *const *names) MUST_USE;
+
+int reader_string(
+	struct reader *rd, const struct json *v, const char *name, struct span *ret) MUST_USE;
+int reader_name(
+	struct reader *rd, const struct json *v, const char *name, struct span *ret) MUST_USE;
+int reader_uid(struct reader *rd, const struct json *v, struct cedar_uid *ret) MUST_USE;
+
+/* The member `annotations`; v == NULL: none. */
+int reader_annotations(struct reader *rd, const struct json *v, size_t *ret_count,
+	const struct annotation **ret) MUST_USE;
+
+/* est_read_value.c: a Cedar value in JSON, as an expression: {"__entity"} and {"__extn"} escapes,
+ * sets, records. */
+int est_read_value(struct reader *rd, const struct json *v, const struct expr **ret) MUST_USE;
+struct expr *est_make(struct reader *rd, enum expr_op op, size_t kids);
+int est_finish(struct reader *rd, struct expr *e, const struct expr **ret) MUST_USE;
+
+/* est_read_expr.c: the member `name`, an expression. */
+int est_read_kid(struct reader *rd, const struct json *v, const char *name,
+	const struct expr **ret) MUST_USE;
