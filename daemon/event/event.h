@@ -52,6 +52,16 @@ enum event_type {
 	EVENT_COMMAND_DENIED, /* "CommandPolicyViolation" */
 	/* policy */
 	EVENT_POLICY_VIOLATION_BLOCKED,
+	/* SMCP */
+	EVENT_SMCP_SESSION_CREATED, /* "SessionCreated" */
+	EVENT_SMCP_ATTESTED, /* "AttestationSucceeded" */
+	EVENT_SMCP_ATTESTATION_FAILED,
+	EVENT_SMCP_CALL_AUTHORIZED, /* "ToolCallAuthorized" */
+	EVENT_SMCP_SIGNATURE_FAILED, /* "SignatureVerificationFailed" */
+	EVENT_SMCP_TOKEN_EXPIRED, /* "SecurityTokenExpired" */
+	EVENT_SMCP_TOKEN_REFRESHED, /* "SecurityTokenRefreshed" */
+	EVENT_SMCP_SESSION_REVOKED, /* "SessionRevoked" */
+	EVENT_SMCP_SESSION_EXPIRED, /* "SessionExpired" */
 	/* volumes */
 	EVENT_VOLUME_CREATED,
 	EVENT_VOLUME_ATTACHED,

@@ -101,6 +101,17 @@ static int check_required(const struct store *s, const struct store_change *c)
 			return err_raise(
 				-EINVAL, "iteration: execution_id and number are required");
 		break;
+	case STORE_SESSION_CREATE:
+	case STORE_SESSION_UPDATE:
+		t = s->states.session;
+		status = c->session->status;
+		creates = c->kind == STORE_SESSION_CREATE;
+		if (!t)
+			return err_raise(-EINVAL,
+				"session: this store was opened without states of sessions");
+		if (uuid_is_nil(c->session->id))
+			return err_raise(-EINVAL, "session: id is required");
+		break;
 	default:
 		return err_raise(-EINVAL, "unknown kind of change %d", (int)c->kind);
 	}

@@ -14,6 +14,7 @@ union any_row {
 	struct store_agent agent;
 	struct store_execution execution;
 	struct store_iteration iteration;
+	struct store_session session;
 };
 
 static const struct {
@@ -27,6 +28,8 @@ static const struct {
 	[STORE_EXECUTION_UPDATE] = {"execution_update", NOUN_EXECUTION, false},
 	[STORE_ITERATION_CREATE] = {"iteration_create", NOUN_ITERATION, true},
 	[STORE_ITERATION_UPDATE] = {"iteration_update", NOUN_ITERATION, false},
+	[STORE_SESSION_CREATE] = {"session_create", NOUN_SESSION, true},
+	[STORE_SESSION_UPDATE] = {"session_update", NOUN_SESSION, false},
 };
 
 enum noun_id change_noun(enum store_change_kind k)
@@ -44,15 +47,29 @@ const void *change_row(const struct store_change *c)
 		return c->execution;
 	case NOUN_ITERATION:
 		return c->iteration;
+	case NOUN_SESSION:
+		return c->session;
 	case NOUN_COUNT:
 		break;
 	}
 	UNREACHABLE();
 }
 
-static const struct state_table *states_of(const struct store_states *s, enum noun_id id)
+const struct state_table *noun_states(const struct store_states *s, enum noun_id id)
 {
-	return id == NOUN_AGENT ? s->agent : id == NOUN_EXECUTION ? s->execution : s->iteration;
+	switch (id) {
+	case NOUN_AGENT:
+		return s->agent;
+	case NOUN_EXECUTION:
+		return s->execution;
+	case NOUN_ITERATION:
+		return s->iteration;
+	case NOUN_SESSION:
+		return s->session;
+	case NOUN_COUNT:
+		break;
+	}
+	UNREACHABLE();
 }
 
 PRINTF_LIKE(3, 4)
@@ -75,7 +92,10 @@ static const char *row_name(enum noun_id id, const union any_row *row, char ret[
 		uuid_text(row->iteration.execution_id, uuid);
 		snprintf(ret, 96, "iteration %u of execution %s", row->iteration.number, uuid);
 	} else {
-		uuid_text(id == NOUN_AGENT ? row->agent.id : row->execution.id, uuid);
+		uuid_text(id == NOUN_AGENT           ? row->agent.id
+				: id == NOUN_SESSION ? row->session.id
+						     : row->execution.id,
+			uuid);
 		snprintf(ret, 96, "%s %s", nouns[id].name, uuid);
 	}
 	return ret;
@@ -112,6 +132,10 @@ static void stamp(
 		if (final && !row->iteration.ended_ns)
 			row->iteration.ended_ns = at_ns;
 		break;
+	case NOUN_SESSION:
+		if (final && !row->session.ended_ns)
+			row->session.ended_ns = at_ns;
+		break;
 	case NOUN_COUNT:
 		UNREACHABLE();
 	}
@@ -125,7 +149,7 @@ static int check_owner(const struct apply *x, enum noun_id id, const union any_r
 	char name[96];
 	enum noun_id owner_id = NOUN_AGENT;
 
-	if (id == NOUN_AGENT)
+	if (id == NOUN_AGENT || id == NOUN_SESSION)
 		return 0;
 	if (id == NOUN_EXECUTION) {
 		key.agent.id = row->execution.agent_id;
@@ -133,7 +157,7 @@ static int check_owner(const struct apply *x, enum noun_id id, const union any_r
 		key.execution.id = row->iteration.execution_id;
 		owner_id = NOUN_EXECUTION;
 	}
-	const struct state_table *t = states_of(x->states, owner_id);
+	const struct state_table *t = noun_states(x->states, owner_id);
 	int r = noun_find(x->conn, x->driver, owner_id, t, &key, x->arena, &owner);
 	if (r == STORE_NOT_FOUND)
 		return refuse(x, r, "%s does not exist", row_name(owner_id, &key, name));
@@ -191,7 +215,7 @@ static uint64_t taken_fields(const struct noun *n, const void *given, unsigned w
 
 static int create(const struct apply *x, enum noun_id id, const void *given, int64_t at_ns)
 {
-	const struct state_table *t = states_of(x->states, id);
+	const struct state_table *t = noun_states(x->states, id);
 	union any_row row = {0};
 	char name[96];
 
@@ -202,6 +226,8 @@ static int create(const struct apply *x, enum noun_id id, const void *given, int
 		row.agent.created_ns = at_ns;
 	else if (id == NOUN_EXECUTION)
 		row.execution.created_ns = at_ns;
+	else if (id == NOUN_SESSION)
+		row.session.created_ns = at_ns;
 	else
 		row.iteration.started_ns = at_ns;
 	stamp(id, t, state, at_ns, &row);
@@ -226,7 +252,7 @@ static int create(const struct apply *x, enum noun_id id, const void *given, int
 static int move(const struct apply *x, enum noun_id id, const union any_row *now,
 	const char *wanted, int *ret_state)
 {
-	const struct state_table *t = states_of(x->states, id);
+	const struct state_table *t = noun_states(x->states, id);
 	int from = state_parse(t, status_of_row(id, now));
 	int to = wanted ? state_parse(t, wanted) : from;
 	char name[96];
@@ -245,7 +271,7 @@ static int update(const struct apply *x, enum noun_id id, const struct store_cha
 	const void *given, int64_t at_ns)
 {
 	const struct noun *n = &nouns[id];
-	const struct state_table *t = states_of(x->states, id);
+	const struct state_table *t = noun_states(x->states, id);
 	union any_row row;
 	char name[96];
 	int state = 0; /* set by every move that is allowed */
@@ -310,7 +336,8 @@ static int change_of_json(const struct store_states *states, const struct json *
 			continue;
 		ret->kind = (enum store_change_kind)k;
 		enum noun_id id = kinds[k].noun;
-		int r = noun_of_json(&nouns[id], states_of(states, id), json_get(v, "row"), a, row);
+		int r = noun_of_json(
+			&nouns[id], noun_states(states, id), json_get(v, "row"), a, row);
 		ret->agent = &row->agent; /* all members of the union stand at its start */
 		return r < 0 ? err_trace(r) : 0;
 	}

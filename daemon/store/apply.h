@@ -22,5 +22,8 @@ void changes_put(struct json_writer *w, const struct store_change *changes, size
 int changes_of_json(const struct store_states *states, struct span json, struct arena *a,
 	struct store_change **ret, size_t *ret_count) MUST_USE;
 
+/* The state table of a noun's rows. */
+const struct state_table *noun_states(const struct store_states *s, enum noun_id id);
+
 enum noun_id change_noun(enum store_change_kind k);
 const void *change_row(const struct store_change *c);

@@ -22,13 +22,6 @@ struct check {
 	int64_t rows;
 };
 
-static const struct state_table *states_of(const struct check *x, enum noun_id id)
-{
-	const struct store_states *s = &x->store->states;
-
-	return id == NOUN_AGENT ? s->agent : id == NOUN_EXECUTION ? s->execution : s->iteration;
-}
-
 static int replay_changes(struct check *x, struct span text, int64_t at_ns)
 {
 	char refusal[STORE_REFUSAL_BYTES] = "";
@@ -71,10 +64,10 @@ static int compare_row(void *ctx, const struct sql_value *columns, size_t count)
 	if (!live || !replayed)
 		return err_raise(-ENOMEM, "out of memory");
 	x->rows++;
-	int r = noun_read(n, states_of(x, x->noun), columns, x->arena, live);
+	int r = noun_read(n, noun_states(&x->store->states, x->noun), columns, x->arena, live);
 	if (r == 0)
-		r = noun_find(x->scratch, &sqlite_driver, x->noun, states_of(x, x->noun), live,
-			x->arena, replayed);
+		r = noun_find(x->scratch, &sqlite_driver, x->noun,
+			noun_states(&x->store->states, x->noun), live, x->arena, replayed);
 	if (r < 0)
 		return err_trace(r);
 	const char *column =

@@ -72,6 +72,23 @@ static const struct field iteration_fields[] = {
 	{"ended_at", FIELD_I64, AT(store_iteration, ended_ns), FIELD_OURS},
 };
 
+static const struct field session_fields[] = {
+	{"id", FIELD_UUID, AT(store_session, id), FIELD_KEY},
+	{"tenant_id", FIELD_TEXT, AT(store_session, tenant_id), FIELD_FIXED},
+	{"execution_id", FIELD_UUID, AT(store_session, execution_id), FIELD_FIXED},
+	{"agent_id", FIELD_UUID, AT(store_session, agent_id), FIELD_FIXED},
+	{"protocol", FIELD_TEXT, AT(store_session, protocol), FIELD_FIXED},
+	{"security_context", FIELD_TEXT, AT(store_session, security_context), FIELD_FIXED},
+	{"subject", FIELD_TEXT, AT(store_session, subject), FIELD_FIXED},
+	{"workload_id", FIELD_TEXT, AT(store_session, workload_id), FIELD_FIXED},
+	{"public_key", FIELD_TEXT, AT(store_session, public_key), FIELD_FIXED},
+	{"expires_at", FIELD_I64, AT(store_session, expires_ns), 0},
+	{"status", FIELD_STATUS, AT(store_session, status), 0},
+	{"revision", FIELD_I64, AT(store_session, revision), FIELD_OURS},
+	{"created_at", FIELD_I64, AT(store_session, created_ns), FIELD_OURS},
+	{"ended_at", FIELD_I64, AT(store_session, ended_ns), FIELD_OURS},
+};
+
 #define NOUN(n, t, type) \
 	{ \
 		.name = #n, .table = t, .fields = n##_fields, \
@@ -83,6 +100,7 @@ const struct noun nouns[NOUN_COUNT] = {
 	[NOUN_AGENT] = NOUN(agent, "agents", store_agent),
 	[NOUN_EXECUTION] = NOUN(execution, "executions", store_execution),
 	[NOUN_ITERATION] = NOUN(iteration, "iterations", store_iteration),
+	[NOUN_SESSION] = NOUN(session, "smcp_sessions", store_session),
 };
 
 /* The SQL of each noun, made once: drivers know statements by their text. */

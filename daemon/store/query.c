@@ -270,6 +270,35 @@ int store_iteration_list(struct store *s, struct uuid execution_id, struct arena
 	return r;
 }
 
+int store_session_get(struct store *s, struct uuid id, struct arena *a, struct store_session *ret,
+	int64_t deadline_ns)
+{
+	struct store_session key = {.id = id};
+	struct store_session row;
+	struct get g = {NOUN_SESSION, s->states.session, &key, a, &row};
+	int r = store_read(s, read_one, &g, deadline_ns);
+
+	if (r == 0)
+		*ret = row;
+	return r;
+}
+
+int store_session_list(struct store *s, const struct store_session_query *q, struct arena *a,
+	struct store_sessions *ret, int64_t deadline_ns)
+{
+	struct list_read l = {0};
+	char execution[UUID_TEXT_BYTES];
+
+	add_sql(&l, "SELECT %s FROM smcp_sessions WHERE %s", noun_columns(NOUN_SESSION),
+		q->unfinished ? "ended_at = 0" : "1 = 1");
+	add_filter(&l, "execution_id", id_text(q->execution_id, execution));
+	add_page(&l, "DESC", q->page);
+	int r = run_list(s, &l, NOUN_SESSION, s->states.session, q->page.limit, a, deadline_ns);
+	if (r == 0)
+		*ret = (struct store_sessions){(struct store_session *)l.rows.items, l.rows.count};
+	return r;
+}
+
 /* ---- versions ---- */
 
 struct versions_read {

@@ -87,7 +87,28 @@
 	" ended_at BIGINT NOT NULL," \
 	" PRIMARY KEY (execution_id, number));"
 
-const char schema_projections[] = PROJECTIONS;
+#define SESSIONS \
+	"CREATE TABLE smcp_sessions (" \
+	" id TEXT PRIMARY KEY," \
+	" tenant_id TEXT," \
+	" execution_id TEXT," \
+	" agent_id TEXT," \
+	" protocol TEXT," \
+	" security_context TEXT," \
+	" subject TEXT," \
+	" workload_id TEXT," \
+	" public_key TEXT," \
+	" expires_at BIGINT NOT NULL," \
+	" status TEXT NOT NULL," \
+	" revision BIGINT NOT NULL," \
+	" created_at BIGINT NOT NULL," \
+	" ended_at BIGINT NOT NULL);" \
+	"CREATE INDEX smcp_sessions_created ON smcp_sessions (created_at, id);" \
+	"CREATE INDEX smcp_sessions_unfinished ON smcp_sessions (created_at) WHERE ended_at = 0;" \
+	"CREATE INDEX smcp_sessions_execution ON smcp_sessions (execution_id)" \
+	" WHERE execution_id IS NOT NULL;"
+
+const char schema_projections[] = PROJECTIONS SESSIONS;
 
 const struct schema_step schema_steps[] = {
 	{1, "events and projections",
@@ -133,6 +154,7 @@ const struct schema_step schema_steps[] = {
 		" revoked BIGINT NOT NULL,"
 		" PRIMARY KEY (kind, name));"
 		"CREATE TABLE daemon_state (key TEXT PRIMARY KEY, value BLOB NOT NULL);"},
+	{3, "SMCP sessions", SESSIONS},
 };
 const int schema_step_count = ARRAY_LEN(schema_steps);
 

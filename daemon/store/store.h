@@ -47,6 +47,7 @@ struct store_states {
 	const struct state_table *agent; /* upstream: active, paused, archived, failed */
 	const struct state_table *execution; /* pending, running, completed, failed, cancelled */
 	const struct state_table *iteration; /* running, success, failed, refining */
+	const struct state_table *session; /* active, expired, revoked; NULL: none are written */
 };
 
 struct store_options {
@@ -133,6 +134,24 @@ struct store_iteration {
 	int64_t ended_ns; /* (store) when a final state was entered; 0 */
 };
 
+/* What is known of an SMCP session; the client's private key and its tokens never are. */
+struct store_session {
+	struct uuid id;
+	struct span tenant_id;
+	struct uuid execution_id; /* nil: a client from outside */
+	struct uuid agent_id;
+	struct span protocol; /* "smcp/v1" */
+	struct span security_context; /* name */
+	struct span subject;
+	struct span workload_id;
+	struct span public_key; /* base64 of 32 bytes */
+	int64_t expires_ns;
+	const char *status; /* a name of states.session */
+	int64_t revision; /* (store) */
+	int64_t created_ns; /* (store) */
+	int64_t ended_ns; /* (store) when a final state was entered; 0 */
+};
+
 /* What happened. daemon/event knows the types and fills category, stage and message. */
 struct store_event {
 	struct uuid id; /* nil: drawn */
@@ -162,6 +181,8 @@ enum store_change_kind {
 	STORE_EXECUTION_UPDATE,
 	STORE_ITERATION_CREATE,
 	STORE_ITERATION_UPDATE,
+	STORE_SESSION_CREATE,
+	STORE_SESSION_UPDATE,
 };
 
 struct store_change {
@@ -172,6 +193,7 @@ struct store_change {
 		const struct store_agent *agent;
 		const struct store_execution *execution;
 		const struct store_iteration *iteration;
+		const struct store_session *session;
 	};
 };
 
@@ -264,6 +286,20 @@ struct store_iterations {
 };
 AWAITS int store_iteration_list(struct store *s, struct uuid execution_id, struct arena *a,
 	struct store_iterations *ret, int64_t deadline_ns) MUST_USE;
+
+struct store_session_query {
+	struct uuid execution_id; /* nil: of every execution, and of none */
+	bool unfinished; /* only those not in a final state */
+	struct store_page page;
+};
+struct store_sessions {
+	struct store_session *items; /* newest first */
+	size_t count;
+};
+AWAITS int store_session_get(struct store *s, struct uuid id, struct arena *a,
+	struct store_session *ret, int64_t deadline_ns) MUST_USE;
+AWAITS int store_session_list(struct store *s, const struct store_session_query *q, struct arena *a,
+	struct store_sessions *ret, int64_t deadline_ns) MUST_USE;
 
 struct store_event_query {
 	struct uuid execution_id; /* nil: of every execution */

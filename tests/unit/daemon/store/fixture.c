@@ -31,7 +31,15 @@ static const struct state_row iteration_rows[] = {
 const struct state_table iteration_states = {
 	"iteration", iteration_rows, ARRAY_LEN(iteration_rows)};
 
-const struct store_states test_states = {&agent_states, &execution_states, &iteration_states};
+static const struct state_row session_rows[] = {
+	{"active", STATE_BIT(1) | STATE_BIT(2), 0},
+	{"expired", 0, STATE_FINAL},
+	{"revoked", 0, STATE_FINAL},
+};
+static const struct state_table session_states = {"session", session_rows, ARRAY_LEN(session_rows)};
+
+const struct store_states test_states = {
+	&agent_states, &execution_states, &iteration_states, &session_states};
 
 void test_folder(char ret_dir[64])
 {

@@ -85,7 +85,7 @@ static void test_a_newer_schema_is_refused(void **state)
 		0);
 	sqlite_driver.close(c);
 	expect_open_fails(
-		f, -EPROTO, "the database has schema 99, this program knows schemas up to 2");
+		f, -EPROTO, "the database has schema 99, this program knows schemas up to");
 }
 
 static void test_a_changed_step_is_refused(void **state)

@@ -104,6 +104,43 @@ static void test_an_execution_runs_through_its_states(void **state)
 	assert_int_equal(x.max_iterations, 10);
 }
 
+static void test_a_session_lives_and_ends(void **state)
+{
+	struct fixture *f = *state;
+	struct store_session s = {.id = run_2,
+		.protocol = SPAN("smcp/v1"),
+		.security_context = SPAN("code-assistant"),
+		.subject = SPAN("client"),
+		.workload_id = SPAN("client"),
+		.public_key = SPAN("AAAA"),
+		.expires_ns = 1000,
+		.status = "active"};
+	struct store_change create = {.kind = STORE_SESSION_CREATE, .session = &s};
+	struct store_session next = {.id = run_2, .expires_ns = 2000};
+	struct store_change update = {.kind = STORE_SESSION_UPDATE, .session = &next};
+	struct store_session_query q = {.unfinished = true};
+	struct store_sessions list;
+	struct store_session got;
+
+	assert_int_equal(put(f->store, "SessionCreated", (struct uuid){0}, &create, 1, NULL), 0);
+	assert_int_equal(put(f->store, "Refreshed", (struct uuid){0}, &update, 1, NULL), 0);
+	fixture_reopen(f);
+	assert_int_equal(store_session_list(f->store, &q, f->arena, &list, DEADLINE_NONE), 0);
+	assert_int_equal(list.count, 1);
+	assert_int_equal(list.items[0].expires_ns, 2000);
+	assert_true(span_is(list.items[0].security_context, "code-assistant"));
+	next = (struct store_session){.id = run_2, .status = "revoked"};
+	assert_int_equal(put(f->store, "SessionRevoked", (struct uuid){0}, &update, 1, NULL), 0);
+	assert_int_equal(put(f->store, "SessionRevoked", (struct uuid){0}, &update, 1, NULL),
+		STORE_CONFLICT);
+	assert_int_equal(store_session_list(f->store, &q, f->arena, &list, DEADLINE_NONE), 0);
+	assert_int_equal(list.count, 0);
+	assert_int_equal(store_session_get(f->store, run_2, f->arena, &got, DEADLINE_NONE), 0);
+	assert_string_equal(got.status, "revoked");
+	assert_true(got.ended_ns > 0);
+	assert_int_equal(store_check(f->store, DEADLINE_NONE), 0);
+}
+
 static void test_illegal_moves_are_refused_whole(void **state)
 {
 	struct fixture *f = *state;
@@ -478,6 +515,7 @@ int main(void)
 		CASE(test_names_are_unique_until_removed),
 		CASE(test_versions_grow_and_can_be_replaced),
 		CASE(test_an_execution_runs_through_its_states),
+		CASE(test_a_session_lives_and_ends),
 		CASE(test_illegal_moves_are_refused_whole),
 		CASE(test_a_stale_revision_is_refused),
 		CASE(test_nothing_belongs_to_what_is_not_there),
