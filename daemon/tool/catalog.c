@@ -17,6 +17,10 @@
 	}
 
 const struct tool_entry tool_entries[] = {
+	{{.name = "aegis.system.info",
+		 .read_only = true,
+		 .description = "Name and version of the node that runs this tool."},
+		system_info_run},
 	{{.name = "cmd.run",
 		 .description = "Run a command in the sandbox, in the workspace. Answers stdout, "
 				"stderr and "

@@ -81,8 +81,14 @@ int cmd_run_run(struct tool_call *c)
 	int r = command_decide(c, &argv, &d.argc);
 	if (r)
 		return r < 0 ? err_trace(r) : 0;
+	if (!c->t->dispatch)
+		return err_trace(tool_refuse(c, TOOL_FAILED,
+			SPAN("cmd.run: there is no sandbox behind this call that could run it")));
 	d.argv = argv;
 	d.command = argv[0];
+	r = tool_effect_begins(c);
+	if (r < 0)
+		return err_trace(r);
 	r = c->t->dispatch(c->t->dispatch_ctx, c->envelope->call_id, &d, c->arena, &result);
 	if (r < 0)
 		return err_trace(r);

@@ -17,9 +17,11 @@ static int outside(struct tool_call *c, struct span path, const char *action)
 	int r = tool_decide(c, &q);
 	if (r < 0 || c->result->status == TOOL_DENIED)
 		return r < 0 ? err_trace(r) : TOOL_PATH_ANSWERED;
-	char *reason = arena_printf(c->arena,
-		"NOT_FOUND: no volume holds '" SPAN_FMT "'; files live in '" SPAN_FMT "'",
-		SPAN_ARG(path), SPAN_ARG(c->t->workspace_path));
+	char *reason = c->t->workspace
+		? arena_printf(c->arena,
+			  "NOT_FOUND: no volume holds '" SPAN_FMT "'; files live in '" SPAN_FMT "'",
+			  SPAN_ARG(path), SPAN_ARG(c->t->workspace_path))
+		: arena_printf(c->arena, "NOT_FOUND: this caller has no workspace");
 	r = tool_refuse(c, TOOL_FAILED, span_cstr(reason));
 	return r < 0 ? err_trace(r) : TOOL_PATH_ANSWERED;
 }
@@ -37,7 +39,8 @@ int tool_path(struct tool_call *c, const char *argument, const char *action,
 	}
 	if (r < 0)
 		return err_trace(r);
-	if (!span_starts(path, mount) || (path.n > mount.n && path.p[mount.n] != '/'))
+	if (!c->t->workspace || !span_starts(path, mount) ||
+		(path.n > mount.n && path.p[mount.n] != '/'))
 		return outside(c, path, action);
 	struct decision_request q = {
 		.execution_id = c->t->execution_id,

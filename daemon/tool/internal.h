@@ -35,6 +35,7 @@ AWAITS int fs_multi_edit_run(struct tool_call *c);
 AWAITS int fs_grep_run(struct tool_call *c);
 AWAITS int fs_glob_run(struct tool_call *c);
 AWAITS int cmd_run_run(struct tool_call *c);
+int system_info_run(struct tool_call *c);
 
 /* Answers. `content` is copied into the arena, and its head cut off beyond LIMIT_TOOL_OUTPUT_BYTES.
  */
@@ -47,6 +48,9 @@ int tool_refuse(struct tool_call *c, enum tool_status status, struct span reason
 int tool_decide(struct tool_call *c, const struct decision_request *q) MUST_USE;
 int tool_request_keep(struct tool_call *c, const struct decision_request *q) MUST_USE;
 int tool_deny(struct tool_call *c, const struct decision *d) MUST_USE;
+
+/* Between the decision and the tool: the caller may want to put on record that it was allowed. */
+AWAITS int tool_effect_begins(struct tool_call *c) MUST_USE;
 
 /* Turns what a file operation returned into the call's answer: a denial, a failure that the model
  * can read, or a negative errno that ends the flow. */

@@ -61,6 +61,13 @@ int tool_refuse(struct tool_call *c, enum tool_status status, struct span reason
 	return r;
 }
 
+int tool_effect_begins(struct tool_call *c)
+{
+	if (c->tool->read_only || !c->t->allowed)
+		return 0;
+	return err_trace(c->t->allowed(c->t->allowed_ctx, c->result));
+}
+
 /* The MCP call as JSON-RPC, with the time, in canonical form: what is signed and kept. */
 static int envelope_seal(struct tool_call *c)
 {
@@ -69,6 +76,11 @@ static int envelope_seal(struct tool_call *c)
 	const struct json *v;
 	uint8_t signature[crypto_sign_BYTES];
 
+	if (c->envelope->signer == TOOL_SIGNED_BY_AGENT) {
+		c->result->envelope = c->envelope->canonical;
+		c->result->signature = c->envelope->signature;
+		return 0;
+	}
 	json_object(&w);
 	json_key(&w, "payload");
 	json_object(&w);
@@ -95,8 +107,7 @@ static int envelope_seal(struct tool_call *c)
 	if (r < 0)
 		return err_trace(r);
 	c->result->envelope = arena_span(c->arena, buf_view(&b));
-	c->result->signature = c->envelope->signature;
-	if (c->envelope->signer == TOOL_SIGNED_BY_DAEMON && c->t->signing_key) {
+	if (c->t->signing_key) {
 		crypto_sign_detached(
 			signature, NULL, (const uint8_t *)b.data, b.len, c->t->signing_key);
 		buf_reset(&b);
@@ -154,6 +165,9 @@ static int invoke(struct tool_call *c)
 	if (entry->run != cmd_run_run) {
 		r = tool_allowed(c);
 		if (r < 0 || c->result->status == TOOL_DENIED)
+			return err_trace(r);
+		r = tool_effect_begins(c);
+		if (r < 0)
 			return err_trace(r);
 	}
 	return err_trace(entry->run(c));

@@ -36,7 +36,8 @@ void tool_schema_put(struct json_writer *w, const struct tool_description *d);
 
 /* How the call came in, and who vouches for it. */
 enum tool_signer {
-	TOOL_SIGNED_BY_AGENT, /* key made inside the sandbox; non-repudiation is claimed */
+	TOOL_SIGNED_BY_AGENT, /* a key that the caller alone holds (SMCP); non-repudiation is
+				 claimed */
 	TOOL_SIGNED_BY_DAEMON, /* the daemon's own conversation loop */
 };
 
@@ -45,8 +46,10 @@ struct tool_envelope {
 	struct span name;
 	struct span arguments; /* JSON text */
 	enum tool_signer signer;
-	struct span
-		signature; /* TOOL_SIGNED_BY_AGENT: verified by the caller, kept for the record */
+	/* TOOL_SIGNED_BY_AGENT: base64, verified by the caller, and the bytes that are signed; both
+	 * are kept for the record. */
+	struct span signature;
+	struct span canonical;
 };
 
 struct tool_dispatch {
@@ -69,17 +72,25 @@ struct tool_dispatch_result {
 typedef AWAITS int (*tool_dispatch_fn)(void *ctx, struct span call_id,
 	const struct tool_dispatch *d, struct arena *a, struct tool_dispatch_result *ret);
 
-/* What a call may touch: made by the execution once per iteration. */
+struct tool_result;
+
+/* Told that a call is allowed and is about to have an effect; never of a read-only tool. *so_far
+ * has the decision. A negative result keeps the tool from running and is tool_invoke's. */
+typedef AWAITS int (*tool_allowed_fn)(void *ctx, const struct tool_result *so_far);
+
+/* What a call may touch: made by the execution once per iteration, by an SMCP session once. */
 struct tool_context {
 	struct span execution_id;
 	struct span agent;
 	struct span tenant;
 	const struct rule_set *rules;
 	struct rate_state *rate;
-	struct fsal_attachment *workspace; /* mounted at workspace_path */
+	struct fsal_attachment *workspace; /* mounted at workspace_path; NULL: none */
 	struct span workspace_path; /* "/workspace" */
-	tool_dispatch_fn dispatch;
+	tool_dispatch_fn dispatch; /* NULL: no command can be run for this caller */
 	void *dispatch_ctx;
+	tool_allowed_fn allowed; /* may be NULL */
+	void *allowed_ctx;
 	int64_t cmd_timeout_ms; /* node's ceiling */
 	size_t cmd_output_bytes;
 	const uint8_t *signing_key; /* 64 bytes, libsodium's form: the execution's daemon key; NULL:
