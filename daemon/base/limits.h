@@ -100,6 +100,8 @@ enum {
 
 	/* ONC RPC and NFS */
 	LIMIT_NFS_IO_BYTES = 1024 * 1024, /* of one READ or WRITE: rtmax, wtmax */
+	LIMIT_NFS_LISTING_BYTES = 64 * 1024, /* of one READDIR or READDIRPLUS */
+	LIMIT_NFS_MOUNTS = 1024, /* that DUMP shows, of one server */
 	LIMIT_RPC_RECORD_BYTES = 1024 * 1024 + 4096, /* one WRITE and its head */
 	LIMIT_RPC_FRAGMENTS = 1024, /* of one record */
 

@@ -38,7 +38,7 @@ void xdr_opaque(struct xdr *x, struct span *v, size_t max)
 	if (!x->encoding)
 		*v = span_of(x->p, n);
 	else if (n > 0 && v->p != x->p)
-		memcpy(x->p, v->p, n);
+		memmove(x->p, v->p, n); /* it may have been put into xdr_room */
 	if (x->encoding)
 		memset(x->p + n, 0, padded(n) - n);
 	x->p += padded(n);

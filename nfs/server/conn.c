@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/*
+ * One connection: its fiber reads what has come, answers what can be answered at once, and sends
+ * these replies in one piece. A call that would have to wait is copied and goes on in a fiber of
+ * its own, which sends its own reply.
+ *
+ * Short calls are read where they lie in the stream. Long ones, and those in several fragments,
+ * are put together in one of the server's buffers, which goes with the call if that must wait.
+ */
+#include "nfs/server/internal.h"
+#include <stdlib.h>
+
+enum { ROOM_WAIT_MS = 1000 /* for an earlier call to end, before a client is told "busy" */ };
+
+struct task { /* a call in a fiber of its own */
+	struct call call;
+	struct span record;
+	char *buffer; /* holds the record if it is long, else it stands in `copy` */
+	char copy[];
+};
+
+/* ---- replies ---- */
+
+static void append_mark(char *at, size_t n)
+{
+	rpc_mark_put(at, (struct rpc_mark){true, (uint32_t)(n - RPC_MARK_BYTES)});
+}
+
+static void drop_large(struct conn *c)
+{
+	buffers_put(&c->server->buffers, TAKE_PTR(c->large));
+	c->large_used = 0;
+}
+
+static int flush(struct conn *c)
+{
+	struct iovec v[] = {{c->small, c->small_used}, {c->large, c->large_used}};
+	if (c->small_used + c->large_used == 0)
+		return 0;
+	int r = stream_sendv(c->stream, v, 2, deadline_in_ms(c->server->options.client_ms));
+	c->small_used = 0;
+	drop_large(c);
+	return r;
+}
+
+/* Room for a reply of `need` bytes; sends what stands in the way. */
+static int room_for(struct conn *c, size_t need, struct xdr *ret)
+{
+	if (need <= SMALL_REPLY_BYTES) {
+		if (SMALL_ROOM_BYTES - c->small_used < need) {
+			int r = flush(c);
+			if (r < 0)
+				return r;
+		}
+		*ret = xdr_encoder(c->small + c->small_used, SMALL_ROOM_BYTES - c->small_used);
+		return 0;
+	}
+	if (c->large && BUFFER_BYTES - c->large_used < need) {
+		int r = flush(c);
+		if (r < 0)
+			return r;
+	}
+	if (!c->large) {
+		c->large = buffers_try(&c->server->buffers);
+		int r = 0;
+		if (!c->large) /* who holds them may wait for this client: first of all, send */
+			r = flush(c);
+		if (r == 0 && !c->large)
+			r = buffers_get(&c->server->buffers, &c->large,
+				deadline_in_ms(c->server->options.client_ms));
+		if (r < 0)
+			return r;
+	}
+	*ret = xdr_encoder(c->large + c->large_used, BUFFER_BYTES - c->large_used);
+	return 0;
+}
+
+/* The reply that begins at `start`, a mark's room included, and ends at x->p is complete. */
+static void reply_complete(struct conn *c, char *start, const struct xdr *x)
+{
+	size_t n = (size_t)(x->p - start);
+	CHECK(!x->bad);
+	append_mark(start, n);
+	if (start == c->small + c->small_used)
+		c->small_used += n;
+	else
+		c->large_used += n;
+}
+
+/* ---- calls in fibers of their own ---- */
+
+static void task_free(struct task *t)
+{
+	struct conn *c = t->call.conn;
+	buffers_put(&c->server->buffers, t->buffer);
+	c->server->call_count--;
+	c->call_count--;
+	waitq_wake_all(&c->call_ended);
+	free(t);
+}
+
+static int task_reply(struct task *t, char *room, size_t n)
+{
+	struct conn *c = t->call.conn;
+	struct xdr x = xdr_encoder(room + RPC_MARK_BYTES, n - RPC_MARK_BYTES);
+	int r = call_run(&t->call, &x);
+	if (r == CALL_NO_REPLY)
+		return 0;
+	CHECK(r == 0 && !x.bad);
+	size_t bytes = (size_t)(x.p - room);
+	append_mark(room, bytes);
+	return stream_send(c->stream, span_of(room, bytes),
+		deadline_in_ms(c->server->options.client_ms));
+}
+
+static void run_task(void *arg)
+{
+	struct task *t = arg;
+	struct conn *c = t->call.conn;
+	char small[SMALL_REPLY_BYTES];
+	char *room = small;
+	size_t n = call_reply_bytes(&t->call);
+	int r = 0;
+	if (n > sizeof(small)) {
+		n = BUFFER_BYTES;
+		r = buffers_get(&c->server->buffers, &room,
+			deadline_in_ms(c->server->options.client_ms));
+	}
+	if (r == 0)
+		r = task_reply(t, room, n);
+	if (r < 0) /* its reply is lost: the client shall find out and ask again */
+		rt_shutdown(stream_fd(c->stream), SHUT_RDWR);
+	if (room != small)
+		buffers_put(&c->server->buffers, room);
+	task_free(t);
+}
+
+/* False: the client has to be told that the server is busy. */
+static bool wait_for_room(struct conn *c)
+{
+	const struct nfs_server_options *o = &c->server->options;
+	int64_t deadline_ns = deadline_in_ms(ROOM_WAIT_MS);
+	while (c->call_count >= o->connection_calls_max || c->server->call_count >= o->calls_max)
+		if (waitq_wait(&c->call_ended, deadline_ns) < 0)
+			return false;
+	return true;
+}
+
+/* The call goes on without this fiber. Takes c->record_memory along if the record stands there. */
+static bool spawn(struct conn *c, const struct call *q, struct span record)
+{
+	bool own = c->record_memory && record.p == c->record_memory;
+	struct task *t = calloc(1, sizeof(*t) + (own ? 0 : record.n));
+	if (!t)
+		return false;
+	t->call = *q;
+	t->call.may_park = true;
+	t->record = own ? record : span_of(t->copy, record.n);
+	if (own)
+		t->buffer = c->record_memory;
+	else
+		memcpy(t->copy, record.p, record.n);
+	struct xdr none = {0};
+	CHECK(call_read(&t->call, t->record, &none) == 0);
+	if (group_spawn(&c->calls, "nfs call", FIBER_SMALL, run_task, t) < 0) {
+		free(t);
+		return false;
+	}
+	c->call_count++;
+	c->server->call_count++;
+	c->server->stats.own_fibers++;
+	if (own)
+		c->record_memory = NULL;
+	return true;
+}
+
+/* ---- records ---- */
+
+static int hand_over(struct conn *c, struct call *q, struct span record)
+{
+	int r = flush(c); /* what is answered shall not wait for this call's room */
+	if (r < 0)
+		return r;
+	if (wait_for_room(c) && spawn(c, q, record))
+		return 0;
+	struct xdr x;
+	r = room_for(c, SMALL_REPLY_BYTES, &x);
+	if (r < 0)
+		return r;
+	char *start = x.p;
+	x.p += RPC_MARK_BYTES;
+	call_answer_busy(q, &x);
+	reply_complete(c, start, &x);
+	return 0;
+}
+
+static int take_record(struct conn *c, struct span record)
+{
+	struct call q = {.conn = c, .server = c->server};
+	struct xdr x;
+	c->server->stats.calls++;
+	int r = room_for(c, SMALL_REPLY_BYTES, &x);
+	if (r < 0)
+		return r;
+	char *start = x.p;
+	x.p += RPC_MARK_BYTES;
+	r = call_read(&q, record, &x);
+	if (r == CALL_NO_REPLY)
+		return -EPROTO;
+	if (r == CALL_ANSWERED) {
+		reply_complete(c, start, &x);
+		return 0;
+	}
+	size_t need = call_reply_bytes(&q);
+	if (need > SMALL_REPLY_BYTES) {
+		r = room_for(c, need, &x);
+		if (r < 0)
+			return r;
+		start = x.p;
+		x.p += RPC_MARK_BYTES;
+	}
+	r = call_run(&q, &x);
+	if (r == CALL_WOULD_PARK)
+		return hand_over(c, &q, record);
+	if (r == 0)
+		reply_complete(c, start, &x);
+	return r < 0 ? r : 0;
+}
+
+/* Bytes of a record that is put together in a buffer. */
+static int take_piece(struct conn *c, struct span in, size_t *ret_used)
+{
+	int r = rpc_record_feed(&c->record, in, ret_used);
+	if (r != RPC_RECORD_COMPLETE)
+		return r;
+	r = take_record(c, span_of(c->record.data, c->record.len));
+	buffers_put(&c->server->buffers, TAKE_PTR(c->record_memory));
+	return r;
+}
+
+static int begin_long(struct conn *c)
+{
+	int r = flush(c);
+	if (r == 0)
+		r = buffers_get(&c->server->buffers, &c->record_memory,
+			deadline_in_ms(c->server->options.client_ms));
+	if (r == 0)
+		rpc_record_init(&c->record, c->record_memory, BUFFER_BYTES);
+	return r;
+}
+
+/* Takes every whole call off the front of the view; *ret_used of its bytes are done with. */
+static int take_view(struct conn *c, struct span view, size_t *ret_used)
+{
+	size_t used = 0;
+	int r = 0;
+	while (r == 0 && view.n - used > 0) {
+		struct span rest = span_sub(view, used, view.n);
+		if (c->record_memory) {
+			size_t taken;
+			r = take_piece(c, rest, &taken);
+			if (taken == 0)
+				break;
+			used += taken;
+			continue;
+		}
+		if (rest.n < RPC_MARK_BYTES)
+			break;
+		struct rpc_mark m = rpc_mark_get(rest.p);
+		if (!m.last || m.bytes > STRAIGHT_RECORD_BYTES) {
+			r = begin_long(c);
+			continue;
+		}
+		if (rest.n - RPC_MARK_BYTES < m.bytes)
+			break;
+		r = take_record(c, span_of(rest.p + RPC_MARK_BYTES, m.bytes));
+		used += RPC_MARK_BYTES + m.bytes;
+	}
+	*ret_used = used;
+	return r;
+}
+
+static int serve(struct conn *c)
+{
+	const struct nfs_server_options *o = &c->server->options;
+	size_t have = 0;
+	for (;;) {
+		struct span view;
+		bool between = have == 0 && !c->record_memory;
+		int r = stream_peek(c->stream, have, &view,
+			deadline_in_ms(between ? o->idle_ms : o->client_ms));
+		if (r == -ETIME && between)
+			return 0;
+		if (r < 0)
+			return r;
+		if (view.n == 0)
+			return 0;
+		size_t used;
+		r = take_view(c, view, &used);
+		if (r < 0)
+			return r;
+		stream_consume(c->stream, used);
+		have = view.n - used;
+		r = flush(c);
+		if (r < 0)
+			return r;
+	}
+}
+
+static void end(struct conn *c, int r)
+{
+	struct nfs_server *s = c->server;
+	if (r < 0 && r != -ECANCELED && r != -ECONNRESET && r != -EPIPE) {
+		s->stats.cut++;
+		log_info("nfs: a connection was cut: %s", err_message(r));
+	}
+	err_clear();
+	/* A call that has begun ends, so that it is known what it did; the server's end cancels. */
+	if (group_join(&c->calls, DEADLINE_NONE) < 0)
+		err_clear();
+	group_close(&c->calls);
+	buffers_put(&s->buffers, c->record_memory);
+	drop_large(c);
+	stream_stop(c->stream);
+	s->connection_count--;
+	free(c->small);
+	free(c);
+}
+
+void conn_serve(void *arg)
+{
+	struct conn *c = arg;
+	group_init(&c->calls);
+	waitq_init(&c->call_ended);
+	c->small = malloc(SMALL_ROOM_BYTES);
+	int r = stream_start(TAKE_FD(c->fd), &c->stream);
+	if (r == 0 && !c->small)
+		r = -ENOMEM;
+	if (r == 0)
+		r = serve(c);
+	end(c, r);
+}
