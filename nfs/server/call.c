@@ -10,6 +10,7 @@ enum {
 	LIST_REPLY_BYTES = 64 * 1024, /* of DUMP and EXPORT */
 	OVERHEAD_BYTES = 128, /* of a READ's or listing's results */
 	CALL_TIMEOUT_MS = 20000,
+	NOBODY = 65534, /* who comes without a credential */
 };
 
 /* ---- reading ---- */
@@ -192,16 +193,35 @@ static int run_once(struct call *q, struct xdr *out)
 	return r;
 }
 
+/* Who asks, in the file layer's words. Whether it counts is the export's matter. */
+static void set_cred(struct call *q)
+{
+	const struct rpc_auth_sys *sys = &q->rpc.sys;
+	q->fs.door = q->server->options.door;
+	q->fs.may_park = q->may_park;
+	q->fs.cred = &q->cred;
+	if (q->rpc.flavor == RPC_AUTH_NONE) {
+		q->cred.uid = NOBODY;
+		q->cred.gid = NOBODY;
+		return;
+	}
+	q->cred.uid = sys->uid;
+	q->cred.gid = sys->gid;
+	q->cred.group_count = sys->gid_count;
+	memcpy(q->cred.groups, sys->gids, sys->gid_count * sizeof(sys->gids[0]));
+}
+
 int call_run(struct call *q, struct xdr *out)
 {
+	set_cred(q);
 	if (q->rpc.prog == MOUNT_PROGRAM)
 		return mount_run(q, out);
 	if (once_only(q)) {
-		q->deadline_ns = DEADLINE_NONE; /* half done is worse than late */
+		q->fs.deadline_ns = DEADLINE_NONE; /* half done is worse than late */
 		return run_once(q, out);
 	}
 	uint32_t status;
-	q->deadline_ns = q->may_park ? deadline_in_ms(CALL_TIMEOUT_MS) : DEADLINE_NONE;
+	q->fs.deadline_ns = q->may_park ? deadline_in_ms(CALL_TIMEOUT_MS) : DEADLINE_NONE;
 	return run_procedure(q, out, &status);
 }
 

@@ -109,8 +109,8 @@ static int task_reply(struct task *t, char *room, size_t n)
 	CHECK(r == 0 && !x.bad);
 	size_t bytes = (size_t)(x.p - room);
 	append_mark(room, bytes);
-	return stream_send(c->stream, span_of(room, bytes),
-		deadline_in_ms(c->server->options.client_ms));
+	return stream_send(
+		c->stream, span_of(room, bytes), deadline_in_ms(c->server->options.client_ms));
 }
 
 static void run_task(void *arg)
@@ -123,8 +123,8 @@ static void run_task(void *arg)
 	int r = 0;
 	if (n > sizeof(small)) {
 		n = BUFFER_BYTES;
-		r = buffers_get(&c->server->buffers, &room,
-			deadline_in_ms(c->server->options.client_ms));
+		r = buffers_get(
+			&c->server->buffers, &room, deadline_in_ms(c->server->options.client_ms));
 	}
 	if (r == 0)
 		r = task_reply(t, room, n);

@@ -32,7 +32,8 @@ void buffers_put(struct buffers *b, char *p); /* NULL is allowed */
 
 /* ---- the server ---- */
 
-struct export {
+struct export
+{
 	struct list link;
 	char *path;
 	bool listed;
@@ -88,7 +89,8 @@ struct call {
 	struct reply_slot *slot; /* its place in the reply cache, once it has one */
 	bool settle; /* a process that died had begun it */
 	int64_t intent_ns;
-	int64_t deadline_ns;
+	struct fsal_call fs;
+	struct fsal_cred cred;
 };
 
 enum call_outcome {
@@ -114,6 +116,43 @@ void call_answer_busy(struct call *q, struct xdr *out); /* NFS3ERR_JUKEBOX */
  */
 typedef AWAITS int (*nfs_procedure)(struct call *q, struct nfs3_res *res, struct xdr *out);
 extern const nfs_procedure nfs_procedures[NFS3_PROC_COUNT];
+
+/* ---- convert.c, status.c: between the wire and the file layer ---- */
+
+void put_attr(struct nfs3_fattr *to, const struct fsal_attr *from);
+void put_post(struct nfs3_post_op_attr *to, const struct fsal_post *from);
+void put_wcc(struct nfs3_wcc *to, const struct fsal_wcc *from);
+void put_made(struct nfs3_create_res *to, const struct fsal_made *from, bool ok);
+void get_sattr(struct fsal_sattr *to, const struct nfs3_sattr *from);
+int64_t get_time(struct nfs3_time t);
+
+/* The status that a procedure answers where the file layer said `r`. */
+enum nfs3_stat status_of(int r);
+
+/* Ends a procedure: what it returns, with the status set. */
+int answer(struct nfs3_res *res, int r);
+
+static inline int find(struct call *q, struct span handle, struct fsal_object **ret)
+{
+	return fsal_find(q->server->options.layer, &q->fs, handle, ret);
+}
+
+/* Two objects at once, both referenced, for fsal_unref. */
+AWAITS int find_two(struct call *q, struct span a, struct span b, struct fsal_object **ret_a,
+	struct fsal_object **ret_b) MUST_USE;
+
+/* ---- settle.c: what a process that died had begun ([22]) ---- */
+
+/* Each takes what the repetition was answered, and turns it into success if it failed only because
+ * the first attempt had succeeded. */
+AWAITS int settle_made(struct call *q, int r, struct fsal_object *dir, struct span name,
+	uint32_t type, struct fsal_made *made) MUST_USE;
+int settle_removed(const struct call *q, int r, const struct fsal_wcc *dir) MUST_USE;
+AWAITS int settle_renamed(struct call *q, int r, struct fsal_object *to, struct span to_name,
+	const struct fsal_wcc *to_wcc) MUST_USE;
+AWAITS int settle_linked(struct call *q, int r, struct fsal_object *o, struct fsal_object *dir,
+	struct span name) MUST_USE;
+int settle_changed(const struct call *q, int r, const struct fsal_wcc *wcc) MUST_USE;
 
 AWAITS int mount_run(struct call *q, struct xdr *out) MUST_USE; /* as call_run */
 void mount_table_free(struct nfs_server *s);

@@ -75,8 +75,7 @@ static uint64_t hash(const struct reply_cache *c, struct span s)
 {
 	uint64_t h;
 	_Static_assert(sizeof(h) == crypto_shorthash_BYTES, "one word");
-	(void)crypto_shorthash(
-		(uint8_t *)&h, (const uint8_t *)(s.p ? s.p : ""), s.n, c->head->key);
+	(void)crypto_shorthash((uint8_t *)&h, (const uint8_t *)(s.p ? s.p : ""), s.n, c->head->key);
 	return h;
 }
 

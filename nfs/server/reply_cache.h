@@ -8,7 +8,7 @@
 
 #include "daemon/rt/rt.h"
 
-enum { REPLY_CACHE_REPLY_BYTES = 440 };
+enum { REPLY_CACHE_REPLY_BYTES = 448 };
 
 struct reply_cache;
 struct reply_slot; /* one call's place; never moves */
@@ -47,6 +47,6 @@ void reply_cache_drop(struct reply_cache *c, struct reply_slot *s);
 void reply_cache_abandon(struct reply_cache *c, struct reply_slot *s);
 
 /* Until the call of this slot is done. REPLY_DONE, or REPLY_NEW if it was dropped or replaced. */
-AWAITS int reply_cache_wait(struct reply_cache *c, struct reply_slot *s, int64_t deadline_ns)
-	MUST_USE;
+AWAITS int reply_cache_wait(
+	struct reply_cache *c, struct reply_slot *s, int64_t deadline_ns) MUST_USE;
 struct span reply_cache_reply(const struct reply_slot *s);

@@ -67,8 +67,8 @@ int nfs_server_export(
 			SPAN_ARG(path), MOUNT_PATH_BYTES);
 	list_for_each (l, &s->exports)
 		if (span_is(path, list_entry(l, struct export, link)->path))
-			return err_raise(-EEXIST, "export path \"" SPAN_FMT "\" is taken",
-				SPAN_ARG(path));
+			return err_raise(
+				-EEXIST, "export path \"" SPAN_FMT "\" is taken", SPAN_ARG(path));
 	struct export *e = calloc(1, sizeof(*e));
 	char *copy = span_dup(path);
 	if (!e || !copy) {

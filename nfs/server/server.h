@@ -18,11 +18,13 @@
  */
 #pragma once
 
-#include "nfs/fsal/fsal.h"
+#include "nfs/fsal/object.h"
 
 struct nfs_server;
 
 struct nfs_server_options {
+	struct fsal *layer; /* outlives the server, as its attachments do */
+	const void *door; /* the one that the exported attachments were made with */
 	int connections_max; /* 0: 1024; further ones are closed at once */
 	int connection_calls_max; /* under way apart from the connection's fiber; 0: 256 */
 	int calls_max; /* of all connections; 0: 1024 */
@@ -42,8 +44,8 @@ void nfs_server_free(struct nfs_server *s); /* not while it serves; NULL is allo
  * `listed`: MOUNT's EXPORT and DUMP show the path; a path that is a secret is not listed. Clients
  * may mount folders below it, too. -EEXIST.
  */
-int nfs_server_export(struct nfs_server *s, struct span path, bool listed,
-	struct fsal_attachment *at) MUST_USE;
+int nfs_server_export(
+	struct nfs_server *s, struct span path, bool listed, struct fsal_attachment *at) MUST_USE;
 
 /* Accepts and serves until cancelled (-ECANCELED) or accepting fails for good. Takes `listening`.
  * When it returns, no connection is left. */
