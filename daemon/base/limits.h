@@ -86,6 +86,7 @@ enum {
 	LIMIT_CEDAR_NESTING = 100, /* expressions inside expressions, values inside values */
 	LIMIT_CEDAR_DEPTH = 1000, /* levels of a tree; chains such as a && b && c count */
 	LIMIT_CEDAR_NAMESPACES = 1000, /* of one schema */
+	LIMIT_CEDAR_TYPE_NESTING = 50, /* types inside types, as written; twice that in JSON */
 	LIMIT_CEDAR_DECLARATIONS = 10 * 1000, /* of one schema: types and actions */
 	LIMIT_CEDAR_ENTITIES = 1000 * 1000, /* of one set */
 

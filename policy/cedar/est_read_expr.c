@@ -4,7 +4,6 @@
  * whose name is the operator.
  */
 #include "policy/cedar/reader.h"
-#include <stdio.h>
 
 static int read_expr(struct reader *rd, const struct json *v, const struct expr **ret) MUST_USE;
 
@@ -277,7 +276,6 @@ static int read_form(struct reader *rd, const struct json *v, const struct expr 
 
 static int read_expr(struct reader *rd, const struct json *v, const struct expr **ret)
 {
-	char name[32];
 	size_t before;
 	int r;
 	if (!v || v->type != JSON_OBJECT || v->count != 1)
@@ -286,8 +284,7 @@ static int read_expr(struct reader *rd, const struct json *v, const struct expr 
 	if (rd->nesting >= LIMIT_CEDAR_DEPTH)
 		return err_raise(-E2BIG, "an expression of more than %d levels", LIMIT_CEDAR_DEPTH);
 	rd->nesting++;
-	snprintf(name, sizeof(name), SPAN_FMT, SPAN_ARG(span_sub(v->items[0].key, 0, 24)));
-	before = reader_enter(rd, name, -1);
+	before = reader_enter_span(rd, v->items[0].key);
 	r = read_form(rd, &v->items[0], ret);
 	if (r < 0)
 		return err_trace(r);

@@ -22,6 +22,13 @@ size_t reader_enter(struct reader *rd, const char *name, ssize_t index)
 	return before;
 }
 
+size_t reader_enter_span(struct reader *rd, struct span name)
+{
+	char text[64];
+	snprintf(text, sizeof(text), SPAN_FMT, SPAN_ARG(span_sub(name, 0, sizeof(text) - 1)));
+	return reader_enter(rd, text, -1);
+}
+
 void reader_leave(struct reader *rd, size_t before)
 {
 	rd->path_length = before;

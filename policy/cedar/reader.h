@@ -22,6 +22,7 @@ int reader_fail(const struct reader *rd, const char *expected) MUST_USE;
 /* Extends the path by a member (or, if index >= 0, by an index); returns what reader_leave() wants.
  */
 size_t reader_enter(struct reader *rd, const char *name, ssize_t index);
+size_t reader_enter_span(struct reader *rd, struct span name);
 void reader_leave(struct reader *rd, size_t before);
 
 /* The value is an object, and all its members are among the names, a NULL-terminated list. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
-/* Names and types in schemas in Cedar syntax. Types nest at most LIMIT_CEDAR_NESTING levels. */
+/* Names and types in schemas in Cedar syntax. Types nest at most LIMIT_CEDAR_TYPE_NESTING levels.
+ */
 #include "policy/cedar/schema_parse.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -199,8 +200,9 @@ int parse_schema_type(struct parser *p, const struct schema_type **ret)
 {
 	uint32_t pos = p->l.token.pos;
 	int r;
-	if (p->nesting >= LIMIT_CEDAR_NESTING)
-		return lex_fail(&p->l, pos, "types nested more than %d deep", LIMIT_CEDAR_NESTING);
+	if (p->nesting >= LIMIT_CEDAR_TYPE_NESTING)
+		return lex_fail(
+			&p->l, pos, "types nested more than %d deep", LIMIT_CEDAR_TYPE_NESTING);
 	p->nesting++;
 	if (lex_is(&p->l, "{")) {
 		r = lex_next(&p->l);

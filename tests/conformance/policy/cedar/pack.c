@@ -20,6 +20,9 @@ static const struct {
 	{"expr", check_expr},
 	{"est", check_est},
 	{"est_template", check_est},
+	{"schema", check_schema},
+	{"schema_json", check_schema_json},
+	{"entities_json", check_entities_json},
 };
 
 static enum verdict run_case(
