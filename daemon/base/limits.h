@@ -142,6 +142,15 @@ enum {
 	LIMIT_LLM_TOOL_NAME_BYTES = 128,
 	LIMIT_LLM_URL_BYTES = 2048,
 
+	/* The DNS proxy, per sandbox */
+	LIMIT_RESOLVER_IN_FLIGHT = 32, /* questions; more are passed over */
+	LIMIT_RESOLVER_CONNECTIONS = 4,
+	LIMIT_RESOLVER_QUESTION_BYTES = 512,
+	LIMIT_RESOLVER_BURST = 100, /* questions at once, after a silence */
+	LIMIT_RESOLVER_PER_SECOND = 20,
+	LIMIT_RESOLVER_TTL_S = 3600, /* an address is asked for again after that */
+	LIMIT_RESOLVER_CONF_BYTES = 64 * 1024,
+
 	/* The HTTP API */
 	LIMIT_API_BODY_BYTES = 4 * 1024 * 1024,
 	LIMIT_API_MANIFEST_BYTES = 1024 * 1024,

@@ -92,6 +92,11 @@ struct sensor_policy *sensor_agent_policy(const struct sensor_agent *a)
 	return a->policy;
 }
 
+uint64_t sensor_agent_cgroup(const struct sensor_agent *a)
+{
+	return a->cgroup;
+}
+
 /* ---- what it learned ---- */
 
 static void forget_address(

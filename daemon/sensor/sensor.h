@@ -89,6 +89,7 @@ int sensor_agent_new(struct sensor *s, uint64_t cgroup, struct sensor_policy *p,
  * others lose them. On failure the old one holds. */
 int sensor_agent_set_policy(struct sensor_agent *a, struct sensor_policy *p) MUST_USE;
 struct sensor_policy *sensor_agent_policy(const struct sensor_agent *a); /* borrowed */
+uint64_t sensor_agent_cgroup(const struct sensor_agent *a);
 
 /* Makes the addresses reachable as far as the rules about `name` permit, until ttl_s (and the
  * grace) have passed. -ENOSPC beyond the limits: answer nothing then. */
