@@ -78,7 +78,8 @@ enum {
 
 	/* Rules of one execution */
 	LIMIT_RULES = 4096,
-	LIMIT_RULE_SET_BYTES = 4 * 1024 * 1024,
+	LIMIT_RULE_SET_BYTES = 4 * 1024 * 1024, /* of a set's text */
+	LIMIT_RULE_SET_MEMORY_BYTES = 256 * 1024 * 1024, /* of a set, compiled */
 
 	/* Cedar policies and what they are asked about */
 	LIMIT_CEDAR_TEXT_BYTES = 4 * 1024 * 1024, /* of one text of policies or schema */

@@ -129,4 +129,3 @@ struct span cedar_name_base(struct span name); /* C of A::B::C */
 /* Source text of a tree, with only the parentheses that it needs. */
 void expr_print(struct buf *b, const struct expr *e);
 void expr_to_json(struct buf *b, const struct expr *e);
-void cedar_print_string(struct buf *b, struct span s); /* quoted, escaped */

@@ -63,6 +63,7 @@ struct span cedar_policy_annotation(const struct cedar_policy *p, const char *na
 /* The policy as text that parses to the same policy, and as the reference's JSON form. */
 void cedar_policy_print(struct buf *b, const struct cedar_policy *p);
 void cedar_policy_to_json(struct json_writer *w, const struct cedar_policy *p);
+void cedar_print_string(struct buf *b, struct span s); /* a string literal: quoted, escaped */
 
 /* Appends the policies of a text laid out anew, byte for byte as the reference's formatter does:
  * 80 columns, two blanks a level, comments kept. Needs stack as loading does. What

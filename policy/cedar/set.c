@@ -4,6 +4,7 @@
  * evaluation fails is passed over and reported.
  */
 #include "policy/cedar/set.h"
+#include "policy/cedar/host.h"
 
 static int no_memory(void)
 {
@@ -41,7 +42,7 @@ int cedar_set_compile(
 	return 0;
 }
 
-static bool scope_holds(
+bool scope_holds(
 	const struct cedar_entities *entities, const struct scope *s, const struct cedar_uid *uid)
 {
 	if ((s->op == SCOPE_IS || s->op == SCOPE_IS_IN) && !span_eq(uid->type, s->type))
@@ -60,11 +61,18 @@ static bool scope_holds(
 	}
 }
 
-static bool applies(const struct eval *e, const struct cedar_policy *p)
+bool cedar_policy_meets_action(const struct cedar_policy *p, const struct cedar_entities *entities,
+	const struct cedar_uid *action)
 {
-	return scope_holds(e->entities, &p->action, &e->request->action) &&
-		scope_holds(e->entities, &p->principal, &e->request->principal) &&
-		scope_holds(e->entities, &p->resource, &e->request->resource);
+	return scope_holds(entities, &p->action, action);
+}
+
+bool cedar_policy_meets_scope(const struct cedar_policy *p, const struct cedar_entities *entities,
+	const struct cedar_request *request)
+{
+	return scope_holds(entities, &p->action, &request->action) &&
+		scope_holds(entities, &p->principal, &request->principal) &&
+		scope_holds(entities, &p->resource, &request->resource);
 }
 
 /* What has been found so far. */
@@ -89,7 +97,7 @@ static int ask_policy(struct eval *e, const struct compiled *c, struct tally *t)
 {
 	bool verdict;
 	int r;
-	if (!applies(e, c->policy))
+	if (!cedar_policy_meets_scope(c->policy, e->entities, e->request))
 		return 0;
 	r = program_run(e, &c->program, &verdict);
 	if (r == -EINVAL || r == -ERANGE)

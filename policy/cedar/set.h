@@ -63,6 +63,10 @@ struct cedar_set {
 	struct set_index index;
 };
 
+/* Does what the head of a policy says of one variable hold? */
+bool scope_holds(
+	const struct cedar_entities *entities, const struct scope *s, const struct cedar_uid *uid);
+
 int set_index_build(struct arena *a, struct cedar_set *s) MUST_USE;
 
 /* The policies that could apply or fail, ascending, in the request's arena. */

@@ -73,13 +73,3 @@ bool path_rule_match(struct span pattern, struct span path)
 		return true;
 	return span_starts(path, pattern) && (path.n == pattern.n || path.p[pattern.n] == '/');
 }
-
-bool tool_pattern_match(struct span pattern, struct span name)
-{
-	if (span_is(pattern, "*"))
-		return true;
-	if (!span_ends(pattern, SPAN(".*")))
-		return span_eq(pattern, name);
-	struct span stem = span_sub(pattern, 0, pattern.n - 1); /* with its dot */
-	return name.n > stem.n && span_starts(name, stem);
-}

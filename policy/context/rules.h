@@ -1,42 +1,108 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
-/* Inside of policy/context: what a sealed rule set consists of. */
+/* Inside of policy/context: the builder's text, and what a sealed set consists of. */
 #pragma once
 
+#include "policy/cedar/host.h"
 #include "policy/context/context.h"
 
-enum rule_kind {
-	RULE_DENY_TOOL, /* forbid before permit: the order of the enum is the order in the set */
-	RULE_ALLOW_TOOL,
-	RULE_ALLOW_PATH,
-	RULE_ALLOW_COMMAND,
-	RULE_RATE_LIMIT,
-	RULE_KINDS,
+/* ---- making a set's text ---- */
+
+struct rule_set_builder {
+	struct buf text;
+	size_t count;
 };
 
-struct rule {
-	enum rule_kind kind;
-	struct span id; /* origin field; the policy id of decisions */
+/* A policy's annotations; its head and conditions are the caller's to write behind them. */
+struct rule_head {
+	struct rule_origin origin;
+	const char
+		*suffix; /* behind the field, for one of several policies of a field; may be NULL */
+	enum decision_code code; /* DECISION_OK: none is given */
+	struct span accepts; /* empty: none */
+};
+int rule_begin(struct rule_set_builder *b, const struct rule_head *head) MUST_USE;
+
+/* Action::"tool:fs.read", or the group that a pattern stands for. */
+int tool_pattern_check(const char *pattern, struct rule_origin o) MUST_USE;
+void put_tool_action(struct buf *b, struct span pattern);
+bool tool_pattern_covers(struct span pattern, struct span other); /* all that `other` matches */
+
+/* `subject in [...]`, as a parenthesis. Entries have been checked: see context_path_entry(). */
+void put_paths(struct buf *b, const char *subject, const struct rule_strings *canonical);
+void put_domains(struct buf *b, const char *subject, const struct rule_strings *canonical);
+
+/* One spelling of an entry of a list; -EINVAL with the field in front. */
+int context_path_entry(
+	const char *entry, struct rule_origin o, struct arena *a, const char **ret) MUST_USE;
+int context_domain_entry(
+	const char *entry, struct rule_origin o, struct arena *a, const char **ret) MUST_USE;
+
+/* Condition on context.command: this program with these first arguments. */
+int put_command(struct buf *b, const struct rule_command *c, struct rule_origin o) MUST_USE;
+
+/* "a, b, c", cut off where it gets long. */
+void put_list(struct buf *b, const struct rule_strings *list);
+
+/* ---- a sealed set ---- */
+
+struct policy_info {
+	struct span id;
 	struct span file;
 	int line;
-	struct span pattern; /* tool pattern, path glob or command name */
-	struct span action; /* RULE_ALLOW_PATH */
-	const struct span *first_args; /* RULE_ALLOW_COMMAND; NULL: any */
-	size_t first_arg_count;
-	uint32_t calls; /* RULE_RATE_LIMIT */
+	bool forbids;
+	enum decision_code code; /* DECISION_OK: not given */
+	struct span accepts;
+	uint32_t calls; /* a rate limit, if not 0 */
 	int64_t window_ms;
+	uint64_t max_response_bytes; /* 0: none */
 };
 
 struct rule_set {
 	int refs; /* atomic */
+	uint64_t generation;
 	struct arena *arena;
-	struct rule *rules; /* grouped by kind */
-	size_t count;
-	size_t first[RULE_KINDS + 1]; /* rules of kind k: [first[k], first[k + 1]) */
 	struct span text;
 	struct span hash;
+	struct policy_info *infos; /* of all policies, in order of the text */
+	size_t count;
+	const struct cedar_set *verdicts; /* what permits and forbids */
+	const struct cedar_set *limits; /* forbids of what exceeds a rate or a size */
+	const struct cedar_uid *const *names; /* that stand in policies, in order of their hashes */
+	size_t name_count;
+	const struct cedar_uid **patterns; /* those of type PathPattern */
+	size_t pattern_count;
 };
+
+/* By the name that cedar_policies_parse() gave it: "policy12". */
+const struct policy_info *set_info(const struct rule_set *s, struct span cedar_id);
+bool set_names(const struct rule_set *s, const struct cedar_uid *uid);
 
 bool glob_is_plain(struct span glob);
 /* Plain: the folder and everything below it. Otherwise the glob. */
 bool path_rule_match(struct span pattern, struct span path);
-bool tool_pattern_match(struct span pattern, struct span name);
+bool program_is_shell(struct span program); /* by base name */
+
+/* ---- a request in Cedar's words ---- */
+
+enum action_kind { ACTION_TOOL, ACTION_FILE, ACTION_EXEC, ACTION_NET, ACTION_SYS, ACTION_UNKNOWN };
+enum action_kind action_kind(struct span action);
+
+struct question {
+	struct cedar_request request;
+	const struct cedar_entities *entities;
+	struct span path; /* the one that this question is about; empty if none */
+};
+
+/* The question about path `index` of the request. */
+int question_make(struct arena *a, const struct rule_set *s, const struct decision_request *q,
+	size_t index, struct question *ret) MUST_USE;
+
+/* Fills in code and reason of a denial; *ret names the policies of the answer already. */
+int deny_explain(struct arena *a, const struct rule_set *s, const struct decision_request *q,
+	const struct question *question, const struct cedar_answer *answer,
+	struct decision *ret) MUST_USE;
+
+/* The limits that apply to an allowed request; takes tokens unless `rate` is NULL. */
+int limits_apply(struct rate_state *rate, const struct rule_set *s,
+	const struct decision_request *q, int64_t now_ns, struct arena *a,
+	struct decision *ret) MUST_USE;

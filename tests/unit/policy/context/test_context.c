@@ -321,6 +321,8 @@ static void text_gives_the_same_set(void **state)
 	assert_int_equal(rule_set_load(rule_set_text(s), &again), 0);
 	assert_true(span_eq(rule_set_hash(s), rule_set_hash(again)));
 	assert_true(span_eq(rule_set_text(s), rule_set_text(again)));
+	assert_true(rule_set_generation(s) != rule_set_generation(again));
+	assert_int_equal(rule_set_count(s), rule_set_count(again));
 	assert_false(decide_command(again, "git push").allowed);
 	assert_true(decide_command(again, "git status").allowed);
 	assert_true(decide_path(again, "fs:write", "/workspace/out/a").allowed);
@@ -328,7 +330,15 @@ static void text_gives_the_same_set(void **state)
 	rule_set_unref(s);
 	assert_int_equal(rule_set_load(SPAN("{}"), &again), -EINVAL);
 	assert_int_equal(
-		rule_set_load(SPAN("{\"format\":\"aegis-rules/1\",\"rules\":[{\"kind\":\"x\"}]}"),
+		rule_set_load(SPAN("@code(\"x\") permit (principal, action, resource);"), &again),
+		-EINVAL);
+	assert_int_equal(
+		rule_set_load(
+			SPAN("@rate_calls(\"1\") forbid (principal, action, resource);"), &again),
+		-EINVAL);
+	assert_int_equal(
+		rule_set_load(
+			SPAN("@max_response_bytes(\"1\") permit (principal, action, resource);"),
 			&again),
 		-EINVAL);
 }
