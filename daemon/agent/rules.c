@@ -43,7 +43,7 @@ static bool is_filesystem_server(const struct agent_tool *t)
 
 static bool may_write(const struct agent_tool *t)
 {
-	return !t->config || span_is(json_str(t->config, "access_mode", SPAN("")), "read-write");
+	return span_is(json_str(t->config, "access_mode", SPAN("")), "read-write");
 }
 
 static int allow_subcommands(struct making *k, size_t i, const struct agent_cmd_policy *cmd)

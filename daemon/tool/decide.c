@@ -2,32 +2,12 @@
 /* Asking policy on behalf of a call, and keeping the question so that it can be asked again. */
 #include "daemon/tool/internal.h"
 
-static void spans_put(struct json_writer *w, const char *key, const struct span *list, size_t count)
-{
-	json_key(w, key);
-	json_array(w);
-	for (size_t i = 0; i < count; i++)
-		json_put_span(w, list[i]);
-	json_end(w);
-}
-
 int tool_request_keep(struct tool_call *c, const struct decision_request *q)
 {
 	struct buf b CLEANUP(buf_fini) = buf_init(2 * LIMIT_TOOL_ARGUMENT_BYTES);
 	struct json_writer w = json_writer(&b);
 
-	json_object(&w);
-	json_field_span(&w, "action", q->action);
-	json_field_span(&w, "agent", q->agent);
-	if (q->argv_count) {
-		spans_put(&w, "argv", q->argv, q->argv_count);
-		json_field_span(&w, "cwd", q->cwd);
-	}
-	json_field_span(&w, "execution_id", q->execution_id);
-	if (q->path_count)
-		spans_put(&w, "paths", q->paths, q->path_count);
-	json_field_span(&w, "tenant", q->tenant);
-	json_end(&w);
+	decision_request_put(&w, q);
 	int r = buf_error(&b);
 	if (r < 0)
 		return err_trace(r);
@@ -58,5 +38,7 @@ int tool_decide(struct tool_call *c, const struct decision_request *q)
 	if (!d.allowed)
 		return err_trace(tool_deny(c, &d));
 	c->result->decision = d;
+	if (d.max_response_bytes)
+		c->response_bytes_max = d.max_response_bytes;
 	return 0;
 }

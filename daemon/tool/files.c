@@ -26,19 +26,25 @@ static int outside(struct tool_call *c, struct span path, const char *action)
 	return r < 0 ? err_trace(r) : TOOL_PATH_ANSWERED;
 }
 
-int tool_path(struct tool_call *c, const char *argument, const char *action,
-	struct fsal_call *ret_file, struct span *ret_path)
+int tool_canonical_path(struct tool_call *c, const char *argument, struct span *ret)
 {
-	struct span path, mount = c->t->workspace_path;
 	int r = context_canonical_path(
-		json_str(c->arguments, argument, SPAN("")), mount, c->arena, &path);
+		json_str(c->arguments, argument, SPAN("")), c->t->workspace_path, c->arena, ret);
 	if (r == -EINVAL) {
 		r = tool_refuse(c, TOOL_BAD_ARGUMENTS, span_cstr(err_message(r)));
 		err_clear();
 		return r < 0 ? err_trace(r) : TOOL_PATH_ANSWERED;
 	}
-	if (r < 0)
-		return err_trace(r);
+	return err_trace(r);
+}
+
+int tool_path(struct tool_call *c, const char *argument, const char *action,
+	struct fsal_call *ret_file, struct span *ret_path)
+{
+	struct span path, mount = c->t->workspace_path;
+	int r = tool_canonical_path(c, argument, &path);
+	if (r)
+		return r < 0 ? err_trace(r) : r;
 	if (!c->t->workspace || !span_starts(path, mount) ||
 		(path.n > mount.n && path.p[mount.n] != '/'))
 		return outside(c, path, action);

@@ -11,6 +11,7 @@ struct tool_call {
 	const struct json *arguments; /* validated: an object whose members have their types */
 	struct arena *arena;
 	int64_t deadline_ns;
+	uint64_t response_bytes_max; /* what policy says of the answer; 0: nothing */
 	struct tool_result *result;
 };
 
@@ -56,8 +57,11 @@ AWAITS int tool_effect_begins(struct tool_call *c) MUST_USE;
  * can read, or a negative errno that ends the flow. */
 int tool_file_outcome(struct tool_call *c, const struct fsal_call *f, int r);
 
-/* The named argument as a path inside the workspace's volume, relative to its root. */
+/* The named argument as a canonical path, as the agent sees it. */
 enum tool_path_outcome { TOOL_PATH_ANSWERED = 1 }; /* the call has its answer already */
+int tool_canonical_path(struct tool_call *c, const char *argument, struct span *ret) MUST_USE;
+
+/* The named argument as a path inside the workspace's volume, relative to its root. */
 AWAITS int tool_path(struct tool_call *c, const char *argument, const char *action,
 	struct fsal_call *ret_file, struct span *ret_path) MUST_USE;
 

@@ -128,9 +128,19 @@ static const struct tool_entry *entry_find(struct span name)
 	return NULL;
 }
 
-/* Policy on the tool itself. cmd.run asks with its argv, once that is known. */
+static bool takes_path(const struct tool_description *d)
+{
+	for (size_t i = 0; i < d->argument_count; i++)
+		if (strcmp(d->arguments[i].name, "path") == 0)
+			return true;
+	return false;
+}
+
+/* Policy on the tool itself, with the path that it names. cmd.run asks with its argv, once that is
+ * known. */
 static int tool_allowed(struct tool_call *c)
 {
+	struct span path;
 	struct decision_request q = {
 		.execution_id = c->t->execution_id,
 		.agent = c->t->agent,
@@ -140,7 +150,28 @@ static int tool_allowed(struct tool_call *c)
 	if (!action)
 		return err_raise(-ENOMEM, "tool: request memory used up");
 	q.action = span_cstr(action);
+	if (takes_path(c->tool)) {
+		int r = tool_canonical_path(c, "path", &path);
+		if (r)
+			return r < 0 ? err_trace(r) : r;
+		q.paths = &path;
+		q.path_count = 1;
+	}
 	return err_trace(tool_decide(c, &q));
+}
+
+/* An answer that is longer than policy allows is not passed on; what it did has been done. */
+static int keep_to_size(struct tool_call *c)
+{
+	if (c->result->status != TOOL_OK || !c->response_bytes_max ||
+		c->result->content.n <= c->response_bytes_max)
+		return 0;
+	char *reason = arena_printf(c->arena,
+		"OUTPUT_SIZE_EXCEEDED: the answer has %zu bytes; policy accepts at most %llu",
+		c->result->content.n, (unsigned long long)c->response_bytes_max);
+	if (!reason)
+		return err_raise(-ENOMEM, "tool: request memory used up");
+	return err_trace(tool_refuse(c, TOOL_FAILED, span_cstr(reason)));
 }
 
 static int invoke(struct tool_call *c)
@@ -164,13 +195,14 @@ static int invoke(struct tool_call *c)
 		return err_trace(r);
 	if (entry->run != cmd_run_run) {
 		r = tool_allowed(c);
-		if (r < 0 || c->result->status == TOOL_DENIED)
-			return err_trace(r);
+		if (r || c->result->status == TOOL_DENIED)
+			return r < 0 ? err_trace(r) : 0;
 		r = tool_effect_begins(c);
 		if (r < 0)
 			return err_trace(r);
 	}
-	return err_trace(entry->run(c));
+	r = entry->run(c);
+	return r < 0 ? err_trace(r) : err_trace(keep_to_size(c));
 }
 
 int tool_invoke(const struct tool_context *t, const struct tool_envelope *e, struct arena *a,

@@ -152,6 +152,11 @@ static void filesystem_server(void **state)
 	assert_false(path(&s, "fs:write", "/workspace/out/x").allowed);
 	assert_false(path(&s, "fs:write", "/workspace/outside/x").allowed);
 	done(&s);
+	/* Read-only is the documented default, however short the tool is written. */
+	s = rules_of(SECURITY "  tools: [\"mcp:filesystem\"]\n");
+	assert_true(tool(&s, "tool:fs.read").allowed);
+	assert_false(tool(&s, "tool:fs.write").allowed);
+	done(&s);
 }
 
 /* upstream-surface, row 9: a chain passes where only its first word is looked at. */

@@ -379,7 +379,34 @@ static void body_rate(void *arg)
 		"Denied: RATE_LIMIT_EXCEEDED (2005)"));
 	EXPECT(call(&f, "fs.glob", "{\"path\":\"w\",\"pattern\":\"*\"}", TOOL_OK, ""));
 	EXPECT(call(&f, "aegis.system.info", "{}", TOOL_OK, "{\"name\":\"aegis\""));
+	EXPECT(call(&f, "fs.grep", "{\"path\":\"w\",\"pattern\":\"x\"}", TOOL_OK, ""));
 	rate_state_free(f.context.rate);
+	rule_set_unref(s);
+	end(&f);
+}
+
+/* A context's lists hold for the tool call itself, and an answer beyond the size is kept back. */
+static void body_context(void *arg)
+{
+	static const char *const paths[] = {"/workspace/w"};
+	const struct rule_capability cap = {
+		.tool_pattern = "fs.*", .paths = {paths, 1}, .max_response_bytes = 8};
+	const struct rule_context context = {
+		.name = "c", .capabilities = &cap, .capability_count = 1};
+	struct fixture f;
+	begin(&f);
+	struct rule_set_builder *b = rule_set_builder_new();
+	EXPECT_INT(rule_add_context(b, &context, RULE_CONTEXT_GRANTS), 0);
+	struct rule_set *s = rule_set_seal(b);
+	rule_set_builder_free(b);
+	f.context.rules = s;
+	EXPECT(call(&f, "fs.list", "{\"path\":\".\"}", TOOL_DENIED,
+		"Denied: PATH_NOT_ALLOWED (2002): tool:fs.list of '/workspace'"));
+	EXPECT(call(&f, "fs.list", "{\"path\":\"../etc\"}", TOOL_BAD_ARGUMENTS, ""));
+	EXPECT(call(&f, "fs.write", "{\"path\":\"w/a\",\"content\":\"123456789\"}", TOOL_FAILED,
+		"OUTPUT_SIZE_EXCEEDED"));
+	EXPECT(call(&f, "fs.read", "{\"path\":\"w/a\"}", TOOL_FAILED, "OUTPUT_SIZE_EXCEEDED"));
+	EXPECT(call(&f, "fs.list", "{\"path\":\"w\"}", TOOL_OK, "a"));
 	rule_set_unref(s);
 	end(&f);
 }
@@ -397,6 +424,9 @@ static void schemas(void **state)
 		assert_true(json_get(v, "required")->count <= d->argument_count);
 		assert_true(json_get(v, "properties")->count == d->argument_count);
 		assert_ptr_equal(tool_find(span_cstr(d->name)), d);
+		/* Operators' policies may name it. */
+		char *action = arena_printf(a, "\"tool:%s\"", d->name);
+		assert_true(span_find(context_schema(), span_cstr(action), 0) >= 0);
 		assert_true(!before || strcmp(before->name, d->name) < 0);
 		before = d;
 	}
@@ -417,6 +447,7 @@ IN_FIBER(envelope)
 IN_FIBER(signed_by_agent)
 IN_FIBER(caller_without_place)
 IN_FIBER(rate)
+IN_FIBER(context)
 
 int main(void)
 {
@@ -431,6 +462,7 @@ int main(void)
 		cmocka_unit_test(signed_by_agent),
 		cmocka_unit_test(caller_without_place),
 		cmocka_unit_test(rate),
+		cmocka_unit_test(context),
 	};
 	return cmocka_run_group_tests_name("daemon/tool", tests, NULL, NULL);
 }
