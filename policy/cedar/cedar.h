@@ -105,9 +105,10 @@ int cedar_schema_from_json(
 int cedar_schema_print(struct buf *b, const struct cedar_schema *s) MUST_USE;
 void cedar_schema_to_json(struct json_writer *w, const struct cedar_schema *s);
 
-/* Entities and a context read by their types in the schema, then checked against it: a string where
- * an extension type or an entity is expected is taken as such in the implicit forms {type, id} and
- * "10.0.0.1". The schema's actions join the entities. `action` says whose context it is. */
+/* Entities and a context read by their types in the schema: where it expects an extension value or
+ * an entity, the implicit forms "10.0.0.1" and {type, id} are taken too. The entities are checked
+ * against the schema, and its actions join them. Of the context, which is that of `action`, only
+ * the attributes' names are checked: cedar_request_validate() does the rest. */
 int cedar_entities_from_json_typed(struct arena *a, const struct cedar_schema *s,
 	const struct json *v, const struct cedar_entities **ret) MUST_USE;
 int cedar_context_from_json_typed(struct arena *a, const struct cedar_schema *s,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /*
- * Entities from JSON: an array of {uid, attrs, parents, tags}. Ancestors are found once, here, by a
- * walk with a stack of its own; a cycle is refused.
+ * Entities by name, with all that is above them. Ancestors are found once, here, by a walk with a
+ * stack of its own; a cycle is refused.
  */
 #include "policy/cedar/entities.h"
 #include <stdlib.h>
@@ -40,74 +40,53 @@ bool entity_below(const struct entity *e, const struct cedar_uid *ancestor)
 	return false;
 }
 
-static int record_member(struct arena *a, const struct json *v, const char *name, bool required,
-	const struct value_record **ret)
+static bool has_parent(const struct entity *e, const struct cedar_uid *uid)
 {
-	const struct json *m = json_get(v, name);
-	struct cedar_value value;
-	int r;
-	*ret = &value_record_empty;
-	if (!m && !required)
-		return 0;
-	if (!m || m->type != JSON_OBJECT)
-		return err_raise(-EINVAL, "`%s`: expected an object", name);
-	r = value_from_json(a, m, &value);
-	if (r < 0)
-		return err_wrap(r, "`%s`", name);
-	if (value.type != VALUE_RECORD)
-		return err_raise(-EINVAL, "`%s`: expected a record", name);
-	*ret = value.record;
-	return 0;
+	for (size_t i = 0; i < e->parent_count; i++)
+		if (cedar_uid_eq(&e->parents[i], uid))
+			return true;
+	return false;
 }
 
-static int parents_member(struct arena *a, const struct json *v, struct entity *e)
+static bool same_record(const struct value_record *a, const struct value_record *b)
 {
-	const struct json *m = json_get(v, "parents");
-	struct cedar_uid *parents;
-	if (!m || m->type != JSON_ARRAY)
-		return err_raise(-EINVAL, "`parents`: expected an array");
-	parents = arena_make_array(a, struct cedar_uid, m->count + 1);
-	if (!parents)
-		return no_memory();
-	e->parents = parents;
-	e->parent_count = m->count;
-	for (size_t i = 0; i < m->count; i++) {
-		int r = cedar_uid_from_json(&m->items[i], &parents[i]);
-		if (r < 0)
-			return err_wrap(r, "`parents`[%zu]", i);
-	}
-	return 0;
+	const struct cedar_value x = {.type = VALUE_RECORD, .record = a};
+	const struct cedar_value y = {.type = VALUE_RECORD, .record = b};
+	return value_cmp(&x, &y) == 0;
 }
 
-static int entity_from_json(struct arena *a, const struct json *v, struct entity *e)
+static bool same_entity(const struct entity *a, const struct entity *b)
 {
-	int r;
-	if (v->type != JSON_OBJECT)
-		return err_raise(-EINVAL, "expected an object {uid, attrs, parents}");
-	r = cedar_uid_from_json(json_get(v, "uid"), &e->uid);
-	if (r < 0)
-		return err_wrap(r, "`uid`");
-	r = record_member(a, v, "attrs", true, &e->attrs);
-	if (r == 0)
-		r = record_member(a, v, "tags", false, &e->tags);
-	return r < 0 ? err_trace(r) : parents_member(a, v, e);
+	for (size_t i = 0; i < a->parent_count; i++)
+		if (!has_parent(b, &a->parents[i]))
+			return false;
+	for (size_t i = 0; i < b->parent_count; i++)
+		if (!has_parent(a, &b->parents[i]))
+			return false;
+	return same_record(a->attrs, b->attrs) && same_record(a->tags, b->tags);
 }
 
+/* An entity that is given once more as it was before counts once. */
 static int index_entities(struct arena *a, struct cedar_entities *e)
 {
+	size_t count = e->count;
 	e->capacity = 16;
-	while (e->capacity < e->count * 2)
+	while (e->capacity < count * 2)
 		e->capacity *= 2;
 	e->slots = arena_make_array(a, struct entity *, e->capacity);
 	if (!e->slots)
 		return no_memory();
-	for (size_t i = 0; i < e->count; i++) {
+	e->count = 0;
+	for (size_t i = 0; i < count; i++) {
 		struct entity **slot = slot_of(e, &e->items[i].uid);
+		if (*slot && same_entity(*slot, &e->items[i]))
+			continue;
 		if (*slot)
 			return err_raise(-EINVAL,
 				"entity `" SPAN_FMT "::\"" SPAN_FMT "\"` is given twice",
 				SPAN_ARG(e->items[i].uid.type), SPAN_ARG(e->items[i].uid.id));
-		*slot = &e->items[i];
+		e->items[e->count] = e->items[i];
+		*slot = &e->items[e->count++];
 	}
 	return 0;
 }
@@ -206,24 +185,4 @@ int entities_make(
 		return err_trace(r);
 	*ret = e;
 	return 0;
-}
-
-int cedar_entities_from_json(
-	struct arena *a, const struct json *v, const struct cedar_entities **ret)
-{
-	struct entity *items;
-	if (v->type != JSON_ARRAY)
-		return err_raise(-EINVAL, "entities: expected an array");
-	if (v->count > LIMIT_CEDAR_ENTITIES)
-		return err_raise(-E2BIG, "%zu entities; at most %d are accepted", v->count,
-			LIMIT_CEDAR_ENTITIES);
-	items = arena_make_array(a, struct entity, v->count + 1);
-	if (!items)
-		return no_memory();
-	for (size_t i = 0; i < v->count; i++) {
-		int r = entity_from_json(a, &v->items[i], &items[i]);
-		if (r < 0)
-			return err_wrap(r, "entities[%zu]", i);
-	}
-	return entities_make(a, items, v->count, ret);
 }

@@ -26,9 +26,20 @@ struct cedar_entities {
 const struct entity *entities_find(const struct cedar_entities *e, const struct cedar_uid *uid);
 bool entity_below(const struct entity *e, const struct cedar_uid *ancestor);
 
-/* Takes over `items`, finds their ancestors; refuses doubles and cycles. */
+/* Takes over `items`, finds their ancestors; refuses cycles, and doubles that differ. */
 int entities_make(struct arena *a, struct entity *items, size_t count,
 	const struct cedar_entities **ret) MUST_USE;
 
-/* A value in JSON, with __entity and __extn escapes. */
+/* value_json.c: a value in JSON, with __entity and __extn escapes. */
 int value_from_json(struct arena *a, const struct json *v, struct cedar_value *ret) MUST_USE;
+int value_uid_from_json(struct arena *a, const struct json *v, struct cedar_value *ret) MUST_USE;
+bool value_is_call(const struct json *v); /* {fn, arg} or {fn, args} */
+int value_call_function(const struct json *v, enum ext_fn *ret) MUST_USE;
+
+/* value_typed.c: where the schema says what is expected. */
+struct cedar_type;
+struct schema_attrs;
+int value_from_json_typed(struct arena *a, const struct json *v, const struct cedar_type *type,
+	struct cedar_value *ret) MUST_USE;
+int value_record_from_json_typed(struct arena *a, const struct json *v,
+	const struct schema_attrs *attrs, struct cedar_value *ret) MUST_USE;

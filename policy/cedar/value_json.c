@@ -11,18 +11,28 @@ static int no_memory(void)
 	return err_raise(-ENOMEM, "no memory for a value");
 }
 
+/* The member as a string, or NULL. */
+static const struct json *string_of(const struct json *v, const char *name)
+{
+	const struct json *m = json_get(v, name);
+	return m && m->type == JSON_STRING ? m : NULL;
+}
+
+static bool names_entity(const struct json *v)
+{
+	return string_of(v, "type") && string_of(v, "id");
+}
+
+/* Members beside type and id are passed over, as the reference does. */
 int cedar_uid_from_json(const struct json *v, struct cedar_uid *ret)
 {
-	const struct json *type, *id;
-	if (v && v->type == JSON_OBJECT && v->count == 1 && json_get(v, "__entity"))
-		v = json_get(v, "__entity");
-	type = json_get(v, "type");
-	id = json_get(v, "id");
-	if (!v || v->type != JSON_OBJECT || v->count != 2 || !type || type->type != JSON_STRING ||
-		!id || id->type != JSON_STRING)
+	const struct json *inner = json_get(v, "__entity");
+	if (names_entity(inner))
+		v = inner;
+	if (!names_entity(v) || string_of(v, "__expr"))
 		return err_raise(-EINVAL, "expected an entity: {\"type\": ..., \"id\": ...}");
-	*ret = cedar_uid_of(type->text, id->text);
-	return cedar_check_name(type->text);
+	*ret = cedar_uid_of(json_get(v, "type")->text, json_get(v, "id")->text);
+	return cedar_check_name(ret->type);
 }
 
 static int list_from_json(struct arena *a, const struct json *v, struct cedar_value **ret)
@@ -39,20 +49,31 @@ static int list_from_json(struct arena *a, const struct json *v, struct cedar_va
 	return 0;
 }
 
+bool value_is_call(const struct json *v)
+{
+	const struct json *args = json_get(v, "args");
+	return string_of(v, "fn") && (json_get(v, "arg") || (args && args->type == JSON_ARRAY));
+}
+
+int value_call_function(const struct json *v, enum ext_fn *ret)
+{
+	struct span name = json_str(v, "fn", SPAN(""));
+	if (ext_find(name, ret))
+		return 0;
+	return err_raise(-EINVAL,
+		"`" SPAN_FMT "` is no extension function; expected decimal, ip, datetime, duration",
+		SPAN_ARG(span_sub(name, 0, 60)));
+}
+
 static int extension_from_json(struct arena *a, const struct json *v, struct cedar_value *ret)
 {
 	const struct json *arg = json_get(v, "arg"), *args = json_get(v, "args");
-	struct span name = json_str(v, "fn", SPAN(""));
 	struct cedar_value one, *items = &one;
 	enum ext_fn fn;
-	int r;
-	if (v->type != JSON_OBJECT || v->count != 2 || !ext_find(name, &fn) ||
-		(args ? args->type != JSON_ARRAY : !arg))
-		return err_raise(-EINVAL,
-			"expected {\"fn\": ..., \"arg\": ...} with decimal, ip, datetime, "
-			"duration");
-	r = args ? list_from_json(a, args, &items) : value_from_json(a, arg, &one);
-	return r < 0 ? err_trace(r) : ext_apply(a, fn, items, args ? args->count : 1, ret);
+	int r = value_call_function(v, &fn);
+	if (r == 0)
+		r = arg ? value_from_json(a, arg, &one) : list_from_json(a, args, &items);
+	return r < 0 ? err_trace(r) : ext_apply(a, fn, items, arg ? 1 : args->count, ret);
 }
 
 static int record_from_json(struct arena *a, const struct json *v, struct cedar_value *ret)
@@ -69,19 +90,24 @@ static int record_from_json(struct arena *a, const struct json *v, struct cedar_
 	return value_make_record(a, members, v->count, ret);
 }
 
+int value_uid_from_json(struct arena *a, const struct json *v, struct cedar_value *ret)
+{
+	struct cedar_uid *uid = arena_make(a, struct cedar_uid);
+	if (!uid)
+		return no_memory();
+	*ret = (struct cedar_value){.type = VALUE_ENTITY, .uid = uid};
+	return cedar_uid_from_json(v, uid);
+}
+
+/* An escape that is not formed as one is a record, as in the reference. */
 static int object_from_json(struct arena *a, const struct json *v, struct cedar_value *ret)
 {
 	const struct json *only = v->count == 1 ? v->items : NULL;
-	if (only && span_is(only->key, "__entity")) {
-		struct cedar_uid *uid = arena_make(a, struct cedar_uid);
-		if (!uid)
-			return no_memory();
-		*ret = (struct cedar_value){.type = VALUE_ENTITY, .uid = uid};
-		return cedar_uid_from_json(only, uid);
-	}
-	if (only && span_is(only->key, "__extn"))
+	if (only && span_is(only->key, "__entity") && names_entity(only))
+		return value_uid_from_json(a, only, ret);
+	if (only && span_is(only->key, "__extn") && value_is_call(only))
 		return extension_from_json(a, only, ret);
-	if (only && span_is(only->key, "__expr"))
+	if (only && span_is(only->key, "__expr") && only->type == JSON_STRING)
 		return err_raise(-EINVAL, "__expr is not supported; expected __entity or __extn");
 	return record_from_json(a, v, ret);
 }
@@ -111,21 +137,4 @@ int value_from_json(struct arena *a, const struct json *v, struct cedar_value *r
 	default:
 		return err_raise(-EINVAL, "null: Cedar has no such value");
 	}
-}
-
-int cedar_context_from_json(struct arena *a, const struct json *v, const struct cedar_value **ret)
-{
-	struct cedar_value *value = arena_make(a, struct cedar_value);
-	int r;
-	if (!value)
-		return no_memory();
-	if (v->type != JSON_OBJECT)
-		return err_raise(-EINVAL, "the context: expected an object");
-	r = value_from_json(a, v, value);
-	if (r < 0)
-		return err_wrap(r, "the context");
-	if (value->type != VALUE_RECORD)
-		return err_raise(-EINVAL, "the context: expected a record");
-	*ret = value;
-	return 0;
 }
