@@ -25,3 +25,6 @@ const struct json *policy_json(struct arena *a, const struct cedar_policy *p);
 /* Whether the expression's decision and failure are those of the case. */
 bool expr_outcome(
 	struct arena *a, const struct cedar_policy *p, const struct json *c, struct buf *why);
+
+/* The schema's JSON form, parsed. */
+const struct json *schema_json(struct arena *a, const struct cedar_schema *s);

@@ -11,6 +11,14 @@ static int add_policy(struct arena *a, struct cedar_policies *set, struct span t
 	return cedar_policy_parse(a, text, id, &set->items[set->count++]);
 }
 
+/* What one case holds, read. */
+struct loaded {
+	struct cedar_policies policies;
+	const struct cedar_set *set;
+	const struct cedar_schema *schema; /* NULL: decide without */
+	const struct cedar_entities *entities;
+};
+
 static const struct cedar_policy *find_policy(const struct cedar_policies *set, struct span id)
 {
 	for (size_t i = 0; i < set->count; i++)
@@ -108,21 +116,33 @@ static void explain(struct buf *why, size_t number, const struct cedar_answer *a
 	json_put(&w, request);
 }
 
-static bool check_request(struct arena *a, const struct cedar_set *set,
-	const struct cedar_entities *entities, const struct json *v, size_t number, struct buf *why)
+static int read_request(struct arena *a, const struct cedar_schema *schema, const struct json *v,
+	struct cedar_request *ret)
+{
+	int r = cedar_uid_from_json(json_get(v, "principal"), &ret->principal);
+	if (r == 0)
+		r = cedar_uid_from_json(json_get(v, "action"), &ret->action);
+	if (r == 0)
+		r = cedar_uid_from_json(json_get(v, "resource"), &ret->resource);
+	if (r == 0 && schema)
+		r = cedar_context_from_json_typed(
+			a, schema, &ret->action, json_get(v, "context"), &ret->context);
+	else if (r == 0)
+		r = cedar_context_from_json(a, json_get(v, "context"), &ret->context);
+	if (r == 0 && schema && json_bool(v, "validateRequest", false))
+		r = cedar_request_validate(schema, ret);
+	return r;
+}
+
+static bool check_request(struct arena *a, const struct loaded *l, const struct json *v,
+	size_t number, struct buf *why)
 {
 	struct cedar_request request;
 	struct cedar_answer answer;
 	struct span *failed;
-	int r = cedar_uid_from_json(json_get(v, "principal"), &request.principal);
+	int r = read_request(a, l->schema, v, &request);
 	if (r == 0)
-		r = cedar_uid_from_json(json_get(v, "action"), &request.action);
-	if (r == 0)
-		r = cedar_uid_from_json(json_get(v, "resource"), &request.resource);
-	if (r == 0)
-		r = cedar_context_from_json(a, json_get(v, "context"), &request.context);
-	if (r == 0)
-		r = cedar_authorize(a, set, entities, &request, &answer);
+		r = cedar_authorize(a, l->set, l->entities, &request, &answer);
 	if (r < 0) {
 		buf_printf(why, "request %zu: %s", number, err_message(r));
 		return false;
@@ -139,27 +159,53 @@ static bool check_request(struct arena *a, const struct cedar_set *set,
 	return false;
 }
 
+/* The schema in both forms, which must say the same. */
+static int load_schema(struct arena *a, const struct json *c, struct loaded *l, struct buf *why)
+{
+	const struct json *form = json_get(c, "schemaJson");
+	struct span text = json_str(c, "schema", SPAN(""));
+	const struct cedar_schema *s, *from_json;
+	int r = cedar_schema_parse(a, text, &s);
+	if (r == 0 && form && form->type == JSON_OBJECT) {
+		r = cedar_schema_from_json(a, form, &from_json);
+		if (r == 0 && !json_equal(schema_json(a, s), form))
+			buf_puts(why, "the schema's JSON differs");
+	}
+	if (r == 0 && !json_bool(c, "authorizeWithoutSchema", false))
+		l->schema = s;
+	return r;
+}
+
+static int load_case(struct arena *a, const struct json *c, struct loaded *l, struct buf *why)
+{
+	const struct json *policy_set = json_get(c, "policySet");
+	const struct json *entities = json_get(c, "entities");
+	int r = policy_set
+		? load_policy_set(a, policy_set, &l->policies)
+		: cedar_policies_parse(a, json_str(c, "policies", SPAN("")), &l->policies);
+	if (r == 0)
+		r = cedar_set_compile(a, &l->policies, &l->set);
+	if (r == 0 && json_get(c, "schema"))
+		r = load_schema(a, c, l, why);
+	if (r == 0)
+		r = l->schema ? cedar_entities_from_json_typed(a, l->schema, entities, &l->entities)
+			      : cedar_entities_from_json(a, entities, &l->entities);
+	return r;
+}
+
 enum verdict check_authz(struct arena *a, const struct json *c, struct buf *why)
 {
-	const struct json *policy_set = json_get(c, "policySet"),
-			  *requests = json_get(c, "requests");
-	struct cedar_policies policies = {0};
-	const struct cedar_set *set;
-	const struct cedar_entities *entities;
-	int r = policy_set ? load_policy_set(a, policy_set, &policies)
-			   : cedar_policies_parse(a, json_str(c, "policies", SPAN("")), &policies);
-	if (r == 0)
-		r = cedar_set_compile(a, &policies, &set);
-	if (r == 0)
-		r = cedar_entities_from_json(a, json_get(c, "entities"), &entities);
+	const struct json *requests = json_get(c, "requests");
+	struct loaded l = {0};
+	int r = load_case(a, c, &l, why);
 	if (r < 0) {
 		buf_printf(why, "refused: %s", err_message(r));
 		return VERDICT_FAIL;
 	}
-	if (!compare_est(a, &policies, json_get(c, "est"), why))
+	if (why->len > 0 || !compare_est(a, &l.policies, json_get(c, "est"), why))
 		return VERDICT_FAIL;
 	for (size_t i = 0; i < requests->count; i++)
-		if (!check_request(a, set, entities, &requests->items[i], i, why))
+		if (!check_request(a, &l, &requests->items[i], i, why))
 			return VERDICT_FAIL;
 	return VERDICT_PASS;
 }

@@ -4,7 +4,7 @@
 
 enum { TEXT_BYTES = 16 * 1024 * 1024 };
 
-static const struct json *schema_json(struct arena *a, const struct cedar_schema *s)
+const struct json *schema_json(struct arena *a, const struct cedar_schema *s)
 {
 	struct buf b CLEANUP(buf_fini) = buf_init(TEXT_BYTES);
 	struct json_writer w = json_writer(&b);
