@@ -60,6 +60,8 @@ aegis_package(pcre2 libpcre2-8)
 aegis_package(curl libcurl)
 aegis_package(seccomp libseccomp)
 aegis_package(bpf libbpf)
+aegis_package(mnl libmnl)
+aegis_package(nftables libnftables)
 aegis_package(idn2 libidn2)
 
 # "programs" is what runs; "code" is that and every room's library, without the tests.
