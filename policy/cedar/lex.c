@@ -83,8 +83,7 @@ int lex_unexpected(const struct lexer *l, const char *accepted)
 		SPAN_ARG(span_sub(span_sub(l->text, t->pos, t->end), 0, 60)), accepted);
 }
 
-/* Length of the white space (Unicode's property of that name) at `at`, 0 if there is none. */
-static uint32_t blank_length(struct span text, uint32_t at)
+uint32_t lex_blank(struct span text, uint32_t at)
 {
 	const unsigned char *p = (const unsigned char *)text.p + at;
 	size_t n = text.n - at;
@@ -110,7 +109,7 @@ static uint32_t blank_length(struct span text, uint32_t at)
 static void skip_blanks(struct lexer *l)
 {
 	for (;;) {
-		uint32_t n = blank_length(l->text, l->at);
+		uint32_t n = lex_blank(l->text, l->at);
 		if (n == 0) {
 			if (!span_starts(span_sub(l->text, l->at, l->at + 2), SPAN("//")))
 				return;

@@ -50,4 +50,7 @@ int lex_unescape(const struct lexer *l, struct span raw, uint32_t pos, struct sp
 int lex_unescape_one(const struct lexer *l, struct span raw, uint32_t pos, size_t *at, bool pattern,
 	uint32_t *ret_code, bool *ret_star) MUST_USE;
 
+/* Length of the white space (Unicode's property of that name) at `at`, 0 if there is none. */
+uint32_t lex_blank(struct span text, uint32_t at);
+
 size_t lex_put_utf8(char *p, uint32_t code); /* bytes written, at most 4 */

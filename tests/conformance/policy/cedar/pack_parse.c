@@ -93,6 +93,23 @@ static bool accepted(int r, const struct json *c, struct buf *why, bool *ret_go)
 	return false;
 }
 
+/* Byte for byte. */
+static bool check_formatted(struct arena *a, const struct json *c, struct buf *why)
+{
+	const struct json *expected = json_get(c, "formatted");
+	struct buf b CLEANUP(buf_fini) = buf_init(TEXT_BYTES);
+	int r;
+	if (!expected || expected->type != JSON_STRING)
+		return true;
+	r = cedar_format(a, json_str(c, "text", SPAN("")), &b);
+	if (r < 0)
+		buf_printf(why, "formatting: %s", err_message(r));
+	else if (!span_eq(buf_view(&b), expected->text))
+		buf_printf(why, "formatted as:\n" SPAN_FMT "\nexpected:\n" SPAN_FMT,
+			SPAN_ARG(buf_view(&b)), SPAN_ARG(expected->text));
+	return why->len == 0;
+}
+
 enum verdict check_policyset(struct arena *a, const struct json *c, struct buf *why)
 {
 	struct cedar_policies set;
@@ -106,7 +123,8 @@ enum verdict check_policyset(struct arena *a, const struct json *c, struct buf *
 		qsort(set.items, set.count, sizeof(*set.items), by_id);
 	return compare_all(a, &set, false, json_get(c, "est"), json_i64(c, "n_static", -1), why) &&
 			compare_all(a, &set, true, json_get(c, "est_templates"),
-				json_i64(c, "n_templates", -1), why)
+				json_i64(c, "n_templates", -1), why) &&
+			check_formatted(a, c, why)
 		? VERDICT_PASS
 		: VERDICT_FAIL;
 }
