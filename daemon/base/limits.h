@@ -90,6 +90,7 @@ enum {
 	LIMIT_CEDAR_TYPE_NESTING = 50, /* types inside types, as written; twice that in JSON */
 	LIMIT_CEDAR_DECLARATIONS = 10 * 1000, /* of one schema: types and actions */
 	LIMIT_CEDAR_ENTITIES = 1000 * 1000, /* of one set */
+	LIMIT_CEDAR_FINDINGS = 200, /* of one validation; more are counted as one */
 
 	/* SMCP and SEAL */
 	LIMIT_SMCP_BODY_BYTES = 4 * 1024 * 1024, /* of one request */

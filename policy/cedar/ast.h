@@ -85,6 +85,8 @@ struct scope {
 	bool list; /* the action was compared with a list, of which uids holds `count` */
 	size_t count;
 	const struct cedar_uid *uids; /* one for principal and resource, unless slot */
+	uint32_t type_pos; /* in the source, as for expressions */
+	const uint32_t *places; /* of the uids; NULL if the policy did not come from text */
 };
 
 struct condition {

@@ -11,15 +11,15 @@
 enum { EXCERPT_BYTES = 100 };
 
 /* Where the line that holds `pos` begins and ends. */
-static struct span line_at(const struct lexer *l, uint32_t pos, uint32_t *ret_start)
+static struct span line_at(struct span text, uint32_t pos, uint32_t *ret_start)
 {
 	uint32_t start = pos, end = pos;
-	while (start > 0 && l->text.p[start - 1] != '\n')
+	while (start > 0 && text.p[start - 1] != '\n')
 		start--;
-	while (end < l->text.n && l->text.p[end] != '\n' && l->text.p[end] != '\r')
+	while (end < text.n && text.p[end] != '\n' && text.p[end] != '\r')
 		end++;
 	*ret_start = start;
-	return span_sub(l->text, start, end);
+	return span_sub(text, start, end);
 }
 
 static bool continuation(char c)
@@ -27,11 +27,11 @@ static bool continuation(char c)
 	return ((unsigned char)c & 0xc0) == 0x80;
 }
 
-static int line_number(const struct lexer *l, uint32_t pos)
+static uint32_t line_number(struct span text, uint32_t pos)
 {
-	int line = 1;
+	uint32_t line = 1;
 	for (uint32_t i = 0; i < pos; i++)
-		line += l->text.p[i] == '\n';
+		line += text.p[i] == '\n';
 	return line;
 }
 
@@ -44,7 +44,7 @@ static void excerpt(struct buf *b, struct span line, size_t at)
 		from--;
 	while (to < line.n && continuation(line.p[to]))
 		to--;
-	buf_puts(b, "\n  ");
+	buf_puts(b, "  ");
 	for (size_t i = from; i < to; i++)
 		buf_putc(b, line.p[i] == '\t' ? ' ' : line.p[i]);
 	buf_puts(b, "\n  ");
@@ -54,23 +54,29 @@ static void excerpt(struct buf *b, struct span line, size_t at)
 	buf_putc(b, '^');
 }
 
+void lex_place(struct span text, uint32_t pos, struct lex_place *ret, struct buf *b)
+{
+	uint32_t start;
+	struct span line;
+	pos = (uint32_t)MIN((size_t)pos, text.n);
+	line = line_at(text, pos, &start);
+	*ret = (struct lex_place){.line = line_number(text, pos), .column = 1};
+	for (uint32_t i = start; i < pos; i++)
+		ret->column += !continuation(text.p[i]);
+	excerpt(b, line, pos - start);
+}
+
 int lex_fail(const struct lexer *l, uint32_t pos, const char *fmt, ...)
 {
 	char message[256];
-	uint32_t start;
-	size_t column = 1;
+	struct lex_place place;
 	va_list args;
 	struct buf b CLEANUP(buf_fini) = buf_init(1024);
-	struct span line;
-	pos = (uint32_t)MIN((size_t)pos, l->text.n);
-	line = line_at(l, pos, &start);
 	va_start(args, fmt);
 	vsnprintf(message, sizeof(message), fmt, args);
 	va_end(args);
-	for (uint32_t i = start; i < pos; i++)
-		column += !continuation(l->text.p[i]);
-	excerpt(&b, line, pos - start);
-	return err_raise(-EINVAL, "line %d column %zu: %s" SPAN_FMT, line_number(l, pos), column,
+	lex_place(l->text, pos, &place, &b);
+	return err_raise(-EINVAL, "line %u column %u: %s\n" SPAN_FMT, place.line, place.column,
 		message, SPAN_ARG(buf_view(&b)));
 }
 

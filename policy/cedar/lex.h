@@ -36,6 +36,13 @@ bool lex_is_word(const struct lexer *l, const char *word);
 int lex_accept(struct lexer *l, const char *punct, bool *ret_found) MUST_USE;
 int lex_expect(struct lexer *l, const char *punct, const char *where) MUST_USE;
 
+struct lex_place {
+	uint32_t line, column; /* from 1; columns are characters */
+};
+
+/* Where a byte stands; the line around it and a caret under it, two lines, appended to b. */
+void lex_place(struct span text, uint32_t pos, struct lex_place *ret, struct buf *b);
+
 /* "line L column C: " and the message, the source line and a caret. -EINVAL. */
 int lex_fail(const struct lexer *l, uint32_t pos, const char *fmt, ...) PRINTF_LIKE(3, 4) MUST_USE;
 

@@ -37,22 +37,25 @@ int parse_annotation(struct parser *p, struct vec *annotations)
 	return r < 0 ? err_trace(r) : lex_expect(&p->l, ")", "behind an annotation's value");
 }
 
-static int add_uid(struct parser *p, const struct expr *e, struct vec *uids)
+static int add_uid(struct parser *p, const struct expr *e, struct vec *uids, struct vec *places)
 {
 	struct cedar_uid *uid;
+	uint32_t *place;
 	if (e->op != EXPR_UID)
 		return lex_fail(&p->l, e->pos, "expected an entity such as Type::\"id\"");
 	uid = vec_push(p->l.arena, uids, sizeof(*uid));
-	if (!uid)
+	place = vec_push(p->l.arena, places, sizeof(*place));
+	if (!uid || !place)
 		return no_memory();
 	*uid = e->uid;
+	*place = e->pos;
 	return 0;
 }
 
 /* What stands behind == or in. */
 static int scope_entity(struct parser *p, enum cedar_var var, struct scope *s)
 {
-	struct vec uids = {0};
+	struct vec uids = {0}, places = {0};
 	const struct expr *e;
 	bool list;
 	int r = parse_expr(p, &e);
@@ -67,12 +70,13 @@ static int scope_entity(struct parser *p, enum cedar_var var, struct scope *s)
 		return 0;
 	}
 	for (size_t i = 0; r == 0 && i < (list ? e->count : 1); i++)
-		r = add_uid(p, list ? e->kids[i] : e, &uids);
+		r = add_uid(p, list ? e->kids[i] : e, &uids, &places);
 	if (r < 0)
 		return err_trace(r);
 	s->list = list;
 	s->count = uids.count;
 	s->uids = uids.items;
+	s->places = places.items;
 	for (size_t i = 0; var == VAR_ACTION && i < s->count; i++)
 		if (!span_is(cedar_name_base(s->uids[i].type), "Action"))
 			return lex_fail(&p->l, e->pos,
@@ -86,6 +90,7 @@ static int scope_is(struct parser *p, enum cedar_var var, struct scope *s)
 	if (var == VAR_ACTION)
 		return lex_unexpected(&p->l, "`==` or `in`: the action has no type test");
 	r = lex_next(&p->l);
+	s->type_pos = p->l.token.pos;
 	if (r == 0)
 		r = parse_is_type(p, &s->type);
 	if (r < 0)
