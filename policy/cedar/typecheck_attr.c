@@ -27,6 +27,7 @@ static void report_unknown(
 {
 	const struct schema_attrs *attrs = attrs_of(t);
 	struct nearest near = nearest_to(name);
+	char hint[128];
 	struct buf owner CLEANUP(buf_fini) = buf_init(256);
 	for (size_t i = 0; attrs && i < attrs->count; i++)
 		nearest_offer(&near, attrs->items[i].name);
@@ -34,11 +35,9 @@ static void report_unknown(
 		type_print(&owner, t);
 	else
 		buf_puts(&owner, "the record");
-	report_error(c->report, e->pos,
-		"`%s`: " SPAN_FMT " has no attribute `" SPAN_FMT "`%s" SPAN_FMT "%s",
+	report_error(c->report, e->pos, "`%s`: " SPAN_FMT " has no attribute `" SPAN_FMT "`%s",
 		report_expr(c->arena, e), SPAN_ARG(buf_view(&owner)), SPAN_ARG(name),
-		near.best.p ? "; did you mean `" : "", SPAN_ARG(near.best),
-		near.best.p ? "`?" : "");
+		nearest_hint(&near, hint, sizeof(hint)));
 }
 
 /* The attribute's type, or NULL and an error, if it cannot be read safely. */

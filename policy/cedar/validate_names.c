@@ -16,13 +16,13 @@ struct names {
 static void check_type(const struct names *n, struct span type, uint32_t pos)
 {
 	struct nearest near = nearest_to(type);
+	char hint[160];
 	if (type_is_action(type) || schema_entity_find(n->schema, type))
 		return;
 	for (size_t i = 0; i < n->schema->entities.count; i++)
 		nearest_offer(&near, n->schema->entities.items[i]->name);
-	report_error(n->report, pos, "the schema has no entity type `" SPAN_FMT "`%s" SPAN_FMT "%s",
-		SPAN_ARG(type), near.best.p ? "; did you mean `" : "", SPAN_ARG(near.best),
-		near.best.p ? "`?" : "");
+	report_error(n->report, pos, "the schema has no entity type `" SPAN_FMT "`%s",
+		SPAN_ARG(type), nearest_hint(&near, hint, sizeof(hint)));
 }
 
 static void report_action(const struct names *n, const struct cedar_uid *uid, uint32_t pos)
@@ -51,7 +51,7 @@ static void check_choice(const struct names *n, const struct schema_entity *e,
 		return;
 	for (size_t i = 0; i < e->choice_count; i++)
 		nearest_offer(&near, e->choices[i]);
-	if (!near.best.p)
+	if (near.best.n == 0)
 		near.best = e->choices[0];
 	report_error(n->report, pos,
 		"\"" SPAN_FMT "\" is none of the ids that the schema lists for " SPAN_FMT

@@ -16,6 +16,10 @@ enum verdict check_schema(struct arena *a, const struct json *c, struct buf *why
 enum verdict check_schema_json(struct arena *a, const struct json *c, struct buf *why);
 enum verdict check_entities_json(struct arena *a, const struct json *c, struct buf *why);
 
+/* Whether the policies validate as the case says, if it says so. */
+bool check_validation(struct arena *a, const struct cedar_policies *policies, const struct json *c,
+	struct buf *why);
+
 /* Text -> policies -> text and text -> policies -> JSON -> policies -> JSON give the same JSON. */
 bool round_trips(struct arena *a, const struct cedar_policy *p, struct buf *why);
 

@@ -202,7 +202,8 @@ enum verdict check_authz(struct arena *a, const struct json *c, struct buf *why)
 		buf_printf(why, "refused: %s", err_message(r));
 		return VERDICT_FAIL;
 	}
-	if (why->len > 0 || !compare_est(a, &l.policies, json_get(c, "est"), why))
+	if (why->len > 0 || !check_validation(a, &l.policies, c, why) ||
+		!compare_est(a, &l.policies, json_get(c, "est"), why))
 		return VERDICT_FAIL;
 	for (size_t i = 0; i < requests->count; i++)
 		if (!check_request(a, &l, &requests->items[i], i, why))
