@@ -66,10 +66,10 @@ class Test:
 
 
 class Outcome:
-    """What one program reported: cases passed, failures as texts, skips as (case, reason)."""
+    """What one program reported: cases passed and failed by name, skips as (case, reason)."""
 
     def __init__(self):
-        self.passed = 0
+        self.passes = []
         self.failures = []
         self.skips = []
         self.planned = None
@@ -116,7 +116,7 @@ def parse_tap(text):
         elif failed:
             out.failures.append(rest)
         else:
-            out.passed += 1
+            out.passes.append(rest)
         reason = None
     for name, why in out.skips:
         if not why:
@@ -272,11 +272,11 @@ class Runner:
             self.report(test, out, text)
 
     def report(self, test, out, text):
-        self.passed += out.passed
+        self.passed += len(out.passes)
         self.failed += [(test.name, what) for what in out.failures]
         self.skipped += [(test.name, case, why) for case, why in out.skips]
-        word = "FAIL" if out.failures else "ok  " if out.passed else "skip"
-        print(f"{word} {test.seconds:7.2f} s {out.passed:5} passed  {test.name}", flush=True)
+        word = "FAIL" if out.failures else "ok  " if out.passes else "skip"
+        print(f"{word} {test.seconds:7.2f} s {len(out.passes):5} passed  {test.name}", flush=True)
         if out.failures or self.verbose:
             lines = text.splitlines()
             if len(lines) > SHOWN_LINES:

@@ -196,34 +196,3 @@ pid_t daemon_running(const struct daemon_plan *p, enum daemon_name which, int *r
 		close(pidfd);
 	return ours ? (pid_t)pid : 0;
 }
-
-/* ---- systemd ---- */
-
-bool daemon_has_systemd(void)
-{
-	return access("/run/systemd/system", F_OK) == 0;
-}
-
-bool daemon_unit_installed(void)
-{
-	return access("/etc/systemd/system/aegisd.service", F_OK) == 0 ||
-		access("/lib/systemd/system/aegisd.service", F_OK) == 0;
-}
-
-int daemon_systemctl(const char *const *words)
-{
-	const char *argv[16] = {"systemctl"};
-	int n = 1;
-	for (; words[n - 1] && n < 15; n++)
-		argv[n] = words[n - 1];
-	fflush(stdout);
-	pid_t pid = fork();
-	if (pid == 0) {
-		execvp(argv[0], (char *const *)argv);
-		_exit(127);
-	}
-	int status = 0;
-	if (pid < 0 || waitpid(pid, &status, 0) < 0 || !WIFEXITED(status) || WEXITSTATUS(status))
-		return cli_fail(CLI_INTERNAL, "systemctl %s failed", words[0]);
-	return CLI_OK;
-}

@@ -55,3 +55,10 @@ bool daemon_has_systemd(void); /* systemd is PID 1 */
 bool daemon_unit_installed(void);
 /* Runs systemctl with these words. An enum cli_exit. */
 int daemon_systemctl(const char *const *words);
+/* pid of the process that systemd runs for this unit; 0 if none. */
+pid_t daemon_unit_pid(enum daemon_name which);
+
+/* Kills everything in the sandboxes' cgroup, and removes it. An enum cli_exit. */
+int daemon_kill_sandboxes(void);
+/* Removes that cgroup if no sandbox is in it. The helper must be down for both. */
+void daemon_forget_sandboxes(void);

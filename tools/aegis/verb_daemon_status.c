@@ -2,12 +2,18 @@
 #include "tools/aegis/daemon_plan.h"
 #include "tools/aegis/session.h"
 #include "tools/aegis/verbs.h"
+#include <stdio.h>
 
 static void put_process(struct json_writer *w, const struct daemon_plan *p, enum daemon_name which)
 {
 	char log[1200];
-	pid_t pid = daemon_running(p, which, NULL);
-	daemon_log_path(p, which, log, sizeof(log));
+	pid_t pid = daemon_unit_pid(which);
+	if (pid) {
+		snprintf(log, sizeof(log), "journalctl -u %s", daemon_names[which]);
+	} else {
+		pid = daemon_running(p, which, NULL);
+		daemon_log_path(p, which, log, sizeof(log));
+	}
 	json_key(w, daemon_names[which]);
 	json_object(w);
 	json_field_bool(w, "running", pid != 0);
@@ -41,9 +47,10 @@ static void put_line(struct buf *b, const char *name, const struct json *v)
 {
 	buf_printf(b, "%-14s", name);
 	if (json_bool(v, "running", false))
-		buf_printf(b, "running (%lld)\n", (long long)json_i64(v, "pid", 0));
+		buf_printf(b, "running (%lld), log: " SPAN_FMT "\n",
+			(long long)json_i64(v, "pid", 0), SPAN_ARG(json_str(v, "log", SPAN("?"))));
 	else
-		buf_puts(b, "not running, or not started by aegis daemon start\n");
+		buf_puts(b, "not running, or started by hand\n");
 }
 
 static void put_health(struct buf *b, const struct json *health)

@@ -2,7 +2,6 @@
 #include "tools/aegis/daemon_plan.h"
 #include "tools/aegis/verbs.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -36,25 +35,7 @@ static int stop_one(const struct daemon_plan *p, enum daemon_name which)
 	return CLI_OK;
 }
 
-/* Everything in the sandboxes' cgroup, at once. */
-static int kill_sandboxes(void)
-{
-	static const char *const places[] = {"/sys/fs/cgroup/aegis-sandboxes/cgroup.kill",
-		"/sys/fs/cgroup/unified/aegis-sandboxes/cgroup.kill"};
-	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
-		AUTO_FD fd = open(places[i], O_WRONLY | O_CLOEXEC);
-		if (fd < 0)
-			continue;
-		int r = fd_write_all(fd, SPAN("1"));
-		if (r < 0)
-			return cli_fail_errno(r);
-		printf("sandboxes killed\n");
-		return CLI_OK;
-	}
-	return CLI_OK;
-}
-
-static int stop_both(const struct cli *c, const struct daemon_plan *p)
+static int stop_both(const struct daemon_plan *p)
 {
 	int aegisd = stop_one(p, DAEMON_AEGISD);
 	if (aegisd != CLI_OK && aegisd != CLI_NOT_FOUND)
@@ -62,23 +43,33 @@ static int stop_both(const struct cli *c, const struct daemon_plan *p)
 	int helper = stop_one(p, DAEMON_HELPER);
 	if (helper != CLI_OK && helper != CLI_NOT_FOUND)
 		return helper;
-	if (cli_value(c, "all"))
-		return kill_sandboxes();
 	return aegisd == CLI_NOT_FOUND && helper == CLI_NOT_FOUND
 		? cli_fail(CLI_NOT_FOUND, "neither aegisd nor aegis-helper runs")
 		: CLI_OK;
 }
 
-static int run(struct cli *c)
+static int stop(const struct cli *c, const struct daemon_plan *p)
 {
 	static const char *const units[] = {"stop", "aegisd.service", "aegis-helper.service", NULL};
+	bool by_systemd = daemon_has_systemd() && daemon_unit_installed() &&
+		!daemon_running(p, DAEMON_AEGISD, NULL);
+	int code = by_systemd ? daemon_systemctl(units) : stop_both(p);
+	bool all = cli_value(c, "all");
+	/* Sandboxes may be there when neither process is. */
+	if (code == CLI_OK || (all && code == CLI_NOT_FOUND)) {
+		int killed = all ? daemon_kill_sandboxes() : CLI_OK;
+		daemon_forget_sandboxes();
+		return killed ? killed : code;
+	}
+	return code;
+}
+
+static int run(struct cli *c)
+{
 	struct daemon_plan p;
 	int code = daemon_plan_open(&p, c);
-	if (code == CLI_OK && daemon_has_systemd() && daemon_unit_installed() &&
-		!daemon_running(&p, DAEMON_AEGISD, NULL))
-		code = daemon_systemctl(units);
-	else if (code == CLI_OK)
-		code = stop_both(c, &p);
+	if (code == CLI_OK)
+		code = stop(c, &p);
 	daemon_plan_close(&p);
 	return code;
 }

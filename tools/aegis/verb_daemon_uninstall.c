@@ -24,6 +24,7 @@ static int run(struct cli *c)
 		else
 			printf("removed %s\n", path);
 	}
+	daemon_forget_sandboxes();
 	return code == CLI_OK && daemon_has_systemd() ? daemon_systemctl(reload) : code;
 }
 
