@@ -171,11 +171,11 @@ static void entities_refused(void **state)
 		{"[{\"uid\":{\"type\":\"in\",\"id\":\"1\"},\"attrs\":{},\"parents\":[]}]",
 			"reserved"},
 		{"[{\"uid\":{\"type\":\"A\",\"id\":\"1\"},\"attrs\":{\"a\":null},\"parents\":[]}]",
-			"`attrs`: a: null"},
+			"`attrs`: `a`: null"},
 		{"[{\"uid\":{\"type\":\"A\",\"id\":\"1\"},\"attrs\":{\"a\":1.5},\"parents\":[]}]",
 			"integer"},
 		{"[{\"uid\":{\"type\":\"A\",\"id\":\"1\"},\"attrs\":{},\"parents\":[]},"
-		 "{\"uid\":{\"type\":\"A\",\"id\":\"1\"},\"attrs\":{},\"parents\":[]}]",
+		 "{\"uid\":{\"type\":\"A\",\"id\":\"1\"},\"attrs\":{\"a\":1},\"parents\":[]}]",
 			"twice"},
 		{"[{\"uid\":{\"type\":\"A\",\"id\":\"1\"},\"attrs\":{},\"parents\":"
 		 "[{\"type\":\"A\",\"id\":\"1\"}]}]",
