@@ -85,7 +85,7 @@ static void add(struct report *r, uint32_t pos, bool warning, const char *fmt, v
 		show_place(r, item);
 }
 
-void report_error(struct report *r, uint32_t pos, const char *fmt, ...)
+void cedar_report_error(struct report *r, uint32_t pos, const char *fmt, ...)
 {
 	va_list args;
 	va_start(args, fmt);
@@ -93,7 +93,7 @@ void report_error(struct report *r, uint32_t pos, const char *fmt, ...)
 	va_end(args);
 }
 
-void report_warning(struct report *r, uint32_t pos, const char *fmt, ...)
+void cedar_report_warning(struct report *r, uint32_t pos, const char *fmt, ...)
 {
 	va_list args;
 	va_start(args, fmt);

@@ -24,8 +24,8 @@ struct report {
 };
 
 /* A place without a position (0, or a policy that is not from text) is that of the policy. */
-void report_error(struct report *r, uint32_t pos, const char *fmt, ...) PRINTF_LIKE(3, 4);
-void report_warning(struct report *r, uint32_t pos, const char *fmt, ...) PRINTF_LIKE(3, 4);
+void cedar_report_error(struct report *r, uint32_t pos, const char *fmt, ...) PRINTF_LIKE(3, 4);
+void cedar_report_warning(struct report *r, uint32_t pos, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 int report_finish(struct report *r, struct cedar_validation *ret) MUST_USE;
 

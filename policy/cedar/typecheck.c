@@ -98,9 +98,10 @@ void typecheck_mismatch(struct checker *c, const struct expr *e, unsigned expect
 	struct buf wanted CLEANUP(buf_fini) = buf_init(256), got CLEANUP(buf_fini) = buf_init(512);
 	print_expected(&wanted, expected);
 	type_print(&got, found);
-	report_error(c->report, e->pos, "`%s` is of type " SPAN_FMT "; expected " SPAN_FMT "%s%s",
-		report_expr(c->arena, e), SPAN_ARG(buf_view(&got)), SPAN_ARG(buf_view(&wanted)),
-		help ? ". " : "", help ? help : "");
+	cedar_report_error(c->report, e->pos,
+		"`%s` is of type " SPAN_FMT "; expected " SPAN_FMT "%s%s", report_expr(c->arena, e),
+		SPAN_ARG(buf_view(&got)), SPAN_ARG(buf_view(&wanted)), help ? ". " : "",
+		help ? help : "");
 }
 
 const struct typed *typecheck_expect(struct checker *c, const struct capabilities *prior,
@@ -199,7 +200,7 @@ static void report_unequal(struct checker *c, const struct expr *e, const char *
 	struct buf one CLEANUP(buf_fini) = buf_init(512), two CLEANUP(buf_fini) = buf_init(512);
 	type_print(&one, x);
 	type_print(&two, y);
-	report_error(c->report, e->pos, "%s of types " SPAN_FMT " and " SPAN_FMT ": %s", what,
+	cedar_report_error(c->report, e->pos, "%s of types " SPAN_FMT " and " SPAN_FMT ": %s", what,
 		SPAN_ARG(buf_view(&one)), SPAN_ARG(buf_view(&two)), why);
 }
 
@@ -257,7 +258,7 @@ static const struct typed *check_set(
 		t.failed |= kids[i]->failed;
 	}
 	if (e->count == 0)
-		report_error(c->report, e->pos,
+		cedar_report_error(c->report, e->pos,
 			"an empty set literal has no type in strict validation; expected elements, "
 			"or isEmpty()");
 	for (size_t i = 0; element && i < e->count; i++) {

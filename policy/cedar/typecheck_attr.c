@@ -35,8 +35,9 @@ static void report_unknown(
 		type_print(&owner, t);
 	else
 		buf_puts(&owner, "the record");
-	report_error(c->report, e->pos, "`%s`: " SPAN_FMT " has no attribute `" SPAN_FMT "`%s",
-		report_expr(c->arena, e), SPAN_ARG(buf_view(&owner)), SPAN_ARG(name),
+	cedar_report_error(c->report, e->pos,
+		"`%s`: " SPAN_FMT " has no attribute `" SPAN_FMT "`%s", report_expr(c->arena, e),
+		SPAN_ARG(buf_view(&owner)), SPAN_ARG(name),
 		nearest_hint(&near, hint, sizeof(hint)));
 }
 
@@ -51,7 +52,7 @@ static const struct cedar_type *readable(struct checker *c, const struct capabil
 	}
 	if (attr->required || capabilities_have_attr(prior, of, name))
 		return attr->type;
-	report_error(c->report, at->pos,
+	cedar_report_error(c->report, at->pos,
 		"the attribute `" SPAN_FMT "` is optional; expected `%s has " SPAN_FMT
 		" && ...` in front",
 		SPAN_ARG(name), report_expr(c->arena, of), SPAN_ARG(name));
@@ -223,7 +224,7 @@ const struct typed *typecheck_get_tag(
 	if (!of->type)
 		return typed_keep(c, t, 2, kids);
 	if (!capabilities_have_tag(prior, e->kids[0], e->kids[1])) {
-		report_error(c->report, e->pos,
+		cedar_report_error(c->report, e->pos,
 			"the tag may be missing; expected `%s.hasTag(%s) && ...` in front",
 			report_expr(c->arena, e->kids[0]), report_expr(c->arena, e->kids[1]));
 		t.failed = true;
@@ -233,7 +234,8 @@ const struct typed *typecheck_get_tag(
 	if (!t.type) {
 		struct buf type CLEANUP(buf_fini) = buf_init(256);
 		type_print(&type, of->type);
-		report_error(c->report, e->pos, "`%s`: entities of type " SPAN_FMT " have no tags",
+		cedar_report_error(c->report, e->pos,
+			"`%s`: entities of type " SPAN_FMT " have no tags",
 			report_expr(c->arena, e), SPAN_ARG(buf_view(&type)));
 		t.failed = true;
 	}

@@ -57,20 +57,20 @@ static bool arguments_fit(struct checker *c, const struct expr *e)
 {
 	bool fit = e->count == ext_arity(e->ext);
 	if (!fit)
-		report_error(c->report, e->pos, "`%s` takes %zu arguments, not %zu",
+		cedar_report_error(c->report, e->pos, "`%s` takes %zu arguments, not %zu",
 			ext_name(e->ext), ext_arity(e->ext), e->count);
 	if (!ext_is_constructor(e->ext))
 		return fit;
 	if (e->count == 1 && e->kids[0]->op == EXPR_STRING &&
 		read_literal(e->ext, e->kids[0]->string) < 0) {
-		report_error(c->report, e->pos, "`%s`: %s", report_expr(c->arena, e),
+		cedar_report_error(c->report, e->pos, "`%s`: %s", report_expr(c->arena, e),
 			err_message(-EINVAL));
 		err_clear();
 		fit = false;
 	}
 	for (size_t i = 0; i < e->count; i++)
 		if (e->kids[i]->op > EXPR_UID) {
-			report_error(c->report, e->pos,
+			cedar_report_error(c->report, e->pos,
 				"`%s`: expected a string literal as the argument of `%s`",
 				report_expr(c->arena, e), ext_name(e->ext));
 			return false;

@@ -18,7 +18,7 @@ static bool comparable(struct checker *c, const struct expr *e, const struct ced
 		return true;
 	type_print(&one, x);
 	type_print(&two, y);
-	report_error(c->report, e->pos,
+	cedar_report_error(c->report, e->pos,
 		"`%s` compares values of types " SPAN_FMT " and " SPAN_FMT ": %s",
 		report_expr(c->arena, e), SPAN_ARG(buf_view(&one)), SPAN_ARG(buf_view(&two)), why);
 	return false;

@@ -89,7 +89,7 @@ static int check_body(struct validation *v, const struct cedar_policy *p)
 	if (v->no_memory)
 		return err_raise(-ENOMEM, "no memory to validate a policy");
 	if (!v->possible)
-		report_warning(&v->report, 0,
+		cedar_report_warning(&v->report, 0,
 			"this policy never applies: it is false for every request that the schema "
 			"allows");
 	return 0;

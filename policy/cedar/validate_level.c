@@ -26,7 +26,7 @@ static bool is_entity(const struct typed *t)
 
 static void report_literal(struct level *l, const struct expr *e)
 {
-	report_error(l->checker->report, e->pos,
+	cedar_report_error(l->checker->report, e->pos,
 		"level validation: attributes and ancestors of `%s`, which the request does not "
 		"name, are not known; expected one that is reached from a variable",
 		report_expr(l->checker->arena, e));
@@ -34,7 +34,7 @@ static void report_literal(struct level *l, const struct expr *e)
 
 static void exceeded(struct level *l, const struct expr *e, uint32_t level)
 {
-	report_error(l->checker->report, e->pos,
+	cedar_report_error(l->checker->report, e->pos,
 		"`%s` follows %u references from entity to entity; level validation allows %u",
 		report_expr(l->checker->arena, e), level, l->most);
 }

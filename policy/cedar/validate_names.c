@@ -21,7 +21,7 @@ static void check_type(const struct names *n, struct span type, uint32_t pos)
 		return;
 	for (size_t i = 0; i < n->schema->entities.count; i++)
 		nearest_offer(&near, n->schema->entities.items[i]->name);
-	report_error(n->report, pos, "the schema has no entity type `" SPAN_FMT "`%s",
+	cedar_report_error(n->report, pos, "the schema has no entity type `" SPAN_FMT "`%s",
 		SPAN_ARG(type), nearest_hint(&near, hint, sizeof(hint)));
 }
 
@@ -35,7 +35,7 @@ static void report_action(const struct names *n, const struct cedar_uid *uid, ui
 		if (near.distance < before)
 			best = &n->schema->actions.items[i]->uid;
 	}
-	report_error(n->report, pos,
+	cedar_report_error(n->report, pos,
 		"the schema has no action " SPAN_FMT "::\"" SPAN_FMT "\"%s" SPAN_FMT "%s" SPAN_FMT
 		"%s",
 		SPAN_ARG(uid->type), SPAN_ARG(uid->id), best ? "; did you mean " : "",
@@ -53,7 +53,7 @@ static void check_choice(const struct names *n, const struct schema_entity *e,
 		nearest_offer(&near, e->choices[i]);
 	if (near.best.n == 0)
 		near.best = e->choices[0];
-	report_error(n->report, pos,
+	cedar_report_error(n->report, pos,
 		"\"" SPAN_FMT "\" is none of the ids that the schema lists for " SPAN_FMT
 		"; expected one such as \"" SPAN_FMT "\"",
 		SPAN_ARG(uid->id), SPAN_ARG(uid->type), SPAN_ARG(near.best));
@@ -185,7 +185,7 @@ void validate_application(
 	const struct cedar_schema *s, const struct cedar_policy *p, struct report *report)
 {
 	if (!some_action_applies(s, p))
-		report_warning(report, 0,
+		cedar_report_warning(report, 0,
 			"no action of the schema that the scope admits applies to its principals "
 			"and resources");
 }
