@@ -176,6 +176,23 @@ static bool allowed(const uint8_t *ipv4, uint16_t port)
 	return opts.retval == 1;
 }
 
+/* UDP and TCP on one port, which must be free for both. */
+static void open_server(void)
+{
+	struct sockaddr *at = (struct sockaddr *)&t.servers.address[0];
+
+	t.servers.count = 1;
+	for (int i = 0; i < 100; i++) {
+		t.upstream_udp = udp_on_loopback((struct sockaddr_in *)at);
+		t.upstream_tcp = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		if (bind(t.upstream_tcp, at, sizeof(struct sockaddr_in)) == 0)
+			return;
+		close(t.upstream_udp);
+		close(t.upstream_tcp);
+	}
+	EXPECT(!"a port that is free for UDP and TCP");
+}
+
 static void start(const struct kernel_net_rule *rules, size_t count)
 {
 	struct kernel_rules all = {.net = rules, .net_count = count};
@@ -190,11 +207,7 @@ static void start(const struct kernel_net_rule *rules, size_t count)
 	EXPECT(sensor_policy_new(t.sensor, &all, &t.policy) == 0);
 	EXPECT(sensor_agent_new(t.sensor, root_cgroup, t.policy, &t.agent) == 0);
 
-	t.upstream_udp = udp_on_loopback((struct sockaddr_in *)&t.servers.address[0]);
-	t.servers.count = 1;
-	t.upstream_tcp = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	EXPECT(bind(t.upstream_tcp, (struct sockaddr *)&t.servers.address[0],
-		       sizeof(struct sockaddr_in)) == 0);
+	open_server();
 	EXPECT(listen(t.upstream_tcp, 4) == 0);
 	group_init(&t.group);
 	EXPECT(group_spawn(&t.group, "server", FIBER_LARGE, serve_udp, NULL) == 0);
