@@ -97,6 +97,10 @@ enum {
 	LIMIT_SMCP_TOKEN_BYTES = 8 * 1024,
 	LIMIT_SMCP_CLAIM_BYTES = 1024, /* of one claim's text */
 	LIMIT_SMCP_KEY_TEXT_BYTES = 1024, /* a client's public key, in PEM at the longest */
+	LIMIT_SMCP_KEYS = 16, /* signing keys that are kept, old ones included */
+	LIMIT_SMCP_SESSIONS = 65536, /* active ones */
+	LIMIT_SMCP_SESSIONS_PER_EXECUTION = 16,
+	LIMIT_SMCP_REMEMBERED_CALLS = 4 * 1024 * 1024, /* within about a minute, against replays */
 
 	/* Files */
 	LIMIT_FSAL_LIST_ENTRIES = 100000, /* of one folder */

@@ -226,7 +226,7 @@ static int stamp_check(
 }
 
 static int signature_check(const struct smcp_envelope *e, const struct json *payload,
-	const uint8_t *public_key, bool *ret_good)
+	const uint8_t *public_key, struct arena *a, struct span *ret_signed, bool *ret_good)
 {
 	struct buf b CLEANUP(buf_fini) = buf_init(2 * (size_t)LIMIT_SMCP_BODY_BYTES);
 
@@ -235,25 +235,28 @@ static int signature_check(const struct smcp_envelope *e, const struct json *pay
 	if (r < 0)
 		return err_trace(r);
 	*ret_good = smcp_signature_good(public_key, buf_view(&b), e->signature);
-	return 0;
+	if (!*ret_good)
+		return 0;
+	*ret_signed = arena_span(a, buf_view(&b));
+	return ret_signed->p ? 0 : err_raise(-ENOMEM, "smcp: request memory used up");
 }
 
 int smcp_envelope_verify(const struct smcp_envelope *e,
 	const uint8_t public_key[SMCP_PUBLIC_KEY_BYTES], int64_t now_ns, int64_t floor_s,
-	struct arena *a, struct smcp_refusal *why)
+	struct arena *a, struct span *ret_signed, struct smcp_refusal *why)
 {
 	bool good = false;
 	int r = stamp_check(e, now_ns, floor_s, why);
 
 	if (r == 0)
-		r = signature_check(e, e->payload, public_key, &good);
+		r = signature_check(e, e->payload, public_key, a, ret_signed, &good);
 	if (r != 0)
 		return err_trace(r);
 	if (!good && smcp_has_wide_keys(e->payload)) {
 		const struct json *other = smcp_sort_utf16(e->payload, a);
 		if (!other)
 			return err_raise(-ENOMEM, "smcp: request memory used up");
-		r = signature_check(e, other, public_key, &good);
+		r = signature_check(e, other, public_key, a, ret_signed, &good);
 		if (r < 0)
 			return err_trace(r);
 	}

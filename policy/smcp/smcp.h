@@ -82,10 +82,11 @@ bool smcp_signature_good(const uint8_t public_key[SMCP_PUBLIC_KEY_BYTES], struct
 	const uint8_t signature[SMCP_SIGNATURE_BYTES]);
 
 /* Stamp and signature. `floor_s`: envelopes stamped at or before that second are refused, whatever
- * the window says (the daemon's start, a session's horizon). 0; a code with *why; -ENOMEM. */
+ * the window says (the daemon's start, a session's horizon). *ret_signed are the bytes under the
+ * signature, in the arena. 0; a code with *why; -ENOMEM. */
 int smcp_envelope_verify(const struct smcp_envelope *e,
 	const uint8_t public_key[SMCP_PUBLIC_KEY_BYTES], int64_t now_ns, int64_t floor_s,
-	struct arena *a, struct smcp_refusal *why) MUST_USE;
+	struct arena *a, struct span *ret_signed, struct smcp_refusal *why) MUST_USE;
 
 /* A client's Ed25519 key: base64 of the 32 bytes, of the SubjectPublicKeyInfo, or that in PEM.
  * Keys of small order, not on the curve or not canonical are refused: SMCP_ATTESTATION_FAILED. */
@@ -141,7 +142,8 @@ struct smcp_claims {
 int smcp_token_issue(const struct smcp_key *k, const struct smcp_claims *c, struct buf *b) MUST_USE;
 
 /* Under one of these keys, chosen by alg and, where given, kid. 0; SMCP_TOKEN_EXPIRED,
- * SMCP_TOKEN_VERIFICATION_FAILED or SMCP_MALFORMED_ENVELOPE (empty) with *why; -ENOMEM. */
+ * SMCP_TOKEN_VERIFICATION_FAILED or SMCP_MALFORMED_ENVELOPE (empty) with *why; -ENOMEM. The claims
+ * of an expired token are given too: its signature was good. */
 int smcp_token_verify(struct span token, struct smcp_key *const *keys, size_t count, int64_t now_ns,
 	struct arena *a, struct smcp_claims *ret, struct smcp_refusal *why) MUST_USE;
 

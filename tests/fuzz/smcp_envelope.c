@@ -16,13 +16,14 @@ static void check(struct arena *a, const struct smcp_envelope *e)
 	struct buf again CLEANUP(buf_fini) = buf_init(MEMORY_BYTES);
 	static const uint8_t key[SMCP_PUBLIC_KEY_BYTES] = {9};
 	struct smcp_refusal why;
+	struct span signed_bytes;
 	const struct json *v;
 
 	smcp_canonical(&first, e->payload, e->security_token, e->stamp_s);
 	CHECK(json_parse(a, buf_view(&first), NULL, &v) == 0);
 	json_canonical(&again, v);
 	CHECK(span_eq(buf_view(&first), buf_view(&again)));
-	CHECK(smcp_envelope_verify(e, key, e->stamp_s * NS_PER_S, 0, a, &why) != 0);
+	CHECK(smcp_envelope_verify(e, key, e->stamp_s * NS_PER_S, 0, a, &signed_bytes, &why) != 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

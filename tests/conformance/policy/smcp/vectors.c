@@ -126,6 +126,7 @@ static struct outcome envelope_outcome(struct vectors *v, struct span text, int6
 	struct smcp_envelope e;
 	struct smcp_claims claims;
 	struct outcome o;
+	struct span signed_bytes;
 	int64_t now_ns = now_s * NS_PER_S;
 	int r = smcp_envelope_parse(text, SMCP_V1, v->arena, &e, &why);
 
@@ -133,7 +134,8 @@ static struct outcome envelope_outcome(struct vectors *v, struct span text, int6
 		r = smcp_token_verify(
 			e.security_token, &v->gateway, 1, now_ns, v->arena, &claims, &why);
 	if (r == 0)
-		r = smcp_envelope_verify(&e, v->client, now_ns, 0, v->arena, &why);
+		r = smcp_envelope_verify(
+			&e, v->client, now_ns, 0, v->arena, &signed_bytes, &why);
 	CHECK(r >= 0);
 	o = (struct outcome){.accepted = r == 0, .code = r};
 	snprintf(o.reason, sizeof(o.reason), "%s", r == 0 ? "accepted" : why.reason);

@@ -231,10 +231,12 @@ static int verify_envelope(struct span body, enum smcp_protocol p, int64_t at_s,
 {
 	struct smcp_envelope e;
 	struct smcp_refusal why;
+	struct span signed_bytes;
 	int r = smcp_envelope_parse(body, p, arena, &e, &why);
 
 	return r != 0 ? r
-		      : smcp_envelope_verify(&e, public_key, at_s * NS_PER_S, floor_s, arena, &why);
+		      : smcp_envelope_verify(&e, public_key, at_s * NS_PER_S, floor_s, arena,
+			      &signed_bytes, &why);
 }
 
 static void envelope_of_both_protocols(void **state)

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/* Inside of daemon/smcp. Everything here runs on the service's home worker. */
+#pragma once
+
+#include "daemon/smcp/smcp.h"
+
+enum {
+	KEY_LIFE_S = 90 * 24 * 3600, /* specification, section 7.4 */
+	KEY_GRACE_S = 24 * 3600, /* a replaced key still verifies for so long */
+	TOKENS_PER_SESSION = 4, /* that are known without looking at their signature again */
+	REPORTS_PER_MINUTE = 20, /* failures of one session that go on record */
+	HORIZON_STEP_S = 5,
+	PUBLISH_MS = 60 * 1000,
+};
+
+/* ---- keys ---- */
+
+struct ring {
+	struct smcp_key *keys[LIMIT_SMCP_KEYS]; /* oldest first */
+	int64_t made_s[LIMIT_SMCP_KEYS];
+	size_t count;
+};
+
+/* Reads the directory; makes the keys of either algorithm that are missing or older than life_s (0:
+ * all); removes those that were replaced more than KEY_GRACE_S ago. Blocking: for an offload
+ * thread. On failure *r is as it was. */
+struct ring_errand {
+	struct ring ring;
+	const char *directory;
+	int64_t now_s;
+	int64_t life_s;
+};
+int ring_refresh(void *ring_errand);
+void ring_fini(struct ring *r);
+const struct smcp_key *ring_newest(const struct ring *r, enum smcp_algorithm a);
+
+/* ---- sessions ---- */
+
+struct token_note {
+	struct store_hash hash;
+	int64_t expires_s;
+	struct session *session; /* NULL: free */
+};
+
+/* What a client from outside may do, as its context says now. Calls under way hold it. */
+struct grant {
+	int refs;
+	struct rule_set *rules;
+	struct rate_state *rate;
+};
+
+struct session {
+	struct smcp_service *s;
+	int refs; /* the maps hold one together */
+	struct uuid id;
+	char id_text[UUID_TEXT_BYTES];
+	enum smcp_protocol protocol;
+	struct uuid execution_id, agent_id; /* nil: a client from outside */
+	char *scope, *subject, *workload_id;
+	uint8_t public_key[SMCP_PUBLIC_KEY_BYTES];
+	char public_key_text[48];
+	int state; /* smcp_session_states */
+	int64_t expires_s;
+	int64_t floor_s; /* envelopes stamped at or before it are refused */
+	int64_t horizon_s; /* the same for the next life of the daemon, as persisted */
+	struct grant *grant; /* of a client from outside; NULL until its first call */
+	struct token_note notes[TOKENS_PER_SESSION];
+	size_t next_note;
+	int64_t reports_since_ns;
+	int reports;
+};
+
+struct smcp_service {
+	struct smcp_service_options o;
+	struct worker *home;
+	int64_t start_s;
+	struct ring ring;
+	struct smcp_replay *replay;
+	struct map by_id; /* 16 bytes -> struct session, active ones */
+	struct map by_token; /* 32 bytes -> struct token_note */
+};
+
+/* The active session of that id, or NULL. */
+struct session *session_find(struct smcp_service *s, struct uuid id);
+struct session *session_ref(struct session *x);
+struct session *session_unref(struct session *x); /* NULL */
+
+struct session_request {
+	enum smcp_protocol protocol;
+	const struct smcp_workload *workload; /* may be NULL */
+	struct span scope, subject, workload_id;
+	const uint8_t *public_key;
+	const struct rule_set *rules; /* of a client from outside, else NULL */
+};
+
+/* A new session, on record, with its first token. -ENOSPC: there are too many. */
+AWAITS int session_create(struct smcp_service *s, const struct session_request *q,
+	struct buf *token, struct session **ret, int64_t deadline_ns) MUST_USE;
+
+/* Another token, and the time until when it is good; on record. */
+AWAITS int session_refresh(struct session *x, struct buf *token, int64_t deadline_ns) MUST_USE;
+
+/* Ends it: `state` SMCP_EXPIRED or SMCP_REVOKED. 0; SMCP_SESSION_OVER. */
+AWAITS int session_end(
+	struct session *x, int state, struct span reason, int64_t deadline_ns) MUST_USE;
+
+AWAITS int sessions_restore(struct smcp_service *s) MUST_USE;
+AWAITS void sessions_expire(struct smcp_service *s);
+
+/* What the client's context grants now, as a reference. 0; SMCP_SCOPE_NOT_FOUND. */
+AWAITS int session_grant(struct session *x, struct grant **ret, int64_t deadline_ns) MUST_USE;
+struct grant *grant_unref(struct grant *g); /* NULL */
+
+/* Remembers that this token was verified, and whose it is. */
+int session_note(struct session *x, const struct store_hash *token, int64_t expires_s) MUST_USE;
+
+/* ---- one request ---- */
+
+struct call {
+	struct smcp_service *s;
+	const struct smcp_request *q;
+	struct arena *arena;
+	struct buf *reply;
+	int *status;
+	int64_t deadline_ns;
+	struct smcp_envelope envelope; /* what follows: of requests with one */
+	struct session *session; /* a reference */
+	struct span signed_bytes;
+};
+
+/* From an envelope to its session, in the order of policy/smcp. True if all is well, else the call
+ * is answered. */
+AWAITS bool call_authenticate(struct call *c);
+
+AWAITS int attest_serve(struct call *c) MUST_USE;
+AWAITS int invoke_serve(struct call *c) MUST_USE;
+AWAITS int tools_serve(struct call *c) MUST_USE;
+
+/* Puts the tools that the rules may allow into an array. */
+int tools_put(struct json_writer *w, const struct rule_set *rules, struct arena *a) MUST_USE;
+
+/* ---- answers ---- */
+
+void answer_error(struct call *c, int code, struct span message, struct span policy_id);
+void answer_refusal(struct call *c, const struct smcp_refusal *why);
+void answer_token(struct call *c, const struct session *x, struct span token, const char *status);
+/* {"payload":{"jsonrpc","id","result": ...}}: begin, write one value into w, end. */
+void answer_result_begin(struct call *c, struct json_writer *w);
+void answer_result_end(struct call *c, struct json_writer *w);
+void answer_rpc_error(struct call *c, int status, int code, struct span message);
+
+/* ---- records ---- */
+
+struct entry {
+	struct store_event events[2];
+	size_t count;
+	struct store_change change;
+	struct store_session row;
+	bool has_change;
+	struct span blobs[2];
+	size_t blob_count;
+	struct buf details; /* of the event being written */
+	struct json_writer w;
+	struct arena *arena;
+};
+
+int entry_begin(struct entry *e) MUST_USE;
+void entry_fini(struct entry *e);
+/* Begins an event's details; x may be NULL. */
+struct store_event *entry_event(
+	struct entry *e, enum event_type t, const struct smcp_service *s, const struct session *x);
+int entry_event_end(struct entry *e) MUST_USE;
+void entry_change(struct entry *e, enum store_change_kind kind);
+AWAITS int entry_publish(struct entry *e, struct smcp_service *s, int64_t deadline_ns) MUST_USE;
+
+/* A failure that a known session or workload caused; bounded in number, and what cannot be recorded
+ * is logged. */
+AWAITS void report_failure(struct call *c, enum event_type t, const struct smcp_refusal *why);

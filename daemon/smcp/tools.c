@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/*
+ * The tools that somebody may use, as MCP lists them. A tool is left out if the rules never allow
+ * it; one that is allowed on some paths, domains or commands is in.
+ */
+#include "daemon/smcp/internal.h"
+#include <stdio.h>
+
+/* Asked without arguments: only a denial of the tool itself is final. */
+static int may_use(
+	const struct rule_set *rules, const struct tool_description *d, struct arena *a, bool *ret)
+{
+	struct decision decision;
+	struct decision_request q = {.execution_id = SPAN("tools"), .agent = SPAN("tools")};
+	char *action = arena_printf(a, "tool:%s", d->name);
+
+	if (!action)
+		return err_raise(-ENOMEM, "tools: request memory used up");
+	q.action = span_cstr(action);
+	int r = policy_decide(rules, NULL, &q, rt_now_ns(), a, &decision);
+	*ret = r == 0 &&
+		(decision.allowed || decision.code == DECISION_PATH_NOT_ALLOWED ||
+			decision.code == DECISION_COMMAND_NOT_ALLOWED ||
+			decision.code == DECISION_DOMAIN_NOT_ALLOWED);
+	return err_trace(r);
+}
+
+int tools_put(struct json_writer *w, const struct rule_set *rules, struct arena *a)
+{
+	const struct tool_description *d;
+	bool usable;
+
+	json_array(w);
+	for (size_t i = 0; (d = tool_at(i)); i++) {
+		int r = may_use(rules, d, a, &usable);
+		if (r < 0)
+			return err_trace(r);
+		if (!usable)
+			continue;
+		json_object(w);
+		json_field_cstr(w, "name", d->name);
+		json_field_cstr(w, "description", d->description);
+		json_key(w, "inputSchema");
+		tool_schema_put(w, d);
+		json_key(w, "annotations");
+		json_object(w);
+		json_field_bool(w, "readOnlyHint", d->read_only);
+		json_end(w);
+		json_end(w);
+	}
+	json_end(w);
+	return 0;
+}
+
+static int list_put(struct call *c, struct span context, const struct rule_set *rules)
+{
+	const char *base = c->q->protocol == SEAL_V1 ? "/v1/seal" : "/v1/smcp";
+	struct json_writer w = json_writer(c->reply);
+	char path[32];
+
+	buf_reset(c->reply);
+	json_object(&w);
+	json_field_cstr(&w, "protocol", smcp_protocol_name(c->q->protocol));
+	snprintf(path, sizeof(path), "%s/attest", base);
+	json_field_cstr(&w, "attestation_endpoint", path);
+	snprintf(path, sizeof(path), "%s/invoke", base);
+	json_field_cstr(&w, "invoke_endpoint", path);
+	json_field_span(&w, "security_context", context);
+	json_key(&w, "tools");
+	int r = tools_put(&w, rules, c->arena);
+	if (r < 0)
+		return err_trace(r);
+	json_end(&w);
+	*c->status = 200;
+	return 0;
+}
+
+int tools_serve(struct call *c)
+{
+	const struct smcp_workload *w = c->q->workload;
+	struct rule_set *rules = NULL;
+
+	if (w)
+		return err_trace(
+			list_put(c, w->security_context.n ? w->security_context : SPAN("default"),
+				w->tools->rules));
+	struct span name = c->q->context_name;
+	int r = smcp_scope_name_valid(name) ? c->s->o.context(c->s->o.context_ctx, name, &rules)
+					    : SMCP_SCOPE_NOT_FOUND;
+	if (r == SMCP_SCOPE_NOT_FOUND) {
+		answer_error(c, r,
+			SPAN("security_context: the name of one of the node's security contexts is "
+			     "expected"),
+			SPAN(""));
+		return 0;
+	}
+	if (r == 0)
+		r = list_put(c, name, rules);
+	rule_set_unref(rules);
+	return err_trace(r);
+}
