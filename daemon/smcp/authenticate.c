@@ -138,7 +138,7 @@ static AWAITS void refused(struct call *c, const struct smcp_refusal *why)
 				: EVENT_SMCP_SIGNATURE_FAILED,
 			why);
 	else
-		log_info("smcp: refused (%d): %s", why->code, why->reason);
+		log_debug("smcp: refused (%d): %s", why->code, why->reason);
 	answer_refusal(c, why);
 }
 

@@ -15,7 +15,7 @@ enum {
 
 /* ---- keys ---- */
 
-struct ring {
+struct keyring {
 	struct smcp_key *keys[LIMIT_SMCP_KEYS]; /* oldest first */
 	int64_t made_s[LIMIT_SMCP_KEYS];
 	size_t count;
@@ -24,15 +24,15 @@ struct ring {
 /* Reads the directory; makes the keys of either algorithm that are missing or older than life_s (0:
  * all); removes those that were replaced more than KEY_GRACE_S ago. Blocking: for an offload
  * thread. On failure *r is as it was. */
-struct ring_errand {
-	struct ring ring;
+struct keyring_errand {
+	struct keyring ring;
 	const char *directory;
 	int64_t now_s;
 	int64_t life_s;
 };
-int ring_refresh(void *ring_errand);
-void ring_fini(struct ring *r);
-const struct smcp_key *ring_newest(const struct ring *r, enum smcp_algorithm a);
+int keyring_refresh(void *keyring_errand);
+void keyring_fini(struct keyring *r);
+const struct smcp_key *keyring_newest(const struct keyring *r, enum smcp_algorithm a);
 
 /* ---- sessions ---- */
 
@@ -74,7 +74,7 @@ struct smcp_service {
 	struct smcp_service_options o;
 	struct worker *home;
 	int64_t start_s;
-	struct ring ring;
+	struct keyring ring;
 	struct smcp_replay *replay;
 	struct map by_id; /* 16 bytes -> struct session, active ones */
 	struct map by_token; /* 32 bytes -> struct token_note */

@@ -93,7 +93,7 @@ void report_failure(struct call *c, enum event_type t, const struct smcp_refusal
 	struct entry e;
 
 	if (x && !may_report(x)) {
-		log_info("smcp: session %s: %s", x->id_text, why->reason);
+		log_debug("smcp: session %s: %s", x->id_text, why->reason);
 		return;
 	}
 	int r = entry_begin(&e);

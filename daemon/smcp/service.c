@@ -13,16 +13,16 @@ enum { HOUSEKEEPING_MS = 30 * 1000, RING_MS = 60 * 1000, RING_EVERY = 60 /* roun
 
 static AWAITS int keys_refresh(struct smcp_service *s, int64_t life_s, int64_t deadline_ns)
 {
-	struct ring_errand e = {
+	struct keyring_errand e = {
 		.directory = s->o.keys_directory,
 		.now_s = rt_wall_ns() / NS_PER_S,
 		.life_s = life_s,
 	};
-	int r = offload_call(s->o.files, ring_refresh, &e, deadline_ns);
+	int r = offload_call(s->o.files, keyring_refresh, &e, deadline_ns);
 
 	if (r < 0)
 		return err_trace(r);
-	ring_fini(&s->ring);
+	keyring_fini(&s->ring);
 	s->ring = e.ring;
 	return 0;
 }
@@ -81,7 +81,7 @@ void smcp_service_free(struct smcp_service *s)
 	map_fini(&s->by_id);
 	map_fini(&s->by_token);
 	smcp_replay_free(s->replay);
-	ring_fini(&s->ring);
+	keyring_fini(&s->ring);
 	free(s);
 }
 

@@ -132,7 +132,7 @@ static int token_issue(struct session *x, struct buf *token, int64_t expires_s)
 		uuid_text(x->execution_id, execution);
 		c.execution_id = span_cstr(execution);
 	}
-	return err_trace(smcp_token_issue(ring_newest(&s->ring, a), &c, token));
+	return err_trace(smcp_token_issue(keyring_newest(&s->ring, a), &c, token));
 }
 
 /* ---- on record ---- */

@@ -6,23 +6,35 @@
 #include "daemon/smcp/internal.h"
 #include <stdio.h>
 
-/* Asked without arguments: only a denial of the tool itself is final. */
+/* Asked without its arguments: a permit that is about this tool, whatever its condition, may allow
+ * it; a forbid without a condition does not. */
 static int may_use(
 	const struct rule_set *rules, const struct tool_description *d, struct arena *a, bool *ret)
 {
+	static const struct span any_program = {"-", 1};
+	struct decision_request q = {.execution_id = SPAN("tools"),
+		.agent = SPAN("tools"),
+		.argv = &any_program,
+		.argv_count = strcmp(d->name, "cmd.run") == 0};
+	struct rule_verdict *verdicts;
 	struct decision decision;
-	struct decision_request q = {.execution_id = SPAN("tools"), .agent = SPAN("tools")};
+	size_t count;
+	bool near = false;
 	char *action = arena_printf(a, "tool:%s", d->name);
 
 	if (!action)
 		return err_raise(-ENOMEM, "tools: request memory used up");
 	q.action = span_cstr(action);
-	int r = policy_decide(rules, NULL, &q, rt_now_ns(), a, &decision);
-	*ret = r == 0 &&
-		(decision.allowed || decision.code == DECISION_PATH_NOT_ALLOWED ||
-			decision.code == DECISION_COMMAND_NOT_ALLOWED ||
-			decision.code == DECISION_DOMAIN_NOT_ALLOWED);
-	return err_trace(r);
+	int r = policy_explain(rules, &q, a, &decision, &verdicts, &count);
+	if (r < 0)
+		return err_trace(r);
+	for (size_t i = 0; i < count; i++) {
+		bool about = verdicts[i].fate == RULE_APPLIES ||
+			verdicts[i].fate == RULE_CONDITION_FALSE || verdicts[i].fate == RULE_ERROR;
+		near |= about && !verdicts[i].forbid;
+	}
+	*ret = decision.allowed || (near && decision.code != DECISION_TOOL_DENIED);
+	return 0;
 }
 
 int tools_put(struct json_writer *w, const struct rule_set *rules, struct arena *a)

@@ -15,14 +15,14 @@ enum { KEY_FILE_BYTES = 16 * 1024, PATH_BYTES = 1024 };
 
 static const enum smcp_algorithm algorithms[] = {SMCP_EDDSA, SMCP_RS256};
 
-void ring_fini(struct ring *r)
+void keyring_fini(struct keyring *r)
 {
 	for (size_t i = 0; i < r->count; i++)
 		smcp_key_free(r->keys[i]);
 	r->count = 0;
 }
 
-const struct smcp_key *ring_newest(const struct ring *r, enum smcp_algorithm a)
+const struct smcp_key *keyring_newest(const struct keyring *r, enum smcp_algorithm a)
 {
 	for (size_t i = r->count; i-- > 0;)
 		if (smcp_key_algorithm(r->keys[i]) == a)
@@ -65,7 +65,7 @@ static int key_read(const char *path, struct smcp_key **ret)
 }
 
 /* Keeps the order by age. Takes the key, also on failure. */
-static int ring_add(struct ring *r, struct smcp_key *k, int64_t made_s)
+static int keyring_add(struct keyring *r, struct smcp_key *k, int64_t made_s)
 {
 	size_t at = r->count;
 
@@ -84,7 +84,7 @@ static int ring_add(struct ring *r, struct smcp_key *k, int64_t made_s)
 	return 0;
 }
 
-static int ring_read(struct ring_errand *e)
+static int keyring_read(struct keyring_errand *e)
 {
 	DIR *d = opendir(e->directory);
 	struct dirent *entry;
@@ -101,13 +101,13 @@ static int ring_read(struct ring_errand *e)
 		snprintf(path, sizeof(path), "%s/%s", e->directory, entry->d_name);
 		r = key_read(path, &k);
 		if (r == 0)
-			r = ring_add(&e->ring, k, made_s);
+			r = keyring_add(&e->ring, k, made_s);
 	}
 	closedir(d);
 	return err_trace(r);
 }
 
-static int key_make(struct ring_errand *e, enum smcp_algorithm a)
+static int key_make(struct keyring_errand *e, enum smcp_algorithm a)
 {
 	struct secret *pem = NULL;
 	struct smcp_key *k = NULL;
@@ -125,10 +125,10 @@ static int key_make(struct ring_errand *e, enum smcp_algorithm a)
 		return err_trace(r);
 	}
 	log_info("smcp: made a signing key: %s", path);
-	return err_trace(ring_add(&e->ring, k, e->now_s));
+	return err_trace(keyring_add(&e->ring, k, e->now_s));
 }
 
-static int64_t newest_s(const struct ring *r, enum smcp_algorithm a)
+static int64_t newest_s(const struct keyring *r, enum smcp_algorithm a)
 {
 	int64_t newest = INT64_MIN;
 
@@ -139,7 +139,7 @@ static int64_t newest_s(const struct ring *r, enum smcp_algorithm a)
 }
 
 /* When the key was replaced by the next one of its kind, or INT64_MAX. */
-static int64_t replaced_s(const struct ring *r, size_t index)
+static int64_t replaced_s(const struct keyring *r, size_t index)
 {
 	for (size_t i = index + 1; i < r->count; i++)
 		if (smcp_key_algorithm(r->keys[i]) == smcp_key_algorithm(r->keys[index]))
@@ -147,9 +147,9 @@ static int64_t replaced_s(const struct ring *r, size_t index)
 	return INT64_MAX;
 }
 
-static void prune(struct ring_errand *e)
+static void prune(struct keyring_errand *e)
 {
-	struct ring kept = {.count = 0};
+	struct keyring kept = {.count = 0};
 
 	for (size_t i = 0; i < e->ring.count; i++) {
 		struct smcp_key *k = e->ring.keys[i];
@@ -174,21 +174,21 @@ static void prune(struct ring_errand *e)
 	e->ring = kept;
 }
 
-int ring_refresh(void *ring_errand)
+int keyring_refresh(void *keyring_errand)
 {
-	struct ring_errand *e = ring_errand;
+	struct keyring_errand *e = keyring_errand;
 
 	e->ring.count = 0;
 	int r = fd_make_dirs(e->directory, 0700);
 	if (r == 0)
-		r = ring_read(e);
+		r = keyring_read(e);
 	for (size_t i = 0; r == 0 && i < ARRAY_LEN(algorithms); i++) {
 		int64_t made_s = newest_s(&e->ring, algorithms[i]);
 		if (made_s == INT64_MIN || made_s + e->life_s <= e->now_s)
 			r = key_make(e, algorithms[i]);
 	}
 	if (r < 0) {
-		ring_fini(&e->ring);
+		keyring_fini(&e->ring);
 		return err_trace(r);
 	}
 	prune(e);
