@@ -23,6 +23,9 @@ bool check_validation(struct arena *a, const struct cedar_policies *policies, co
 /* Text -> policies -> text and text -> policies -> JSON -> policies -> JSON give the same JSON. */
 bool round_trips(struct arena *a, const struct cedar_policy *p, struct buf *why);
 
+/* Policies -> JSON of the whole set -> policies -> JSON gives the same JSON. */
+bool set_round_trips(struct arena *a, const struct cedar_policies *set, struct buf *why);
+
 /* The policy's JSON form, parsed. */
 const struct json *policy_json(struct arena *a, const struct cedar_policy *p);
 

@@ -203,6 +203,7 @@ enum verdict check_authz(struct arena *a, const struct json *c, struct buf *why)
 		return VERDICT_FAIL;
 	}
 	if (why->len > 0 || !check_validation(a, &l.policies, c, why) ||
+		!set_round_trips(a, &l.policies, why) ||
 		!compare_est(a, &l.policies, json_get(c, "est"), why))
 		return VERDICT_FAIL;
 	for (size_t i = 0; i < requests->count; i++)

@@ -49,6 +49,29 @@ bool round_trips(struct arena *a, const struct cedar_policy *p, struct buf *why)
 	return true;
 }
 
+static const struct json *set_json(struct arena *a, const struct cedar_policies *set)
+{
+	struct buf b CLEANUP(buf_fini) = buf_init(TEXT_BYTES);
+	struct json_writer w = json_writer(&b);
+	static const struct json_limits limits = {TEXT_BYTES, LIMIT_JSON_DEPTH};
+	const struct json *v = NULL;
+	cedar_policies_to_json(&w, set);
+	CHECK(json_parse(a, arena_span(a, buf_view(&b)), &limits, &v) == 0);
+	return v;
+}
+
+bool set_round_trips(struct arena *a, const struct cedar_policies *set, struct buf *why)
+{
+	const struct json *est = set_json(a, set);
+	struct cedar_policies again;
+	int r = cedar_policies_from_json(a, est, &again);
+	if (r < 0)
+		buf_printf(why, "our JSON of the set is refused: %s", err_message(r));
+	else if (again.count != set->count || !json_equal(est, set_json(a, &again)))
+		explain(why, "our JSON of the set reads differently: ", set_json(a, &again));
+	return why->len == 0;
+}
+
 static int by_id(const void *x, const void *y)
 {
 	return span_cmp(cedar_policy_id(*(const struct cedar_policy *const *)x),
@@ -124,7 +147,7 @@ enum verdict check_policyset(struct arena *a, const struct json *c, struct buf *
 	return compare_all(a, &set, false, json_get(c, "est"), json_i64(c, "n_static", -1), why) &&
 			compare_all(a, &set, true, json_get(c, "est_templates"),
 				json_i64(c, "n_templates", -1), why) &&
-			check_formatted(a, c, why)
+			check_formatted(a, c, why) && set_round_trips(a, &set, why)
 		? VERDICT_PASS
 		: VERDICT_FAIL;
 }
