@@ -52,24 +52,9 @@ static void show_place(struct report *r, struct report_item *item)
 		r->no_memory = true;
 }
 
-static void add(struct report *r, uint32_t pos, bool warning, const char *fmt, va_list args)
+static void keep(struct report *r, uint32_t pos, bool warning, const char *message)
 {
-	char message[MESSAGE_BYTES];
-	struct report_item *item;
-	r->errors |= !warning;
-	if (r->count >= LIMIT_CEDAR_FINDINGS)
-		return;
-	vsnprintf(message, sizeof(message), fmt, args);
-	if (r->count == LIMIT_CEDAR_FINDINGS - 1)
-		snprintf(message, sizeof(message),
-			"there are more than %d findings; mend these "
-			"first",
-			LIMIT_CEDAR_FINDINGS - 1);
-	if (pos == 0)
-		pos = r->policy->pos;
-	if (known(r, pos, warning, message))
-		return;
-	item = next_item(r);
+	struct report_item *item = next_item(r);
 	if (item)
 		*item = (struct report_item){
 			.shown = {.warning = warning,
@@ -81,8 +66,28 @@ static void add(struct report *r, uint32_t pos, bool warning, const char *fmt, v
 		};
 	if (!item || !item->shown.message)
 		r->no_memory = true;
-	else
+	else if (pos != UINT32_MAX)
 		show_place(r, item);
+}
+
+static void add(struct report *r, uint32_t pos, bool warning, const char *fmt, va_list args)
+{
+	char message[MESSAGE_BYTES];
+	r->errors |= !warning;
+	if (r->count >= LIMIT_CEDAR_FINDINGS)
+		return;
+	vsnprintf(message, sizeof(message), fmt, args);
+	if (pos == 0)
+		pos = r->policy->pos;
+	if (known(r, pos, warning, message))
+		return;
+	if (r->count < LIMIT_CEDAR_FINDINGS - 1) {
+		keep(r, pos, warning, message);
+		return;
+	}
+	snprintf(message, sizeof(message), "there are more than %d findings; mend these first",
+		LIMIT_CEDAR_FINDINGS - 1);
+	keep(r, UINT32_MAX, true, message);
 }
 
 void cedar_report_error(struct report *r, uint32_t pos, const char *fmt, ...)
@@ -108,6 +113,8 @@ static int by_place(const void *x, const void *y)
 		return a->policy_number < b->policy_number ? -1 : 1;
 	if (a->pos != b->pos)
 		return a->pos < b->pos ? -1 : 1;
+	if (a->shown.warning != b->shown.warning)
+		return a->shown.warning ? 1 : -1;
 	return strcmp(a->shown.message, b->shown.message);
 }
 
