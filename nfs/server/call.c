@@ -225,11 +225,16 @@ int call_run(struct call *q, struct xdr *out)
 	return run_procedure(q, out, &status);
 }
 
-void call_answer_busy(struct call *q, struct xdr *out)
+void call_forget(struct call *q)
 {
 	if (q->slot)
 		reply_cache_drop(q->server->replies, q->slot);
 	q->slot = NULL;
+}
+
+void call_answer_busy(struct call *q, struct xdr *out)
+{
+	call_forget(q);
 	q->server->stats.jukebox++;
 	if (q->rpc.prog == MOUNT_PROGRAM) {
 		rpc_accept(out, q->rpc.xid, RPC_SYSTEM_ERR);

@@ -104,8 +104,8 @@ static int task_reply(struct task *t, char *room, size_t n)
 	struct conn *c = t->call.conn;
 	struct xdr x = xdr_encoder(room + RPC_MARK_BYTES, n - RPC_MARK_BYTES);
 	int r = call_run(&t->call, &x);
-	if (r == CALL_NO_REPLY)
-		return 0;
+	if (r < 0)
+		return r;
 	CHECK(r == 0 && !x.bad);
 	size_t bytes = (size_t)(x.p - room);
 	append_mark(room, bytes);
@@ -128,6 +128,8 @@ static void run_task(void *arg)
 	}
 	if (r == 0)
 		r = task_reply(t, room, n);
+	else
+		call_forget(&t->call);
 	if (r < 0) /* its reply is lost: the client shall find out and ask again */
 		rt_shutdown(stream_fd(c->stream), SHUT_RDWR);
 	if (room != small)
@@ -178,15 +180,16 @@ static bool spawn(struct conn *c, const struct call *q, struct span record)
 
 static int hand_over(struct conn *c, struct call *q, struct span record)
 {
-	int r = flush(c); /* what is answered shall not wait for this call's room */
-	if (r < 0)
-		return r;
-	if (wait_for_room(c) && spawn(c, q, record))
-		return 0;
 	struct xdr x;
-	r = room_for(c, SMALL_REPLY_BYTES, &x);
-	if (r < 0)
+	int r = flush(c); /* what is answered shall not wait for this call's room */
+	if (r == 0 && wait_for_room(c) && spawn(c, q, record))
+		return 0;
+	if (r == 0)
+		r = room_for(c, SMALL_REPLY_BYTES, &x);
+	if (r < 0) {
+		call_forget(q);
 		return r;
+	}
 	char *start = x.p;
 	x.p += RPC_MARK_BYTES;
 	call_answer_busy(q, &x);

@@ -106,6 +106,7 @@ size_t call_reply_bytes(const struct call *q); /* at most, mark and head include
 /* Writes the reply without its mark. 0, or an enum call_outcome; nothing is written then. */
 AWAITS int call_run(struct call *q, struct xdr *out) MUST_USE;
 void call_answer_busy(struct call *q, struct xdr *out); /* NFS3ERR_JUKEBOX */
+void call_forget(struct call *q); /* it was not run, and will not be */
 
 /* ---- the programs ---- */
 

@@ -107,10 +107,11 @@ uint32_t peer_mount(
 	struct rpc_reply reply;
 	struct xdr x = begin(p, 1, MOUNT_PROGRAM, MOUNT_MNT);
 	mount_path(&x, &text);
-	EXPECT_INT(finish(p, &x), 0);
-	EXPECT_INT(peer_next(p, &reply, &x, deadline_in_ms(PATIENCE_MS)), 0);
+	if (finish(p, &x) < 0 || peer_next(p, &reply, &x, deadline_in_ms(PATIENCE_MS)) < 0)
+		return MNT3ERR_IO;
 	mount_mnt_res(&x, &r);
-	EXPECT(!x.bad && xdr_left(&x) == 0);
+	if (x.bad || xdr_left(&x) > 0)
+		return MNT3ERR_IO;
 	if (r.status == MNT3_OK) {
 		memcpy(ret_handle, r.handle.p, r.handle.n);
 		*ret_n = r.handle.n;
