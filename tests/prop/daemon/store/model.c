@@ -23,6 +23,7 @@ struct model {
 	struct row agents[AGENTS];
 	struct row runs[RUNS];
 	struct row iterations[RUNS][ITERATIONS];
+	struct row sessions[RUNS];
 	uint64_t events;
 };
 
@@ -44,13 +45,14 @@ static const struct state_table *table_of(enum store_change_kind k)
 {
 	return k <= STORE_AGENT_UPDATE        ? &agent_states
 		: k <= STORE_EXECUTION_UPDATE ? &execution_states
-					      : &iteration_states;
+		: k <= STORE_ITERATION_UPDATE ? &iteration_states
+					      : test_states.session;
 }
 
 static struct plan random_plan(struct random *r, const struct model *m)
 {
 	struct plan p = {
-		.kind = (enum store_change_kind)random_below(r, 6),
+		.kind = (enum store_change_kind)random_below(r, 8),
 		.owner = (int)random_below(r, AGENTS),
 		.sub = (int)random_below(r, ITERATIONS),
 		.value = (int)random_below(r, 1000) + 1,
@@ -66,7 +68,8 @@ static struct plan random_plan(struct random *r, const struct model *m)
 		p.state = -1;
 	const struct row *row = agent              ? &m->agents[p.at]
 		: p.kind <= STORE_EXECUTION_UPDATE ? &m->runs[p.at]
-						   : &m->iterations[p.at][p.sub];
+		: p.kind <= STORE_ITERATION_UPDATE ? &m->iterations[p.at][p.sub]
+						   : &m->sessions[p.at];
 	if (!creates && random_chance(r, 2))
 		p.expect = row->revision + (random_chance(r, 5) ? 1 : 0);
 	return p;
@@ -125,6 +128,10 @@ static int model_apply(struct model *m, const struct plan *p)
 		return model_create(m, p, &m->iterations[p->at][p->sub], &m->runs[p->at]);
 	case STORE_ITERATION_UPDATE:
 		return model_update(p, &m->iterations[p->at][p->sub]);
+	case STORE_SESSION_CREATE:
+		return model_create(m, p, &m->sessions[p->at], NULL);
+	case STORE_SESSION_UPDATE:
+		return model_update(p, &m->sessions[p->at]);
 	}
 	fail();
 	return 0;
@@ -136,6 +143,7 @@ union any {
 	struct store_agent agent;
 	struct store_execution execution;
 	struct store_iteration iteration;
+	struct store_session session;
 };
 
 static struct span text_of(struct arena *a, const char *fmt, int n)
@@ -168,11 +176,18 @@ static struct store_change change_of(struct arena *a, const struct plan *p, size
 			.resume = text_of(a, "{\"step\":%d}", p->value),
 			.status = status,
 		};
-	} else {
+	} else if (p->kind <= STORE_ITERATION_UPDATE) {
 		row->iteration = (struct store_iteration){
 			.execution_id = id_of('e', p->at),
 			.number = (uint32_t)p->sub + 1,
 			.output = text_of(a, "%d", p->value),
+			.status = status,
+		};
+	} else {
+		row->session = (struct store_session){
+			.id = id_of('s', p->at),
+			.subject = text_of(a, "client-%d", p->at),
+			.expires_ns = p->value,
 			.status = status,
 		};
 	}
@@ -257,6 +272,10 @@ static void compare(struct fixture *f, const struct model *m, uint64_t seed)
 			at++;
 		}
 		assert_int_equal(at, its.count);
+		struct store_session v = {.status = ""};
+		r = store_session_get(f->store, id_of('s', i), f->arena, &v, DEADLINE_NONE);
+		compare_row(seed, &m->sessions[i], r, v.status, test_states.session, v.revision,
+			text_of(f->arena, "%d", (int)v.expires_ns));
 	}
 }
 
