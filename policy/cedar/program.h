@@ -5,9 +5,7 @@
  */
 #pragma once
 
-#include "policy/cedar/ast.h"
-#include "policy/cedar/entities.h"
-#include "policy/cedar/value.h"
+#include "policy/cedar/operator.h"
 
 enum code {
 	CODE_PUSH, /* value */
@@ -61,13 +59,5 @@ struct eval {
 
 /* -EINVAL is an error of the policy, with its message; others are ours. */
 int program_run(struct eval *e, const struct program *p, bool *ret) MUST_USE;
-
-/* `in` for one entity and one other. */
-bool eval_in(const struct cedar_entities *entities, const struct cedar_uid *a,
-	const struct cedar_uid *b);
-
-/* Attribute of a record or entity; false if there is none, or if `of` is neither. */
-bool eval_find_attr(const struct cedar_entities *entities, const struct cedar_value *of,
-	struct span name, struct cedar_value *ret);
 
 struct cedar_value eval_variable(const struct eval *e, enum cedar_var var);
