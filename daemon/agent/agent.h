@@ -314,11 +314,11 @@ int agent_manifest_line(const struct agent_manifest *m, const char *path);
  * "cmd.run"); NULL if this build does not know it. */
 const char *agent_tool_pattern(const struct agent_tool *t);
 
-/* What the manifest's `security` and `tools` allow, as rules for policy/context: each with the
+/* Adds what the manifest's `security` and `tools` allow, as rules of policy/context: each with the
  * field and the line it comes from. -EINVAL for a path or command that no rule can express. Pure.
  */
-struct rule_set;
-int agent_rules(const struct agent_manifest *m, struct rule_set **ret) MUST_USE;
+struct rule_set_builder;
+int agent_rules(const struct agent_manifest *m, struct rule_set_builder *b) MUST_USE;
 
 /* JSON Schema and reference of the manifest, from the table that parses it. */
 void agent_manifest_schema(struct json_writer *w);

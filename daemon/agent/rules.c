@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /*
- * From a manifest's `security` and `tools` to rules. Everything is denied that no line of the
+ * From a manifest's `security` and `tools` to rules. These are permits only: what a security
+ * context or the node's policies forbid stays forbidden. Everything is denied that no line of the
  * manifest allows, and each rule carries the line it comes from.
  *
  * The settings of a tool only ever narrow: `allowed_paths` of mcp:filesystem cut down what
@@ -164,11 +165,10 @@ static bool workspace_is_read_only(const struct agent_manifest *m)
 	return false;
 }
 
-int agent_rules(const struct agent_manifest *m, struct rule_set **ret)
+int agent_rules(const struct agent_manifest *m, struct rule_set_builder *b)
 {
-	struct making k = {.m = m, .b = rule_set_builder_new()};
-	struct rule_set *s = NULL;
-	int r = k.b ? 0 : err_raise(-ENOMEM, "rules: out of memory");
+	struct making k = {.m = m, .b = b};
+	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < m->spec.tools.count; i++)
 		r = allow_tool(&k, i);
@@ -176,12 +176,5 @@ int agent_rules(const struct agent_manifest *m, struct rule_set **ret)
 		r = allow_paths(&k, "fs:read", "read", &m->spec.security.filesystem.read);
 	if (r == 0 && !workspace_is_read_only(m))
 		r = allow_paths(&k, "fs:write", "write", &m->spec.security.filesystem.write);
-	if (r == 0) {
-		s = rule_set_seal(k.b);
-		r = s ? 0 : err_raise(-ENOMEM, "rules: out of memory");
-	}
-	rule_set_builder_free(k.b);
-	if (r == 0)
-		*ret = s;
 	return err_trace(r);
 }

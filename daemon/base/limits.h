@@ -77,8 +77,9 @@ enum {
 	LIMIT_ARGV_COUNT = 512,
 
 	/* Rules of one execution */
-	LIMIT_RULES = 4096,
+	LIMIT_RULES = 16 * 1024,
 	LIMIT_RULE_SET_BYTES = 4 * 1024 * 1024, /* of a set's text */
+	LIMIT_POLICY_FILES = 1024, /* of policy.d */
 	LIMIT_RULE_SET_MEMORY_BYTES = 256 * 1024 * 1024, /* of a set, compiled */
 
 	/* Cedar policies and what they are asked about */

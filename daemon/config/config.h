@@ -2,8 +2,9 @@
 /*
  * Node configuration: `kind: NodeConfig` of `100monkeys.ai/v1` (upstream's node configuration
  * reference; domain/node_config.rs for fields that only its code knows), and our own sections
- * `daemon`, `audit`, `sandbox` and `require`. A configuration is an immutable snapshot, shared by
- * reference count between threads; a reload builds a new one and leaves the old one alone.
+ * `daemon`, `audit`, `sandbox`, `policy` and `require`. A configuration is an immutable snapshot,
+ * shared by reference count between threads; a reload builds a new one and leaves the old one
+ * alone.
  *
  * Every string may be written as `env:NAME`, which is looked up when the file is loaded and is an
  * error if unset, or `literal:TEXT`. Secrets may also be `secret:PATH`, looked up in the secret
@@ -225,8 +226,10 @@ struct config_grant {
 		int64_t per_seconds;
 	} rate_limit;
 	int64_t max_response_bytes; /* 0: unlimited */
+	int line; /* where it is written */
 };
 struct config_security_context {
+	int line; /* where it is written */
 	const char *name;
 	const char *description;
 	TABLE_LIST_OF(struct config_grant) capabilities;
@@ -358,6 +361,10 @@ struct config_require {
 	TABLE_MAP_OF(int) probes; /* probe of `aegis doctor` -> enum config_require_level */
 };
 
+struct config_policy {
+	const char *directory; /* NULL: see config_policy_directory() */
+};
+
 struct config_registry_credential {
 	const char *registry, *username;
 	struct table_secret password;
@@ -413,6 +420,7 @@ struct config {
 	struct config_audit audit;
 	struct config_sandbox sandbox;
 	struct config_require require;
+	struct config_policy policy;
 
 	const char *file; /* where it came from; NULL: embedded defaults */
 };
@@ -489,4 +497,6 @@ char *config_socket_path(const struct config *c);
 char *config_api_key_path(const struct config *c);
 char *config_audit_directory(const struct config *c);
 char *config_volume_directory(const struct config *c);
+/* policy.d beside the configuration's file; without one, in the data directory. */
+char *config_policy_directory(const struct config *c);
 bool config_is_loopback(const char *bind_address); /* 127.0.0.0/8, ::1, localhost */

@@ -44,6 +44,36 @@ void config_check_provider(struct table_run *run, const struct doc *d, void *obj
 					p->models.items[i].alias);
 }
 
+/* ---- security contexts ---- */
+
+/* A list that is left out restricts nothing; one that is empty could mean that or its opposite. */
+void config_check_grant(struct table_run *run, const struct doc *d, void *object)
+{
+	static const char *const lists[] = {
+		"path_allowlist", "subcommand_allowlist", "command_allowlist", "domain_allowlist"};
+	struct config_grant *g = object;
+	g->line = d->at.line;
+	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+		const struct doc *list = doc_get(d, lists[i]);
+		if (list && (list->type == DOC_LIST || list->type == DOC_MAP) && list->count == 0)
+			table_problem(run, d, lists[i],
+				"an empty list; leave it out to restrict nothing, or leave the "
+				"capability out to allow nothing");
+	}
+	for (size_t i = 0; i < g->subcommand_allowlist.count; i++)
+		if (g->subcommand_allowlist.values[i].count == 0)
+			table_problem(run, d, "subcommand_allowlist",
+				"\"%s\" has no arguments; to allow any, name it in "
+				"command_allowlist",
+				g->subcommand_allowlist.keys[i]);
+}
+
+void config_check_security_context(struct table_run *run, const struct doc *d, void *object)
+{
+	struct config_security_context *c = object;
+	c->line = d->at.line;
+}
+
 /* ---- network ---- */
 
 bool config_is_loopback(const char *bind_address)

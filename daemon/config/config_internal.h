@@ -44,7 +44,7 @@ extern const struct table config_cortex_table, config_smcp_gateway_table, config
 extern const struct table config_billing_table, config_zaru_table, config_registry_table;
 extern const struct table config_storage_table, config_observability_table;
 extern const struct table config_daemon_table, config_audit_table, config_sandbox_table;
-extern const struct table config_require_table;
+extern const struct table config_require_table, config_policy_table;
 
 /* What the tables cannot say (config_check.c). */
 void config_check_provider(struct table_run *run, const struct doc *d, void *object);
@@ -52,4 +52,6 @@ void config_check_model(struct table_run *run, const struct doc *d, void *object
 void config_check_network(struct table_run *run, const struct doc *d, void *object);
 void config_check_storage(struct table_run *run, const struct doc *d, void *object);
 void config_check_cluster(struct table_run *run, const struct doc *d, void *object);
+void config_check_grant(struct table_run *run, const struct doc *d, void *object);
+void config_check_security_context(struct table_run *run, const struct doc *d, void *object);
 void config_check_spec(struct table_run *run, const struct doc *d, void *object);

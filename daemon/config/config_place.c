@@ -93,6 +93,17 @@ char *config_volume_directory(const struct config *c)
 	return below(c, c->storage.local_host.mount_point, "volumes");
 }
 
+char *config_policy_directory(const struct config *c)
+{
+	const char *slash = c->file ? strrchr(c->file, '/') : NULL;
+	char *path = NULL;
+
+	if (c->policy.directory || !c->file)
+		return below(c, c->policy.directory, "policy.d");
+	int folder = slash ? (int)(slash - c->file) : 1;
+	return asprintf(&path, "%.*s/policy.d", folder, slash ? c->file : ".") < 0 ? NULL : path;
+}
+
 /* ---- reload ---- */
 
 static bool same_text(const char *a, const char *b)

@@ -208,6 +208,8 @@ static const struct table_field spec_fields[] = {
 		.table = &config_audit_table),
 	ROW(TABLE_OBJECT, config, sandbox, "sandbox", "Sandboxes of kind process (our addition).",
 		.table = &config_sandbox_table),
+	ROW(TABLE_OBJECT, config, policy, "policy", "Policies of this node (our addition).",
+		.table = &config_policy_table),
 	{.name = "require",
 		.type = TABLE_FORMS,
 		.forms = require_forms,
@@ -229,10 +231,10 @@ static const struct table_field spec_fields[] = {
 		.forms = dispatcher_forms,
 		.doc = "Settings of the built-in tools."},
 	ROW(TABLE_LIST, config, security_contexts, "security_contexts",
-		"Named permission boundaries.",
+		"Named permission boundaries: the ceiling of agents that name one, all that "
+		"other callers have. `default` is that of agents that name none.",
 		LIST(security_context_item, sizeof(struct config_security_context)),
-		.flags = TABLE_UNIQUE, .max = 256, .effect = TABLE_GUARDED,
-		.effect_says = "no caller is bound by a named context yet"),
+		.flags = TABLE_UNIQUE, .max = 256),
 	ROW(TABLE_OBJECT, config, smcp, "smcp", "Keys and tokens of SMCP.",
 		.table = &config_smcp_table, .flags = TABLE_POINTER, .effect = TABLE_GUARDED),
 	ROW(TABLE_OBJECT, config, smcp_gateway, "smcp_gateway", "Gateway for external tools.",
@@ -327,8 +329,8 @@ static const struct table_renamed config_renamed[] = {{"node", "spec.node", fals
 	{"temporal", "spec.temporal", false}, {"cortex", "spec.cortex", false},
 	{"cluster", "spec.cluster", false}, {"daemon", "spec.daemon", false},
 	{"audit", "spec.audit", false}, {"sandbox", "spec.sandbox", false},
-	{"require", "spec.require", false}, {"name", "metadata.name", false},
-	{"labels", "metadata.labels", false}, {0}};
+	{"policy", "spec.policy", false}, {"require", "spec.require", false},
+	{"name", "metadata.name", false}, {"labels", "metadata.labels", false}, {0}};
 const struct table config_table = {
 	.name = "NodeConfig",
 	.doc = "The configuration of a node.",

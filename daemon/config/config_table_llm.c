@@ -270,6 +270,7 @@ static const struct table grant_table = {
 	.bytes = sizeof(struct config_grant),
 	.fields = grant_fields,
 	.renamed = grant_renamed,
+	.check = config_check_grant,
 };
 static const struct table_field grant_item = {
 	.name = "grant", .type = TABLE_OBJECT, .table = &grant_table};
@@ -289,4 +290,5 @@ const struct table config_security_context_table = {
 	.doc = "A named permission boundary.",
 	.bytes = sizeof(struct config_security_context),
 	.fields = security_context_fields,
+	.check = config_check_security_context,
 };

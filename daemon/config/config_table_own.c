@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /*
  * The table of `kind: NodeConfig`, fourth part: clusters, and the sections that upstream does not
- * have: the daemon itself, its audit journal, its sandboxes, and what the host must offer.
+ * have: the daemon itself, its audit journal, its sandboxes, its policies, and what the host must
+ * offer.
  */
 #include "daemon/config/config_internal.h"
 
@@ -241,4 +242,17 @@ const struct table config_require_table = {
 	.doc = "Least level of protection that `aegis doctor` must find.",
 	.bytes = sizeof(struct config_require),
 	.fields = require_fields,
+};
+
+static const struct table_field policy_fields[] = {
+	ROW(TABLE_STRING, config_policy, directory, "dir",
+		"Folder of *.cedar and *.cedarschema files; by default policy.d beside this file.",
+		.pattern = "/[^\\x00]*", .pattern_says = "an absolute path", FILE_PATH,
+		.example = "/etc/aegis/policy.d"),
+	{0}};
+const struct table config_policy_table = {
+	.name = "Policy",
+	.doc = "Policies of this node.",
+	.bytes = sizeof(struct config_policy),
+	.fields = policy_fields,
 };

@@ -58,6 +58,16 @@ int rule_begin(struct rule_set_builder *b, const struct rule_head *head)
 	return 0;
 }
 
+int rule_add_set(struct rule_set_builder *b, const struct rule_set *s)
+{
+	if (b->count + s->count > LIMIT_RULES)
+		return err_raise(-E2BIG, "policies: more than %d", LIMIT_RULES);
+	b->count += s->count;
+	buf_span(&b->text, s->text);
+	buf_putc(&b->text, '\n');
+	return 0;
+}
+
 void put_list(struct buf *b, const struct rule_strings *list)
 {
 	for (size_t i = 0; i < list->count; i++) {

@@ -124,6 +124,9 @@ int rule_deny_domain(struct rule_set_builder *b, const char *domain, struct rule
  * refused, since nothing links it here. A policy without @id is named "FILE:LINE". */
 int rule_add_cedar(struct rule_set_builder *b, struct span text, const char *file) MUST_USE;
 
+/* All policies of a sealed set, as they stand there. */
+int rule_add_set(struct rule_set_builder *b, const struct rule_set *s) MUST_USE;
+
 /* ---- security contexts ---- */
 
 struct rule_strings {
@@ -186,6 +189,17 @@ struct rule_set *rule_set_unref(struct rule_set *s); /* always NULL */
 struct span rule_set_hash(const struct rule_set *s); /* BLAKE2b-256 of the text, hex */
 struct span rule_set_text(const struct rule_set *s); /* Cedar; what is stored under that hash */
 size_t rule_set_count(const struct rule_set *s); /* policies */
+
+/* One policy of a set. Spans live as long as the set. */
+struct rule_policy {
+	struct span id;
+	struct span file; /* empty: not from a file */
+	int line;
+	bool forbid;
+	enum decision_code code; /* DECISION_OK: none of its own */
+};
+struct rule_policy rule_set_policy(const struct rule_set *s, size_t index);
+void rule_set_policy_text(const struct rule_set *s, size_t index, struct buf *b);
 
 /* A number that no other set of this process has had: a cached verdict of a set holds as long as
  * the one who asks still has a set of that number. Verdicts on "fs:*", "exec", "net:*" and "sys:*"

@@ -46,6 +46,7 @@ void put_list(struct buf *b, const struct rule_strings *list);
 /* ---- a sealed set ---- */
 
 struct policy_info {
+	const struct cedar_policy *policy;
 	struct span id;
 	struct span file;
 	int line;

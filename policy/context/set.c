@@ -39,6 +39,7 @@ static int info_read(const struct cedar_policy *p, struct policy_info *i)
 	bool has_line, has_code, has_calls, has_window, has_bytes;
 
 	*i = (struct policy_info){
+		.policy = p,
 		.id = cedar_policy_annotation(p, "id"),
 		.file = cedar_policy_annotation(p, "file"),
 		.accepts = cedar_policy_annotation(p, "accepts"),
@@ -232,4 +233,20 @@ size_t rule_set_count(const struct rule_set *s)
 uint64_t rule_set_generation(const struct rule_set *s)
 {
 	return s->generation;
+}
+
+struct rule_policy rule_set_policy(const struct rule_set *s, size_t index)
+{
+	const struct policy_info *i = &s->infos[index];
+
+	return (struct rule_policy){.id = i->id,
+		.file = i->file,
+		.line = i->line,
+		.forbid = i->forbids,
+		.code = i->code};
+}
+
+void rule_set_policy_text(const struct rule_set *s, size_t index, struct buf *b)
+{
+	cedar_policy_print(b, s->infos[index].policy);
 }

@@ -25,7 +25,11 @@ static struct set rules_of(const char *spec)
 		report_text(&report, &b);
 		fail_msg("%s", buf_cstr(&b));
 	}
-	assert_int_equal(agent_rules(s.manifest, &s.rules), 0);
+	struct rule_set_builder *b = rule_set_builder_new();
+	assert_int_equal(agent_rules(s.manifest, b), 0);
+	s.rules = rule_set_seal(b);
+	rule_set_builder_free(b);
+	assert_non_null(s.rules);
 	return s;
 }
 
