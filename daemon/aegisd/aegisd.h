@@ -7,6 +7,7 @@
 #include "daemon/confine/confine.h"
 #include "daemon/doctor/doctor.h"
 #include "daemon/helper/helper.h"
+#include "daemon/policy/policy.h"
 
 struct aegisd {
 	/* command line */
@@ -66,6 +67,15 @@ struct doors {
 };
 AWAITS int doors_open(struct doors *s, const struct aegisd *d, struct api *api) MUST_USE;
 AWAITS void doors_close(struct doors *s, int64_t deadline_ns);
+
+/* The node's policies at start: a mistake in them ends the start. Their text goes to the store. */
+enum { POLICY_FINDINGS_BYTES = 1024 * 1024 };
+AWAITS int policy_start(const struct config *c, struct offload *files, struct store *store,
+	struct policies **ret) MUST_USE;
+/* Loads them again: 0, or POLICY_INVALID with findings, and then what held goes on to hold. Says so
+ * in the log; a set that changed is put on record. */
+AWAITS int policy_reload(const struct config *c, struct policies *p, struct store *store,
+	struct journal *journal, struct buf *findings) MUST_USE;
 
 /* Loads the configuration's file and the certificate again; what fails leaves the old in place. */
 AWAITS void aegisd_reload(struct aegisd *d, struct offload *files, struct tls_server *tls);

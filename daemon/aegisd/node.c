@@ -31,6 +31,7 @@ struct node {
 	struct llm *llm;
 	struct sandbox_driver *sandboxes;
 	struct offload *files;
+	struct policies *policies;
 	int snapshots; /* folder of workspaces as iterations left them */
 	struct executions *executions;
 	struct api *api;
@@ -132,6 +133,15 @@ static AWAITS int started_record(struct node *n)
 	return err_trace(journal_append(n->journal, &record, 1, DEADLINE_NONE));
 }
 
+/* ---- policy ---- */
+
+/* On SIGHUP and on demand: policies by the configuration that holds now. */
+static AWAITS int policy_again(void *ctx, struct buf *findings)
+{
+	struct node *n = ctx;
+	return err_trace(policy_reload(n->d->config, n->policies, n->store, n->journal, findings));
+}
+
 /* ---- flows ---- */
 
 static int snapshots_open(struct node *n)
@@ -155,6 +165,7 @@ static AWAITS int flows_start(struct node *n)
 		.sandboxes = n->sandboxes,
 		.llm = n->llm,
 		.files = n->files,
+		.policies = n->policies,
 		.snapshots_fd = n->snapshots,
 		.file_observer = record_file,
 		.file_observer_ctx = n->journal,
@@ -243,6 +254,8 @@ static AWAITS int node_open(struct node *n)
 	if (r == 0)
 		r = offload_start("files", FILE_THREADS, FILE_QUEUE, &n->files);
 	if (r == 0)
+		r = policy_start(n->d->config, n->files, n->store, &n->policies);
+	if (r == 0)
 		r = tls_client_new(&(struct tls_client_options){0}, &n->tls);
 	if (r == 0)
 		r = models_open(n->d->config, n->tls, &n->llm);
@@ -271,6 +284,7 @@ static AWAITS void node_close(struct node *n)
 		err_log(-EIO, "sign the audit journal's last head (the next start does)");
 	journal_close(n->journal);
 	store_close(n->store);
+	policies_free(n->policies);
 	offload_stop(n->files);
 	rt_close(n->snapshots);
 	helper_link_free(n->helper);
@@ -291,6 +305,9 @@ static AWAITS void serve(struct node *n)
 		}
 		notify_manager("RELOADING=1");
 		aegisd_reload(n->d, n->files, n->doors.tls);
+		struct buf findings CLEANUP(buf_fini) = buf_init(POLICY_FINDINGS_BYTES);
+		if (policy_again(n, &findings) < 0)
+			err_log(-EIO, "SIGHUP: policies");
 		notify_manager("READY=1");
 	}
 }

@@ -19,6 +19,7 @@
 #include "daemon/agent/agent.h"
 #include "daemon/event/event.h"
 #include "daemon/llm/llm.h"
+#include "daemon/policy/policy.h"
 #include "daemon/sandbox/sandbox.h"
 #include "daemon/store/store.h"
 #include "daemon/tool/tool.h"
@@ -44,6 +45,7 @@ struct execution_deps {
 	struct sandbox_driver *sandboxes;
 	struct llm *llm;
 	struct offload *files; /* for the file layer and snapshots */
+	struct policies *policies; /* an execution keeps the set that holds when it starts */
 	struct span node_id;
 	int snapshots_fd; /* directory that keeps snapshots, one folder per execution; -1: none
 			     are taken. Stays the caller's */

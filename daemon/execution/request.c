@@ -30,6 +30,19 @@ static int outcome(struct start *s, int code, const char *fmt, ...)
 	return code;
 }
 
+static int context_check(struct start *s)
+{
+	const char *name = s->manifest->spec.security_context;
+	struct policy_snapshot *now = policies_current(s->x->deps.policies);
+	bool known = !name || policy_context_find(now, span_cstr(name));
+
+	policy_unref(now);
+	return known
+		? 0
+		: outcome(s, EXECUTION_REFUSED,
+			  "spec.security_context: this node has no security context '%s'", name);
+}
+
 static int manifest_check(struct start *s)
 {
 	struct report *report = arena_make(s->arena, struct report);
@@ -48,7 +61,7 @@ static int manifest_check(struct start *s)
 			SPAN_ARG(buf_view(&b)));
 	}
 	if (s->manifest->refusal_count == 0)
-		return 0;
+		return context_check(s);
 	for (size_t i = 0; i < s->manifest->refusal_count; i++) {
 		const struct agent_notice *n = &s->manifest->refusals[i];
 		buf_printf(&b, "%s%s (line %d): %s", i ? "; " : "", n->path, n->line, n->reason);
@@ -106,7 +119,8 @@ static int input_check(struct start *s)
 	return r < 0 ? bad_json(s, "input", r) : 0;
 }
 
-static int resume_make(struct start *s, struct span *ret)
+/* What a restart needs beside the row: `policy_set` names the set, empty while there is none. */
+static int resume_make(struct start *s, struct span policy_set, struct span *ret)
 {
 	struct buf b CLEANUP(buf_fini) = buf_init(2 * LIMIT_EXECUTION_INPUT_BYTES);
 	struct json_writer w = json_writer(&b);
@@ -117,6 +131,8 @@ static int resume_make(struct start *s, struct span *ret)
 		json_key(&w, "context_overrides");
 		json_put_raw(&w, span_trim(s->q->context_overrides));
 	}
+	if (policy_set.n)
+		json_field_span(&w, "policy_set", policy_set);
 	json_end(&w);
 	int r = buf_error(&b);
 	if (r < 0)
@@ -175,11 +191,16 @@ static AWAITS int start_flow(struct start *s, struct uuid *ret_id)
 
 	rt_random(random, sizeof(random));
 	row.id = uuid_from_random(random);
-	int r = resume_make(s, &row.resume);
+	int r = resume_make(s, SPAN(""), &row.resume);
 	if (r == 0)
 		r = flow_load(x, &row, &f);
 	if (r < 0)
 		return err_trace(r);
+	r = resume_make(s, rule_set_hash(f->rules), &row.resume);
+	if (r < 0) {
+		flow_unref(f);
+		return err_trace(r);
+	}
 	r = map_put(&x->by_id, span_of(f->id.bytes, sizeof(f->id.bytes)), f);
 	if (r == 0) {
 		r = start_record(s, f, &row);

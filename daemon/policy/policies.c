@@ -9,17 +9,6 @@ struct policies {
 	int64_t loaded_at_ns;
 };
 
-int policies_new(struct offload *files, struct policy_snapshot *first, struct policies **ret)
-{
-	struct policies *p = calloc(1, sizeof(*p));
-
-	if (!p)
-		return err_raise(-ENOMEM, "policy: out of memory");
-	*p = (struct policies){files, policy_ref(first), rt_wall_ns()};
-	*ret = p;
-	return 0;
-}
-
 struct policies *policies_free(struct policies *p)
 {
 	if (p)
@@ -69,6 +58,23 @@ static int set_errand(void *arg)
 	struct errand *e = arg;
 
 	return err_trace(rule_set_load(e->text, &e->set));
+}
+
+int policies_open(struct offload *files, const struct config *c, struct buf *findings,
+	struct policies **ret, int64_t deadline_ns)
+{
+	struct policies *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return err_raise(-ENOMEM, "policy: out of memory");
+	p->files = files;
+	int r = policies_reload(p, c, findings, deadline_ns);
+	if (r) {
+		policies_free(p);
+		return r < 0 ? err_trace(r) : r;
+	}
+	*ret = p;
+	return 0;
 }
 
 int policies_reload(

@@ -48,8 +48,9 @@ int policy_builder(const struct policy_snapshot *s, struct span context, enum ru
 /* ---- the one that holds, on its home worker ---- */
 
 struct policies;
-int policies_new(struct offload *files, struct policy_snapshot *first,
-	struct policies **ret) MUST_USE; /* takes a reference */
+/* Loads the first snapshot as policy_load(NULL, c) does. POLICY_INVALID. */
+AWAITS int policies_open(struct offload *files, const struct config *c, struct buf *findings,
+	struct policies **ret, int64_t deadline_ns) MUST_USE;
 struct policies *policies_free(struct policies *p); /* NULL is allowed; always NULL */
 struct policy_snapshot *policies_current(const struct policies *p); /* a reference for the caller */
 int64_t policies_loaded_at_ns(const struct policies *p); /* wall clock */

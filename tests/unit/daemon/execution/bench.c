@@ -66,6 +66,12 @@ static void models_up(struct bench *b)
 	EXPECT_INT(llm_new(&o, &b->llm), 0);
 }
 
+static void policies_up(struct bench *b)
+{
+	struct buf findings CLEANUP(buf_fini) = buf_init(4096);
+	EXPECT_INT(policies_open(b->files, NULL, &findings, &b->policies, DEADLINE_NONE), 0);
+}
+
 void daemon_up(struct bench *b)
 {
 	char path[96];
@@ -75,6 +81,7 @@ void daemon_up(struct bench *b)
 	EXPECT_INT(store_open(&o, &b->store), 0);
 	EXPECT_INT(event_bus_start(&(struct event_bus_options){.store = b->store}, &b->bus), 0);
 	EXPECT_INT(offload_start("files", 2, 64, &b->files), 0);
+	policies_up(b);
 	models_up(b);
 	b->driver_up(b);
 	snprintf(path, sizeof(path), "%s/snapshots", b->dir);
@@ -86,6 +93,7 @@ void daemon_up(struct bench *b)
 		.sandboxes = b->driver,
 		.llm = b->llm,
 		.files = b->files,
+		.policies = b->policies,
 		.snapshots_fd = b->snapshots_fd,
 		.node_id = SPAN("node-1"),
 		.limits = {.running_max = b->running_max,
@@ -106,6 +114,7 @@ void daemon_down(struct bench *b)
 	group_close(&b->group);
 	llm_stop(b->llm);
 	b->driver_down(b);
+	b->policies = policies_free(b->policies);
 	offload_stop(b->files);
 	event_bus_stop(b->bus);
 	store_close(b->store);
