@@ -14,7 +14,7 @@
 
 enum {
 	CLIENTS = 3,
-	CALLS = 4,
+	CALLS = 5,
 	PIPELINED = 3,
 	BODY_BYTES_MAX = 5000,
 	PIECES = 4,
@@ -77,6 +77,19 @@ static void events(struct http_request *q, struct http_reply *p)
 	SCENARIO_CHECK(r == 0 || scenario_faulty());
 }
 
+/* Until the client has gone. */
+static void endless(struct http_request *q, struct http_reply *p)
+{
+	struct sse_event e = {.data = q->head->query};
+	int r = http_reply_sse(p);
+	while (r == 0) {
+		r = http_reply_event(p, &e);
+		if (r == 0)
+			r = rt_sleep_until(deadline_in_ms(10));
+	}
+	SCENARIO_CHECK(r == -EPIPE || scenario_faulty());
+}
+
 static void handle(void *ctx, struct http_request *q, struct http_reply *p)
 {
 	struct world *w = ctx;
@@ -86,6 +99,8 @@ static void handle(void *ctx, struct http_request *q, struct http_reply *p)
 		pieces(q, p);
 	else if (span_is(q->head->path, "/events"))
 		events(q, p);
+	else if (span_is(q->head->path, "/endless"))
+		endless(q, p);
 	else if (span_is(q->head->path, "/unread"))
 		(void)!http_reply(p, 200, NULL, q->head->query);
 	else if (rt_sleep_until(DEADLINE_NONE) == -ECANCELED)
@@ -162,20 +177,24 @@ static int read_events(struct http_exchange *x, char letter)
 	return 0;
 }
 
-static int call_events(struct caller *c, struct arena *a)
+/* The events of a stream; or, abandoned, only the first of them: the rest must reach no other. */
+static int call_events(struct caller *c, struct arena *a, bool abandon)
 {
 	char url[96];
 	struct http_exchange *x;
-	snprintf(url, sizeof(url), "http://127.0.0.1:%u/events?%c", ntohs(c->w->addr.sin_port),
-		c->letter);
+	struct sse_event e;
+	snprintf(url, sizeof(url), "http://127.0.0.1:%u/%s?%c", ntohs(c->w->addr.sin_port),
+		abandon ? "endless" : "events", c->letter);
 	struct http_call call = {.url = url, .deadline_ns = deadline_in_ms(TIMEOUT_MS)};
 	int r = http_open(c->w->client, a, &call, &x);
 	if (r < 0)
 		return r;
-	if (http_exchange_head(x)->status == 200)
-		r = read_events(x, c->letter);
-	else
+	if (http_exchange_head(x)->status != 200)
 		r = err_raise(-EIO, "status %d", http_exchange_head(x)->status);
+	else if (abandon)
+		r = http_exchange_event(x, &e);
+	else
+		r = read_events(x, c->letter);
 	http_exchange_close(x);
 	return r;
 }
@@ -191,8 +210,8 @@ static void be_client(void *arg)
 			r = call_whole(c, a, "/echo", bytes);
 		else if (i == 1)
 			r = call_whole(c, a, "/pieces", 0);
-		else if (i == 2)
-			r = call_events(c, a);
+		else if (i == 2 || i == 3)
+			r = call_events(c, a, i == 3);
 		else
 			r = call_whole(c, a, "/unread", bytes);
 		settle(c->w, r);
