@@ -45,6 +45,9 @@ void sim_note(struct sim *s, uint64_t what)
 
 bool sim_count(struct sim *s, const char *what, int64_t *ret_number)
 {
+	*ret_number = 0;
+	if (s->spared)
+		return false;
 	*ret_number = ++s->operations;
 	if (*ret_number == s->options.fail_at) {
 		s->failed = what;
@@ -132,6 +135,19 @@ void sim_raise(int signo)
 	sigaddset(&s->pending, signo);
 	for (struct list *l; (l = list_pop_front(&s->signal_waiters));)
 		fiber_wake(list_entry(l, struct fiber, link), 0);
+}
+
+void sim_faults(bool on)
+{
+	CHECK(worker_current && worker_current->sim);
+	worker_current->sim->spared = !on;
+}
+
+bool sim_fails(const char *what)
+{
+	int64_t number;
+	CHECK(worker_current && worker_current->sim);
+	return sim_count(worker_current->sim, what, &number);
 }
 
 uint64_t sim_below(uint64_t n)

@@ -56,6 +56,14 @@ int sim_run(const struct sim_options *options, fiber_fn main_fn, void *arg,
 /* In a run: two connected stream sockets. */
 int sim_socketpair(int ret_fds[2]) MUST_USE;
 
+/* In a run: whether operations count and fail from here on, as they do at first. A scenario turns
+ * it off where it prepares its world, and where it looks at what became of it. */
+void sim_faults(bool on);
+
+/* In a run, for what a scenario plays itself (a disk, say): an operation takes place; true if it
+ * must fail. */
+bool sim_fails(const char *what);
+
 /* In a run: the signal arrives. */
 void sim_raise(int signo);
 

@@ -47,6 +47,7 @@ struct sim {
 	int64_t turns;
 	uint64_t trace;
 	int64_t operations;
+	bool spared; /* by sim_faults */
 	const char *failed;
 	struct list ops;
 	size_t op_count;

@@ -219,7 +219,7 @@ static int denies_covered(const struct contexts *x, const struct rule_context *o
 {
 	for (size_t i = 0; i < outer->deny_list.count; i++) {
 		struct deny_entry e;
-		bool kept;
+		bool kept = false;
 		int r = deny_entry_parse(outer->deny_list.items[i],
 			(struct rule_origin){.field = outer->name}, x->arena, &e);
 		if (r == 0)

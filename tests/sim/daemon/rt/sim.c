@@ -129,6 +129,36 @@ static void exactly_the_chosen_operation_fails(void **state)
 	}
 }
 
+static void write_spared(void *arg)
+{
+	int *results = arg;
+	int fds[2];
+	HOLDS(sim_socketpair(fds) == 0);
+	sim_faults(false);
+	HOLDS(!sim_fails("play"));
+	results[0] = (int)rt_send(fds[0], "a", 1, 0, DEADLINE_NONE);
+	sim_faults(true);
+	results[1] = (int)rt_send(fds[0], "b", 1, 0, DEADLINE_NONE);
+	results[2] = sim_fails("play");
+	rt_close(fds[0]);
+	rt_close(fds[1]);
+}
+
+static void operations_may_be_spared(void **state)
+{
+	struct sim_result result;
+	int results[3];
+	for (int k = 1; k <= 2; k++) {
+		struct sim_options options = {.seed = 7, .fail_at = k, .fail_errno = EUCLEAN};
+		assert_int_equal(sim_run(&options, write_spared, results, &result), 0);
+		assert_int_equal(results[0], 1);
+		assert_int_equal(results[1], k == 1 ? -EUCLEAN : 1);
+		assert_int_equal(results[2], k == 2);
+		assert_int_equal(result.operations, 2);
+		assert_string_equal(result.failed, k == 1 ? "send" : "play");
+	}
+}
+
 /* ---- sockets ---- */
 
 static void talk(void *arg)
@@ -295,6 +325,7 @@ int main(void)
 		cmocka_unit_test(a_livelock_is_found),
 		cmocka_unit_test(a_leaked_descriptor_is_found),
 		cmocka_unit_test(exactly_the_chosen_operation_fails),
+		cmocka_unit_test(operations_may_be_spared),
 		cmocka_unit_test(sockets_behave),
 		cmocka_unit_test(files_and_pipes_are_real),
 		cmocka_unit_test(offload_takes_virtual_time),

@@ -238,8 +238,9 @@ static void agent(void *arg)
 	} else if (b->host->ends_without_answer) {
 		r = 7;
 	} else {
-		EXPECT_INT(http_client_start(&(struct http_client_options){0}, &c), 0);
-		r = converse(b, c);
+		r = http_client_start(&(struct http_client_options){0}, &c);
+		EXPECT_INT(r, 0);
+		r = r < 0 ? 1 : converse(b, c);
 		if (r >= 0 && b->host->linger_ms &&
 			rt_sleep_until(deadline_in_ms(b->host->linger_ms)) < 0)
 			r = -ECANCELED;
