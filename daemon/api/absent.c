@@ -78,11 +78,7 @@ static const struct absent features[] = {
 		.post = "/v1/scripts",
 		.put = "/v1/scripts/{id}",
 		.delete = "/v1/scripts/{id}"},
-	{.feature = "SEAL and SMCP for external clients",
-		.get = "/v1/seal/tools /v1/smcp/tools /v1/seal/sessions /v1/seal/sessions/{id}",
-		.post = "/v1/seal/attest /v1/seal/invoke /v1/smcp/attest /v1/smcp/invoke "
-			"/v1/seal/sessions",
-		.delete = "/v1/seal/sessions/{id}"},
+	{.feature = "SEAL sessions that an operator provisions", .post = "/v1/seal/sessions"},
 	{.feature = "Secrets",
 		.get = "/v1/secrets /v1/secrets/{path...}",
 		.put = "/v1/secrets/{path...}",

@@ -13,6 +13,7 @@
 #include "daemon/deploy/deploy.h"
 #include "daemon/execution/execution.h"
 #include "daemon/net/net.h"
+#include "daemon/smcp/smcp.h"
 
 enum api_door_kind {
 	API_DOOR_UNIX, /* the CLI's: the kernel has checked who may open it */
@@ -31,6 +32,7 @@ struct api_deps {
 	struct store *store;
 	struct event_bus *bus;
 	struct executions *executions;
+	struct smcp_service *smcp; /* NULL: not served */
 	const struct secret *bearer_key;
 	const char *tenant_id; /* of requests that name none */
 	const char *node_id;

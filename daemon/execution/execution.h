@@ -21,6 +21,7 @@
 #include "daemon/llm/llm.h"
 #include "daemon/policy/policy.h"
 #include "daemon/sandbox/sandbox.h"
+#include "daemon/smcp/smcp.h"
 #include "daemon/store/store.h"
 #include "daemon/tool/tool.h"
 
@@ -46,6 +47,7 @@ struct execution_deps {
 	struct llm *llm;
 	struct offload *files; /* for the file layer and snapshots */
 	struct policies *policies; /* an execution keeps the set that holds when it starts */
+	struct smcp_service *smcp; /* for agents that sign their calls; NULL: none can */
 	struct span node_id;
 	int snapshots_fd; /* directory that keeps snapshots, one folder per execution; -1: none
 			     are taken. Stays the caller's */

@@ -420,6 +420,8 @@ void flow_main(void *arg)
 
 	memcpy(log_context()->execution_id, f->id_text, sizeof(f->id_text));
 	flow_run(f);
+	if (f->finished && x->deps.smcp)
+		smcp_execution_ended(x->deps.smcp, f->id);
 	f->sandbox = sandbox_forget(f->sandbox);
 	list_remove(&f->link);
 	map_remove(&x->by_id, span_of(f->id.bytes, sizeof(f->id.bytes)));

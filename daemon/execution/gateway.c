@@ -278,6 +278,41 @@ int execution_dispatch(struct executions *x, struct uuid id, const struct json *
 	return r;
 }
 
+/* ---- signed calls ---- */
+
+/* Whether the request is one of SMCP's. The socket says whose it is; the iteration, whose rules and
+ * workspace the call uses, stays while letters are inside. */
+static AWAITS bool serve_smcp(struct executions *x, struct flow *f, struct http_request *q,
+	struct span body, struct buf *reply, int *ret_status)
+{
+	struct iteration *it = f->now;
+	struct smcp_request request;
+
+	if (!smcp_request_of(q->head->method == HTTP_POST, q->head->path, &request))
+		return false;
+	if (!x->deps.smcp || !it || it->talk.closed) {
+		error_put(reply, SPAN("no iteration of this execution is under way"));
+		*ret_status = 410;
+		return true;
+	}
+	struct smcp_workload w = {
+		.execution_id = f->id,
+		.agent_id = f->agent_id,
+		.security_context = span_cstr(f->manifest->spec.security_context),
+		.tools = &it->tools,
+	};
+	request.workload = &w;
+	request.body = body;
+	request.context_name = SPAN("");
+	it->letters++;
+	int r = smcp_serve(x->deps.smcp, &request, q->arena, reply, ret_status, it->deadline_ns);
+	if (--it->letters == 0)
+		waitq_wake_all(&it->changed);
+	if (r < 0) /* -ECANCELED: the iteration is over, or the daemon stops */
+		*ret_status = 0;
+	return true;
+}
+
 /* ---- HTTP ---- */
 
 static void answer_text(struct http_reply *p, int status, const char *text)
@@ -303,14 +338,20 @@ void gateway_handle(void *executions, struct http_request *q, struct http_reply 
 			err_clear();
 		return;
 	}
-	if (!span_is(q->head->path, "/v1/dispatch-gateway") || q->head->method != HTTP_POST) {
-		answer_text(p, 404, "only POST /v1/dispatch-gateway is served here");
-		return;
-	}
 	int r = http_body_all(q, LIMIT_HTTP_BODY_BYTES, &body);
 	if (r < 0) {
 		answer_text(p, http_body_status(r), err_message(r));
 		err_clear();
+		return;
+	}
+	if (serve_smcp(x, f, q, body, &reply, &status)) {
+		if (status && http_reply(p, status, "application/json", buf_view(&reply)) < 0)
+			err_clear();
+		return;
+	}
+	if (!span_is(q->head->path, "/v1/dispatch-gateway") || q->head->method != HTTP_POST) {
+		answer_text(p, 404,
+			"POST /v1/dispatch-gateway and the paths of /v1/smcp are served here");
 		return;
 	}
 	r = json_parse(q->arena, body, NULL, &message);

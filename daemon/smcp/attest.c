@@ -98,7 +98,7 @@ static int workload_check(struct call *c, struct attestation *t)
 
 /* ---- a client from outside ---- */
 
-static int client_check(struct call *c, struct attestation *t)
+static AWAITS int client_check(struct call *c, struct attestation *t)
 {
 	if (t->workload_id.n == 0)
 		return refuse(t, SMCP_WORKLOAD_VERIFICATION_FAILED,
@@ -107,7 +107,7 @@ static int client_check(struct call *c, struct attestation *t)
 		return refuse(t, SMCP_SCOPE_NOT_FOUND,
 			"%s: the name of a security context is expected (a-z, 0-9, '-')",
 			c->q->protocol == SEAL_V1 ? "security_context" : "requested_scope");
-	int r = c->s->o.context(c->s->o.context_ctx, t->scope, &t->rules);
+	int r = c->s->o.context(c->s->o.context_ctx, t->scope, &t->rules, c->deadline_ns);
 	if (r == SMCP_SCOPE_NOT_FOUND)
 		return refuse(t, r,
 			"there is no security context '" SPAN_FMT

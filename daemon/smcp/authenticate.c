@@ -48,8 +48,8 @@ static AWAITS int token_check(
 
 	if (r != 0 && r != SMCP_TOKEN_EXPIRED)
 		return err_trace(r);
-	if (uuid_parse(claims.token_id, &id) < 0 || !span_is(claims.issuer, s->o.node_id) ||
-		!span_is(claims.audience, s->o.node_id))
+	if (uuid_parse(claims.token_id, &id) < 0 || !span_is(claims.issuer, s->o.issuer) ||
+		!span_is(claims.audience, s->o.audience))
 		return refuse(why, SMCP_TOKEN_VERIFICATION_FAILED,
 			"security_token: not issued by this gateway for itself");
 	x = session_find(s, id);

@@ -27,6 +27,7 @@ struct keyring {
 struct keyring_errand {
 	struct keyring ring;
 	const char *directory;
+	const char *own_key_path; /* may be NULL */
 	int64_t now_s;
 	int64_t life_s;
 };
@@ -42,7 +43,7 @@ struct token_note {
 	struct session *session; /* NULL: free */
 };
 
-/* What a client from outside may do, as its context says now. Calls under way hold it. */
+/* What a client from outside may do. Calls under way hold it. */
 struct grant {
 	int refs;
 	struct rule_set *rules;
@@ -63,7 +64,8 @@ struct session {
 	int64_t expires_s;
 	int64_t floor_s; /* envelopes stamped at or before it are refused */
 	int64_t horizon_s; /* the same for the next life of the daemon, as persisted */
-	struct grant *grant; /* of a client from outside; NULL until its first call */
+	struct grant *grant; /* of a client from outside; NULL before its first call after a
+				restart */
 	struct token_note notes[TOKENS_PER_SESSION];
 	size_t next_note;
 	int64_t reports_since_ns;
@@ -90,7 +92,7 @@ struct session_request {
 	const struct smcp_workload *workload; /* may be NULL */
 	struct span scope, subject, workload_id;
 	const uint8_t *public_key;
-	const struct rule_set *rules; /* of a client from outside, else NULL */
+	struct rule_set *rules; /* of a client from outside, else NULL; a reference is taken */
 };
 
 /* A new session, on record, with its first token. -ENOSPC: there are too many. */
@@ -107,7 +109,7 @@ AWAITS int session_end(
 AWAITS int sessions_restore(struct smcp_service *s) MUST_USE;
 AWAITS void sessions_expire(struct smcp_service *s);
 
-/* What the client's context grants now, as a reference. 0; SMCP_SCOPE_NOT_FOUND. */
+/* What the client's context grants, as a reference. 0; SMCP_SCOPE_NOT_FOUND. */
 AWAITS int session_grant(struct session *x, struct grant **ret, int64_t deadline_ns) MUST_USE;
 struct grant *grant_unref(struct grant *g); /* NULL */
 

@@ -2,7 +2,8 @@
 /*
  * The signing keys on disk: one file per key, named by the second it was made and its algorithm
  * ("1771338721-EdDSA.pem"), readable by its owner only. A key is replaced when its life is over;
- * the old one verifies for a day more, so that nobody who holds a token notices. Blocking.
+ * the old one verifies for a day more, so that nobody who holds a token notices. A key of the
+ * operator's own counts as the newest of its kind. Blocking.
  */
 #include "daemon/smcp/internal.h"
 #include <dirent.h>
@@ -12,6 +13,9 @@
 #include <unistd.h>
 
 enum { KEY_FILE_BYTES = 16 * 1024, PATH_BYTES = 1024 };
+
+/* When the operator's own key was made: never over. */
+static const int64_t OWN_KEY_S = INT64_MAX / 2;
 
 static const enum smcp_algorithm algorithms[] = {SMCP_EDDSA, SMCP_RS256};
 
@@ -107,6 +111,16 @@ static int keyring_read(struct keyring_errand *e)
 	return err_trace(r);
 }
 
+static int own_key_read(struct keyring_errand *e)
+{
+	struct smcp_key *k;
+
+	if (!e->own_key_path)
+		return 0;
+	int r = key_read(e->own_key_path, &k);
+	return r < 0 ? err_trace(r) : err_trace(keyring_add(&e->ring, k, OWN_KEY_S));
+}
+
 static int key_make(struct keyring_errand *e, enum smcp_algorithm a)
 {
 	struct secret *pem = NULL;
@@ -182,9 +196,11 @@ int keyring_refresh(void *keyring_errand)
 	int r = fd_make_dirs(e->directory, 0700);
 	if (r == 0)
 		r = keyring_read(e);
+	if (r == 0)
+		r = own_key_read(e);
 	for (size_t i = 0; r == 0 && i < ARRAY_LEN(algorithms); i++) {
 		int64_t made_s = newest_s(&e->ring, algorithms[i]);
-		if (made_s == INT64_MIN || made_s + e->life_s <= e->now_s)
+		if (made_s == INT64_MIN || (made_s < OWN_KEY_S && made_s + e->life_s <= e->now_s))
 			r = key_make(e, algorithms[i]);
 	}
 	if (r < 0) {

@@ -15,6 +15,7 @@ static AWAITS int keys_refresh(struct smcp_service *s, int64_t life_s, int64_t d
 {
 	struct keyring_errand e = {
 		.directory = s->o.keys_directory,
+		.own_key_path = s->o.own_key_path,
 		.now_s = rt_wall_ns() / NS_PER_S,
 		.life_s = life_s,
 	};
@@ -54,6 +55,8 @@ int smcp_service_start(
 	s->o = *o;
 	if (s->o.key_life_s <= 0)
 		s->o.key_life_s = KEY_LIFE_S;
+	if (s->o.token_life_s <= 0)
+		s->o.token_life_s = SMCP_TOKEN_DEFAULT_S;
 	s->home = worker_self();
 	s->start_s = rt_wall_ns() / NS_PER_S;
 	map_init(&s->by_id, LIMIT_SMCP_SESSIONS);

@@ -25,6 +25,21 @@ struct grant *grant_unref(struct grant *g)
 	return NULL;
 }
 
+/* Takes the rules, also on failure. */
+static struct grant *grant_new(struct rule_set *rules)
+{
+	struct grant *g = calloc(1, sizeof(*g));
+
+	if (!g) {
+		rule_set_unref(rules);
+		return NULL;
+	}
+	g->refs = 1;
+	g->rules = rules;
+	g->rate = rate_state_new(rules);
+	return g->rate ? g : grant_unref(g);
+}
+
 struct session *session_ref(struct session *x)
 {
 	x->refs++;
@@ -121,8 +136,8 @@ static int token_issue(struct session *x, struct buf *token, int64_t expires_s)
 		.scope = span_cstr(x->scope),
 		.workload_id = span_cstr(x->workload_id),
 		.token_id = span_cstr(x->id_text),
-		.issuer = span_cstr(s->o.node_id),
-		.audience = span_cstr(s->o.node_id),
+		.issuer = span_cstr(s->o.issuer),
+		.audience = span_cstr(s->o.audience),
 		.tenant_id = span_cstr(s->o.tenant_id),
 		.issued_s = rt_wall_ns() / NS_PER_S,
 		.expires_s = expires_s,
@@ -211,13 +226,16 @@ int session_create(struct smcp_service *s, const struct session_request *q, stru
 		return err_raise(-ENOMEM, "session: out of memory");
 	x->protocol = q->protocol;
 	x->state = SMCP_ACTIVE;
-	x->expires_s = now_s + SMCP_TOKEN_DEFAULT_S;
+	x->expires_s = now_s + s->o.token_life_s;
 	x->floor_s = s->start_s - 1; /* it had no life before this one */
 	if (q->workload) {
 		x->execution_id = q->workload->execution_id;
 		x->agent_id = q->workload->agent_id;
 	}
-	int r = key_take(x, q->public_key);
+	if (q->rules)
+		x->grant = grant_new(rule_set_ref(q->rules));
+	int r = q->rules && !x->grant ? err_raise(-ENOMEM, "session: out of memory")
+				      : key_take(x, q->public_key);
 	if (r == 0)
 		r = token_issue(x, token, x->expires_s);
 	if (r == 0)
@@ -235,7 +253,7 @@ int session_create(struct smcp_service *s, const struct session_request *q, stru
 int session_refresh(struct session *x, struct buf *token, int64_t deadline_ns)
 {
 	struct entry e;
-	int64_t expires_s = rt_wall_ns() / NS_PER_S + SMCP_TOKEN_DEFAULT_S;
+	int64_t expires_s = rt_wall_ns() / NS_PER_S + x->s->o.token_life_s;
 	char text[CLOCK_RFC3339_BYTES];
 	int r = token_issue(x, token, expires_s);
 
@@ -389,42 +407,31 @@ int sessions_restore(struct smcp_service *s)
 
 /* ---- what it grants ---- */
 
-/* Takes the rules, also on failure. */
-static struct grant *grant_new(struct rule_set *rules)
-{
-	struct grant *g = calloc(1, sizeof(*g));
-
-	if (!g) {
-		rule_set_unref(rules);
-		return NULL;
-	}
-	g->refs = 1;
-	g->rules = rules;
-	g->rate = rate_state_new(rules);
-	return g->rate ? g : grant_unref(g);
-}
-
 int session_grant(struct session *x, struct grant **ret, int64_t deadline_ns)
 {
 	struct smcp_service *s = x->s;
-	struct rule_set *now = NULL;
+	struct rule_set *rules = NULL;
 	struct store_hash hash;
-	int r = s->o.context(s->o.context_ctx, span_cstr(x->scope), &now);
 
-	if (r != 0)
-		return err_trace(r);
-	if (!x->grant || !span_eq(rule_set_hash(x->grant->rules), rule_set_hash(now))) {
+	if (!x->grant) { /* the first call since the restart */
+		int r = s->o.context(s->o.context_ctx, span_cstr(x->scope), &rules, deadline_ns);
 		/* What decides is kept, so that it can be decided again [2]. */
-		r = store_blob_put(s->o.store, rule_set_text(now), &hash, deadline_ns);
-		struct grant *g = r == 0 ? grant_new(rule_set_ref(now)) : NULL;
-		if (!g) {
-			rule_set_unref(now);
-			return r < 0 ? err_trace(r) : err_raise(-ENOMEM, "session: out of memory");
+		if (r == 0)
+			r = store_blob_put(s->o.store, rule_set_text(rules), &hash, deadline_ns);
+		if (r != 0) {
+			rule_set_unref(rules);
+			return err_trace(r);
 		}
-		grant_unref(x->grant);
-		x->grant = g;
+		struct grant *g = grant_new(rules);
+		if (!g)
+			return err_raise(-ENOMEM, "session: out of memory");
+		if (x->grant) /* made meanwhile: buckets that were taken from count */
+			grant_unref(g);
+		else
+			x->grant = g;
+		/* Nobody knows what was taken before the restart. */
+		rate_state_drain(x->grant->rate, rt_now_ns());
 	}
-	rule_set_unref(now);
 	x->grant->refs++;
 	*ret = x->grant;
 	return 0;

@@ -26,9 +26,11 @@
 
 struct smcp_service;
 
-/* A named security context as rules: 0 with a reference in *ret, or SMCP_SCOPE_NOT_FOUND. Must not
- * park. */
-typedef int (*smcp_context_fn)(void *ctx, struct span name, struct rule_set **ret);
+/* A named security context as rules: 0 with a reference in *ret, or SMCP_SCOPE_NOT_FOUND. Asked
+ * once in the life of a session and of the process: a session keeps its set, whatever is loaded
+ * later. */
+typedef AWAITS int (*smcp_context_fn)(
+	void *ctx, struct span name, struct rule_set **ret, int64_t deadline_ns);
 
 struct smcp_service_options {
 	struct store *store; /* with smcp_session_states */
@@ -36,7 +38,11 @@ struct smcp_service_options {
 	struct offload *files; /* keys are made and read there */
 	const char
 		*keys_directory; /* made with 0700; holds the signing keys, one file (0600) each */
-	const char *node_id; /* issuer and audience of tokens */
+	const char *issuer; /* of tokens: their iss */
+	const char *audience; /* their aud */
+	int64_t token_life_s; /* 0: SMCP_TOKEN_DEFAULT_S */
+	const char *own_key_path; /* an operator's private key in PEM, which signs the tokens of its
+				     kind in place of ours; may be NULL */
 	const char *tenant_id; /* of clients from outside */
 	smcp_context_fn context;
 	void *context_ctx;

@@ -97,8 +97,9 @@ int tools_serve(struct call *c)
 			list_put(c, w->security_context.n ? w->security_context : SPAN("default"),
 				w->tools->rules));
 	struct span name = c->q->context_name;
-	int r = smcp_scope_name_valid(name) ? c->s->o.context(c->s->o.context_ctx, name, &rules)
-					    : SMCP_SCOPE_NOT_FOUND;
+	int r = smcp_scope_name_valid(name)
+		? c->s->o.context(c->s->o.context_ctx, name, &rules, c->deadline_ns)
+		: SMCP_SCOPE_NOT_FOUND;
 	if (r == SMCP_SCOPE_NOT_FOUND) {
 		answer_error(c, r,
 			SPAN("security_context: the name of one of the node's security contexts is "

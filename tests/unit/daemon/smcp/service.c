@@ -28,7 +28,7 @@ struct gate {
 	const struct json *answer;
 };
 
-static int context(void *ctx, struct span name, struct rule_set **ret)
+static int context(void *ctx, struct span name, struct rule_set **ret, int64_t deadline_ns)
 {
 	struct gate *f = ctx;
 	if (!span_is(name, "tester"))
@@ -65,7 +65,8 @@ static void open_all(struct gate *f)
 		.bus = f->bus,
 		.files = f->files,
 		.keys_directory = f->keys,
-		.node_id = "node",
+		.issuer = "node",
+		.audience = "agents",
 		.tenant_id = "local",
 		.context = context,
 		.context_ctx = f,
