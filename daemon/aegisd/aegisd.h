@@ -27,6 +27,7 @@ struct aegisd {
 	struct runtime_registry *registry;
 	struct doctor_report *doctor; /* as root, if aegisd was started by root */
 	struct secret *bearer_key;
+	char *smcp_keys_path; /* folder of the keys that sign SMCP's tokens */
 	int exit_code;
 };
 

@@ -203,6 +203,7 @@ int main(int argc, char **argv)
 		d.exit_code = 1;
 	}
 	secret_free(d.bearer_key);
+	free(d.smcp_keys_path);
 	runtime_registry_free(d.registry);
 	config_unref(d.config);
 	config_unref(d.first_config);

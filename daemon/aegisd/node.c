@@ -32,6 +32,7 @@ struct node {
 	struct sandbox_driver *sandboxes;
 	struct offload *files;
 	struct policies *policies;
+	struct smcp_service *smcp;
 	int snapshots; /* folder of workspaces as iterations left them */
 	struct executions *executions;
 	struct api *api;
@@ -64,7 +65,8 @@ static AWAITS int store_start(struct node *n)
 	buf_printf(&url, "sqlite:%s/aegis.db", data);
 	struct store_options o = {
 		.url = buf_cstr(&url),
-		.states = {&agent_states, &execution_states, &iteration_states},
+		.states = {&agent_states, &execution_states, &iteration_states,
+			&smcp_session_states},
 	};
 	if (!o.url)
 		return err_raise(-ENAMETOOLONG, "spec.daemon.data_directory is too long");
@@ -156,6 +158,43 @@ static int snapshots_open(struct node *n)
 	return n->snapshots < 0 ? err_sys(-errno, "open '%s'", name) : 0;
 }
 
+/* ---- signed calls ---- */
+
+/* smcp_context_fn */
+static AWAITS int context_rules(
+	void *ctx, struct span name, struct rule_set **ret, int64_t deadline_ns)
+{
+	struct node *n = ctx;
+	int r = policies_context_set(n->policies, name, ret, deadline_ns);
+
+	return r == POLICY_NO_CONTEXT ? SMCP_SCOPE_NOT_FOUND : err_trace(r);
+}
+
+static AWAITS int smcp_start(struct node *n)
+{
+	const struct config *c = n->d->first_config;
+	struct smcp_service_options o = {
+		.store = n->store,
+		.bus = n->bus,
+		.files = n->files,
+		.keys_directory = n->d->smcp_keys_path,
+		.issuer = "aegis-orchestrator",
+		.audience = "aegis-agents",
+		.tenant_id = "local",
+		.context = context_rules,
+		.context_ctx = n,
+	};
+	if (c->smcp) {
+		o.issuer = c->smcp->issuer;
+		if (c->smcp->audiences.count)
+			o.audience = c->smcp->audiences.items[0];
+		o.token_life_s = c->smcp->token_ttl_s;
+		o.own_key_path = c->smcp->private_key_path;
+	}
+	int r = smcp_service_start(&n->group, &o, &n->smcp);
+	return r < 0 ? err_wrap(r, "SMCP") : 0;
+}
+
 static AWAITS int flows_start(struct node *n)
 {
 	const struct config *c = n->d->config;
@@ -166,6 +205,7 @@ static AWAITS int flows_start(struct node *n)
 		.llm = n->llm,
 		.files = n->files,
 		.policies = n->policies,
+		.smcp = n->smcp,
 		.snapshots_fd = n->snapshots,
 		.file_observer = record_file,
 		.file_observer_ctx = n->journal,
@@ -221,6 +261,7 @@ static AWAITS int api_start(struct node *n)
 		.store = n->store,
 		.bus = n->bus,
 		.executions = n->executions,
+		.smcp = n->smcp,
 		.bearer_key = n->d->bearer_key,
 		.tenant_id = "local",
 		.node_id = c->node.id,
@@ -264,6 +305,8 @@ static AWAITS int node_open(struct node *n)
 	if (r == 0)
 		r = snapshots_open(n);
 	if (r == 0)
+		r = smcp_start(n);
+	if (r == 0)
 		r = flows_start(n);
 	if (r == 0)
 		r = api_start(n);
@@ -276,6 +319,7 @@ static AWAITS void node_close(struct node *n)
 	api_free(n->api);
 	executions_stop(n->executions);
 	group_close(&n->group);
+	smcp_service_free(n->smcp);
 	sandbox_driver_close(n->sandboxes);
 	llm_stop(n->llm);
 	tls_client_unref(n->tls);

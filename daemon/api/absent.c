@@ -78,7 +78,6 @@ static const struct absent features[] = {
 		.post = "/v1/scripts",
 		.put = "/v1/scripts/{id}",
 		.delete = "/v1/scripts/{id}"},
-	{.feature = "SEAL sessions that an operator provisions", .post = "/v1/seal/sessions"},
 	{.feature = "Secrets",
 		.get = "/v1/secrets /v1/secrets/{path...}",
 		.put = "/v1/secrets/{path...}",

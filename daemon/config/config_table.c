@@ -236,7 +236,7 @@ static const struct table_field spec_fields[] = {
 		LIST(security_context_item, sizeof(struct config_security_context)),
 		.flags = TABLE_UNIQUE, .max = 256),
 	ROW(TABLE_OBJECT, config, smcp, "smcp", "Keys and tokens of SMCP.",
-		.table = &config_smcp_table, .flags = TABLE_POINTER, .effect = TABLE_GUARDED),
+		.table = &config_smcp_table, .flags = TABLE_POINTER),
 	ROW(TABLE_OBJECT, config, smcp_gateway, "smcp_gateway", "Gateway for external tools.",
 		.table = &config_smcp_gateway_table, .flags = TABLE_POINTER, LATER),
 	ROW(TABLE_OBJECT, config, iam, "iam", "OIDC realms that are trusted.",

@@ -224,8 +224,10 @@ const struct table config_database_table = {
 
 static const struct table_field smcp_fields[] = {
 	ROW(TABLE_STRING, config_smcp, private_key_path, "private_key_path",
-		"Key that signs security tokens, PEM.", .flags = TABLE_REQUIRED, FILE_PATH,
-		.example = "/etc/aegis/smcp/private.pem"),
+		"Key that signs security tokens of its kind (Ed25519 or RSA), in place of the "
+		"node's "
+		"own, PEM.",
+		.flags = TABLE_REQUIRED, FILE_PATH, .example = "/etc/aegis/smcp/private.pem"),
 	ROW(TABLE_STRING, config_smcp, public_key_path, "public_key_path",
 		"Key that verifies them, PEM.", .flags = TABLE_REQUIRED, FILE_PATH,
 		.example = "/etc/aegis/smcp/public.pem"),

@@ -138,7 +138,7 @@ AWAITS int attest_serve(struct call *c) MUST_USE;
 AWAITS int invoke_serve(struct call *c) MUST_USE;
 AWAITS int tools_serve(struct call *c) MUST_USE;
 
-/* Puts the tools that the rules may allow into an array. */
+/* Puts the tools that the rules may allow into an array; rules NULL: all that there are. */
 int tools_put(struct json_writer *w, const struct rule_set *rules, struct arena *a) MUST_USE;
 
 /* ---- answers ---- */

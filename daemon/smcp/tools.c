@@ -40,11 +40,11 @@ static int may_use(
 int tools_put(struct json_writer *w, const struct rule_set *rules, struct arena *a)
 {
 	const struct tool_description *d;
-	bool usable;
+	bool usable = true;
 
 	json_array(w);
 	for (size_t i = 0; (d = tool_at(i)); i++) {
-		int r = may_use(rules, d, a, &usable);
+		int r = rules ? may_use(rules, d, a, &usable) : 0;
 		if (r < 0)
 			return err_trace(r);
 		if (!usable)
@@ -77,7 +77,11 @@ static int list_put(struct call *c, struct span context, const struct rule_set *
 	json_field_cstr(&w, "attestation_endpoint", path);
 	snprintf(path, sizeof(path), "%s/invoke", base);
 	json_field_cstr(&w, "invoke_endpoint", path);
-	json_field_span(&w, "security_context", context);
+	json_key(&w, "security_context");
+	if (context.n)
+		json_put_span(&w, context);
+	else
+		json_put_null(&w);
 	json_key(&w, "tools");
 	int r = tools_put(&w, rules, c->arena);
 	if (r < 0)
@@ -97,6 +101,8 @@ int tools_serve(struct call *c)
 			list_put(c, w->security_context.n ? w->security_context : SPAN("default"),
 				w->tools->rules));
 	struct span name = c->q->context_name;
+	if (name.n == 0)
+		return err_trace(list_put(c, name, NULL));
 	int r = smcp_scope_name_valid(name)
 		? c->s->o.context(c->s->o.context_ctx, name, &rules, c->deadline_ns)
 		: SMCP_SCOPE_NOT_FOUND;
