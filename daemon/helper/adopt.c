@@ -121,7 +121,7 @@ static void remove_orphan(struct sandbox_set *set, struct sandbox *s)
 	if (cgroup_kill(s->cgroup) < 0)
 		err_clear();
 	s->gone = true;
-	s->released = true;
+	sandbox_unlist(set, s);
 	set->unfinished++;
 }
 
@@ -143,7 +143,8 @@ static int adopt_one(struct sandbox_set *set, const char *name, uint64_t id)
 	err_clear();
 	if (marked)
 		s->mark = m;
-	if (!s->has_slot || m.state == MARK_PREPARED) {
+	if (!s->has_slot || m.state == MARK_PREPARED || sandbox_claim(set, s) < 0) {
+		err_clear();
 		remove_orphan(set, s);
 	} else if (m.state == MARK_ENDED) {
 		s->gone = true;

@@ -318,9 +318,9 @@ static int slot_namespaces(struct host *h, uint32_t slot)
 	uid_t id = o->slot_base + slot;
 	int r = 0;
 	if (s->user_ns < 0)
-		r = userns_make(LAUNCH_UID, LAUNCH_UID, id, id, &s->user_ns);
+		r = userns_make(LAUNCH_UID, LAUNCH_UID, id, id, true, &s->user_ns);
 	if (r == 0 && s->idmap_ns < 0)
-		r = userns_make(o->uid, o->gid, id, id, &s->idmap_ns);
+		r = userns_make(o->uid, o->gid, id, id, false, &s->idmap_ns);
 	return err_trace(r);
 }
 

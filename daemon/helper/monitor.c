@@ -275,11 +275,10 @@ static const struct wire_limits first_limits = {
 int monitor_open(struct monitor *m, const struct host_options *o)
 {
 	*m = (struct monitor){.epoll = -1, .listener = -1, .signals = -1, .client = -1};
-	list_init(&m->sandboxes.all);
+	sandbox_set_init(&m->sandboxes, &m->host);
 	int r = host_open(&m->host, o);
 	if (r < 0)
 		return err_trace(r);
-	m->sandboxes.host = &m->host;
 	m->sandboxes.wanted_limits = first_limits;
 	m->sandboxes.watch = watch_sandbox;
 	m->sandboxes.unwatch = unwatch_sandbox;

@@ -9,11 +9,12 @@
 
 /*
  * A user namespace in which the one id `inside` is the host's `uid` and `gid`, nothing else is
- * mapped, and no further namespace of any kind can be made (user.max_*_namespaces 0). Serves two
- * ends: a sandbox enters one (inside = LAUNCH_UID), and an idmapped mount refers to one (inside =
- * the owner on disk).
+ * mapped. Serves two ends: a sandbox enters one (inside = LAUNCH_UID, inhabited), in which no
+ * further namespace of any kind can be made (user.max_*_namespaces 0); and an idmapped mount refers
+ * to one (inside = the owner on disk), which nobody ever enters.
  */
-int userns_make(uid_t inside_uid, gid_t inside_gid, uid_t uid, gid_t gid, int *ret_fd) MUST_USE;
+int userns_make(uid_t inside_uid, gid_t inside_gid, uid_t uid, gid_t gid, bool inhabited,
+	int *ret_fd) MUST_USE;
 
 /* Network namespaces with nothing but lo, which is up. Each serves one sandbox. */
 struct netpool {

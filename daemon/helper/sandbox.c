@@ -23,6 +23,27 @@
 
 enum { FINISH_TRIES = 100, FINISH_MS = 10 };
 
+void sandbox_set_init(struct sandbox_set *set, struct host *host)
+{
+	/* Those that were released may stand beside as many that are listed or prepared. */
+	const size_t most = 4 * (size_t)HELPER_SANDBOXES_MAX;
+	*set = (struct sandbox_set){.host = host};
+	list_init(&set->all);
+	list_init(&set->pool);
+	map_init(&set->by_id, most);
+	map_init(&set->by_key, most);
+}
+
+static struct span id_key(const uint64_t *id)
+{
+	return span_of((const char *)id, sizeof(*id));
+}
+
+static struct span whole_key(const struct sandbox_key *key)
+{
+	return span_of((const char *)key, sizeof(*key));
+}
+
 struct sandbox *sandbox_new(struct sandbox_set *set, uint64_t id)
 {
 	struct sandbox *s = calloc(1, sizeof(*s));
@@ -32,6 +53,11 @@ struct sandbox *sandbox_new(struct sandbox_set *set, uint64_t id)
 		.magic = MARK_MAGIC, .version = MARK_VERSION, .id = id, .state = MARK_PREPARED};
 	s->cgroup = s->pidfd = s->control = s->listener = s->log = -1;
 	snprintf(s->name, sizeof(s->name), "s%016llx", (unsigned long long)id);
+	if (map_put(&set->by_id, id_key(&s->mark.id), s) < 0) {
+		err_clear();
+		free(s);
+		return NULL;
+	}
 	struct list *at = set->all.prev;
 	while (at != &set->all && list_entry(at, struct sandbox, link)->mark.id > id)
 		at = at->prev;
@@ -39,6 +65,35 @@ struct sandbox *sandbox_new(struct sandbox_set *set, uint64_t id)
 	set->count++;
 	set->last_id = MAX(set->last_id, id);
 	return s;
+}
+
+int sandbox_claim(struct sandbox_set *set, struct sandbox *s)
+{
+	s->key = (struct sandbox_key){s->mark.execution, s->mark.iteration};
+	return err_trace(map_put(&set->by_key, whole_key(&s->key), s));
+}
+
+void sandbox_unlist(struct sandbox_set *set, struct sandbox *s)
+{
+	s->released = true;
+	if (map_get(&set->by_key, whole_key(&s->key)) == s)
+		(void)map_remove(&set->by_key, whole_key(&s->key));
+}
+
+void sandbox_pool_put(struct sandbox_set *set, struct sandbox *s)
+{
+	s->pooled = true;
+	list_push_back(&set->pool, &s->pool_link);
+	set->prepared++;
+}
+
+void sandbox_pool_remove(struct sandbox_set *set, struct sandbox *s)
+{
+	if (!s->pooled)
+		return;
+	s->pooled = false;
+	list_remove(&s->pool_link);
+	set->prepared--;
 }
 
 static void close_descriptors(const struct sandbox_set *set, struct sandbox *s)
@@ -56,6 +111,8 @@ void sandbox_forget(struct sandbox_set *set, struct sandbox *s)
 {
 	close_descriptors(set, s);
 	fd_cleanup(&s->cgroup);
+	sandbox_unlist(set, s);
+	(void)map_remove(&set->by_id, id_key(&s->mark.id));
 	list_remove(&s->link);
 	set->count--;
 	free(s);
@@ -63,18 +120,18 @@ void sandbox_forget(struct sandbox_set *set, struct sandbox *s)
 
 struct sandbox *sandbox_by_id(const struct sandbox_set *set, uint64_t id)
 {
-	list_for_each (node, &set->all) {
-		struct sandbox *s = list_entry(node, struct sandbox, link);
-		if (s->mark.id == id)
-			return s;
-	}
-	return NULL;
+	return map_get(&set->by_id, id_key(&id));
 }
 
 struct sandbox *sandbox_find(const struct sandbox_set *set, uint64_t id, struct uuid execution)
 {
 	struct sandbox *s = sandbox_by_id(set, id);
 	return s && !s->released && uuid_eq(s->mark.execution, execution) ? s : NULL;
+}
+
+bool sandbox_is_listed(const struct sandbox_set *set, const struct sandbox_key *key)
+{
+	return map_get(&set->by_key, whole_key(key)) != NULL;
 }
 
 bool sandbox_of_execution(const struct sandbox_set *set, struct uuid execution)
@@ -197,9 +254,8 @@ void sandbox_gone(struct sandbox_set *set, struct sandbox *s)
 		return;
 	s->gone = true;
 	if (s->pooled) { /* nobody waits for it */
-		s->pooled = false;
-		s->released = true;
-		set->prepared--;
+		sandbox_pool_remove(set, s);
+		sandbox_unlist(set, s);
 	}
 	learn_end(s);
 	close_descriptors(set, s);
@@ -245,7 +301,7 @@ int sandbox_release(struct sandbox_set *set, struct sandbox *s)
 {
 	if (s->mark.state != MARK_ENDED)
 		return err_raise(-EBUSY, "sandbox %s still runs", s->name);
-	s->released = true;
+	sandbox_unlist(set, s);
 	set->unfinished++;
 	sandbox_set_tick(set);
 	return 0;
@@ -265,4 +321,6 @@ void sandbox_set_fini(struct sandbox_set *set)
 	}
 	list_for_each_safe (node, &set->all)
 		sandbox_forget(set, list_entry(node, struct sandbox, link));
+	map_fini(&set->by_id);
+	map_fini(&set->by_key);
 }

@@ -13,8 +13,16 @@ struct sandbox_call {
 	uint64_t cgroup_id;
 };
 
+/* What no two listed sandboxes have in common; without padding. */
+struct sandbox_key {
+	struct uuid execution;
+	uint32_t iteration;
+};
+
 struct sandbox {
 	struct list link; /* by id */
+	struct list pool_link; /* while pooled */
+	struct sandbox_key key; /* once it is somebody's */
 	struct mark mark;
 	char name[CGROUP_NAME_BYTES]; /* of its cgroups */
 	uint64_t cgroup_id;
@@ -39,8 +47,11 @@ struct sandbox_set {
 	struct host *host;
 	struct list all;
 	size_t count;
+	struct map by_id;
+	struct map by_key; /* those that are somebody's, and not released */
 	uint64_t last_id;
-	size_t prepared; /* of them pooled */
+	struct list pool; /* prepared, the oldest first */
+	size_t prepared; /* of them */
 	/* What the pool is filled with: as the last one that was asked for. */
 	size_t wanted_runtime;
 	struct wire_limits wanted_limits;
@@ -51,6 +62,8 @@ struct sandbox_set {
 	void (*ended)(void *arg, struct sandbox *s);
 	void *arg;
 };
+
+void sandbox_set_init(struct sandbox_set *set, struct host *host);
 
 /* Makes a sandbox and starts it; *ret_log is the caller's. */
 int sandbox_create(struct sandbox_set *set, const struct wire_create *w, struct sandbox **ret,
@@ -65,6 +78,8 @@ void sandbox_abandon(struct sandbox_set *set, struct sandbox *s);
 /* By id and execution both; NULL if there is none that is listed. */
 struct sandbox *sandbox_find(const struct sandbox_set *set, uint64_t id, struct uuid execution);
 struct sandbox *sandbox_by_id(const struct sandbox_set *set, uint64_t id); /* released ones too */
+/* Whether one of that execution and iteration is listed. */
+bool sandbox_is_listed(const struct sandbox_set *set, const struct sandbox_key *key);
 bool sandbox_of_execution(const struct sandbox_set *set, struct uuid execution);
 struct helper_sandbox sandbox_view(const struct sandbox_set *set, const struct sandbox *s);
 
@@ -86,6 +101,12 @@ void sandbox_set_fini(struct sandbox_set *set);
 /* For adopt.c: an empty one of that id, in the list; and out again. */
 struct sandbox *sandbox_new(struct sandbox_set *set, uint64_t id); /* NULL: out of memory */
 void sandbox_forget(struct sandbox_set *set, struct sandbox *s);
+/* It is its mark's execution's now: -EEXIST; and nobody's that is listed. */
+int sandbox_claim(struct sandbox_set *set, struct sandbox *s) MUST_USE;
+void sandbox_unlist(struct sandbox_set *set, struct sandbox *s);
+/* Into the pool, and out of it. */
+void sandbox_pool_put(struct sandbox_set *set, struct sandbox *s);
+void sandbox_pool_remove(struct sandbox_set *set, struct sandbox *s);
 void sandbox_call_name(struct uuid call, char ret[CGROUP_NAME_BYTES]);
 
 /* ---- launch.c ---- */

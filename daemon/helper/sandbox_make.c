@@ -22,14 +22,10 @@ static int check_new(
 	const struct runtime_registry *reg = set->host->registry;
 	if (set->count - set->prepared >= HELPER_SANDBOXES_MAX)
 		return err_raise(-EBUSY, "%d sandboxes are listed already", HELPER_SANDBOXES_MAX);
-	list_for_each (node, &set->all) {
-		const struct sandbox *s = list_entry(node, struct sandbox, link);
-		if (!s->released && uuid_eq(s->mark.execution, w->execution) &&
-			s->mark.iteration == w->iteration)
-			return err_raise(-EEXIST,
-				"a sandbox of this execution and iteration %u is listed",
-				w->iteration);
-	}
+	const struct sandbox_key key = {w->execution, w->iteration};
+	if (sandbox_is_listed(set, &key))
+		return err_raise(-EEXIST, "a sandbox of this execution and iteration %u is listed",
+			w->iteration);
 	for (size_t i = 0; i < runtime_registry_count(reg); i++) {
 		if (strcmp(runtime_registry_at(reg, i)->name, w->runtime) == 0) {
 			*ret_runtime = i;
@@ -41,11 +37,10 @@ static int check_new(
 
 void sandbox_abandon(struct sandbox_set *set, struct sandbox *s)
 {
-	set->prepared -= s->pooled;
-	s->pooled = false;
+	sandbox_pool_remove(set, s);
+	sandbox_unlist(set, s);
 	if (s->cgroup >= 0 && cgroup_kill(s->cgroup) < 0)
 		err_clear();
-	s->released = true;
 	if (s->pidfd >= 0) {
 		siginfo_t info;
 		while (waitid(P_PIDFD, (id_t)s->pidfd, &info, WEXITED) < 0 && errno == EINTR)
@@ -90,9 +85,9 @@ static int prepare(struct sandbox_set *set, size_t runtime, const struct wire_li
 /* The oldest prepared one; of that runtime, or, to be given up, of any other. */
 static struct sandbox *find_pooled(const struct sandbox_set *set, size_t runtime, bool other)
 {
-	list_for_each (node, &set->all) {
-		struct sandbox *s = list_entry(node, struct sandbox, link);
-		if (s->pooled && (s->runtime == runtime) != other)
+	list_for_each (node, &set->pool) {
+		struct sandbox *s = list_entry(node, struct sandbox, pool_link);
+		if ((s->runtime == runtime) != other)
 			return s;
 	}
 	return NULL;
@@ -103,8 +98,7 @@ static int obtain(struct sandbox_set *set, size_t runtime, const struct wire_lim
 {
 	struct sandbox *s = find_pooled(set, runtime, false);
 	if (s) {
-		s->pooled = false;
-		set->prepared--;
+		sandbox_pool_remove(set, s);
 		*ret = s;
 		return 0;
 	}
@@ -130,6 +124,8 @@ int sandbox_create(
 	set->wanted_runtime = runtime;
 	set->wanted_limits = w->limits;
 	r = launch_assign(set->host, s, w);
+	if (r == 0)
+		r = sandbox_claim(set, s);
 	if (r < 0) {
 		char message[ERR_MESSAGE_BYTES];
 		snprintf(message, sizeof(message), "%s", err_message(r));
@@ -155,10 +151,8 @@ bool sandbox_pool_refill_one(struct sandbox_set *set)
 		sandbox_abandon(set, s);
 	}
 	int r = prepare(set, set->wanted_runtime, &set->wanted_limits, &s);
-	if (r == 0) {
-		s->pooled = true;
-		set->prepared++;
-	}
+	if (r == 0)
+		sandbox_pool_put(set, s);
 	if (r < 0 && r != -EBUSY)
 		err_log(r, "prepare a sandbox");
 	err_clear();

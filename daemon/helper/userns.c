@@ -3,6 +3,9 @@
  * A user namespace exists as soon as somebody is in it and lives as long as somebody holds it: a
  * child enters a new one, waits until its ids are mapped from outside, closes the door to further
  * namespaces from inside (the sysctls belong to the namespace of who writes), and leaves.
+ *
+ * Each sysctl that was opened in a namespace is an entry of its own in one hash chain of the
+ * kernel, which every further open walks; so they are opened only where somebody will live.
  */
 #include "daemon/helper/namespaces.h"
 #include <errno.h>
@@ -26,12 +29,12 @@ static const char *const sysctls[] = {
 };
 
 /* In the child: the exit status is the errno that it met. */
-static void close_the_door(int go)
+static void close_the_door(int go, bool inhabited)
 {
 	char c;
 	if (read(go, &c, 1) != 1)
 		_exit(EPIPE);
-	for (size_t i = 0; i < ARRAY_LEN(sysctls); i++) {
+	for (size_t i = 0; inhabited && i < ARRAY_LEN(sysctls); i++) {
 		int fd = open(sysctls[i], O_WRONLY | O_CLOEXEC);
 		if (fd < 0 || write(fd, "0", 1) != 1)
 			_exit(errno ? errno : EIO);
@@ -80,7 +83,8 @@ static int finish(pid_t pid, int go, int r)
 	return err_trace(r);
 }
 
-int userns_make(uid_t inside_uid, gid_t inside_gid, uid_t uid, gid_t gid, int *ret_fd)
+int userns_make(
+	uid_t inside_uid, gid_t inside_gid, uid_t uid, gid_t gid, bool inhabited, int *ret_fd)
 {
 	int go[2];
 	if (pipe2(go, O_CLOEXEC) < 0)
@@ -88,7 +92,7 @@ int userns_make(uid_t inside_uid, gid_t inside_gid, uid_t uid, gid_t gid, int *r
 	pid_t pid = (pid_t)syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, NULL, NULL, NULL, NULL);
 	if (pid == 0) {
 		close(go[1]);
-		close_the_door(go[0]);
+		close_the_door(go[0], inhabited);
 	}
 	close(go[0]);
 	if (pid < 0) {
