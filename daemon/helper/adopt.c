@@ -99,6 +99,8 @@ static void find_calls(struct sandbox *s)
 static void adopt_running(struct sandbox_set *set, struct sandbox *s)
 {
 	int r = take_over(s);
+	if (r == 0)
+		r = network_admit(&set->host->network, s->cgroup_id, s->mark.slot);
 	if (r == 0) {
 		find_calls(s);
 		r = set->watch(set->arg, s);
@@ -141,8 +143,10 @@ static int adopt_one(struct sandbox_set *set, const char *name, uint64_t id)
 	bool marked = cgroup_mark_get(s->cgroup, &m) == 0 && m.id == id;
 	s->has_slot = marked && host_slot_claim(set->host, m.slot) == 0;
 	err_clear();
-	if (marked)
+	if (marked) {
 		s->mark = m;
+		set->host->network.links += m.network != 0;
+	}
 	if (!s->has_slot || m.state == MARK_PREPARED || sandbox_claim(set, s) < 0) {
 		err_clear();
 		remove_orphan(set, s);
@@ -171,5 +175,6 @@ int sandbox_adopt_all(struct sandbox_set *set)
 	}
 	closedir(d);
 	sandbox_set_tick(set);
+	network_settle(&set->host->network, set->host->cgroups.v2);
 	return err_trace(r);
 }

@@ -13,7 +13,10 @@
 
 static struct client_reply reply_into(void *payload, size_t bytes)
 {
-	return (struct client_reply){.payload = payload, .payload_max = bytes, .fds = {-1, -1, -1}};
+	struct client_reply y = {.payload = payload, .payload_max = bytes};
+	for (int i = 0; i < WIRE_FDS_MAX; i++)
+		y.fds[i] = -1;
+	return y;
 }
 
 /* A reply that must have exactly these. Returns the call's result, or -EPROTO. */
@@ -84,6 +87,7 @@ static int fill_create(
 	*w = (struct wire_create){
 		.execution = spec->execution,
 		.iteration = spec->iteration,
+		.network_policy = spec->network_policy,
 		.limits = {.memory_bytes = l->memory_bytes,
 			.tmp_bytes = l->tmp_bytes,
 			.file_bytes = l->file_bytes,
@@ -186,6 +190,33 @@ AWAITS int helper_listener_get(struct helper *h, uint64_t id, struct uuid execut
 	if (r < 0)
 		return err_trace(r);
 	*ret = (struct helper_sandbox_fds){y.fds[0], y.fds[1], -1};
+	return 0;
+}
+
+/* ---- network ---- */
+
+AWAITS int helper_network_open(struct helper *h, int ret_maps[NET_MAPS], int64_t deadline_ns)
+{
+	struct wire_plain w = {0};
+	struct client_reply y = reply_into(NULL, 0);
+	int r = client_call(h, WIRE_NETWORK_OPEN, &w.header, sizeof(w), NO_TAIL, &y, deadline_ns);
+	r = shaped(r, &y, 0, NET_MAPS);
+	if (r < 0)
+		return err_trace(r);
+	memcpy(ret_maps, y.fds, NET_MAPS * sizeof(ret_maps[0]));
+	return 0;
+}
+
+AWAITS int helper_resolver_get(struct helper *h, uint64_t id, struct uuid execution, int *ret_udp,
+	int *ret_tcp, int64_t deadline_ns)
+{
+	struct client_reply y = reply_into(NULL, 0);
+	int r = call_target(h, WIRE_RESOLVER_GET, id, execution, &y, deadline_ns);
+	r = shaped(r, &y, 0, 2);
+	if (r < 0)
+		return err_trace(r);
+	*ret_udp = y.fds[0];
+	*ret_tcp = y.fds[1];
 	return 0;
 }
 

@@ -223,6 +223,33 @@ static int handle_last_head(struct monitor *m, const void *request, struct reply
 	return 0;
 }
 
+static int handle_network_open(struct monitor *m, const void *request, struct reply *ret)
+{
+	struct network *n = &m->host.network;
+	int r = network_ready(n, m->host.cgroups.v2);
+	if (r < 0)
+		return err_trace(r);
+	memcpy(ret->fds, n->programs.maps, sizeof(n->programs.maps));
+	ret->fd_count = NET_MAPS;
+	return 0;
+}
+
+static int handle_resolver_get(struct monitor *m, const void *request, struct reply *ret)
+{
+	const struct wire_target *w = request;
+	struct sandbox *s;
+	int r = find(m, w->id, w->execution, &s);
+	if (r == 0 && !s->mark.network)
+		r = err_raise(-EINVAL, "sandbox %s has no network", s->name);
+	if (r == 0)
+		r = network_resolver(&m->host.network, s->mark.slot, &ret->fds[0], &ret->fds[1]);
+	if (r < 0)
+		return err_trace(r);
+	ret->fd_count = 2;
+	ret->own = 3;
+	return 0;
+}
+
 static const monitor_handler handlers[WIRE_TYPE_END] = {
 	[WIRE_HELLO] = handle_hello,
 	[WIRE_WORKSPACE_OPEN] = handle_workspace_open,
@@ -239,6 +266,8 @@ static const monitor_handler handlers[WIRE_TYPE_END] = {
 	[WIRE_PUBLIC_KEY] = handle_public_key,
 	[WIRE_SIGN_HEAD] = handle_sign_head,
 	[WIRE_LAST_HEAD] = handle_last_head,
+	[WIRE_NETWORK_OPEN] = handle_network_open,
+	[WIRE_RESOLVER_GET] = handle_resolver_get,
 };
 
 monitor_handler monitor_handler_of(unsigned type)

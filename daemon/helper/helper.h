@@ -17,6 +17,7 @@
  */
 #pragma once
 
+#include "bpf/net/net_api.h"
 #include "daemon/rt/rt.h"
 #include "daemon/audit/audit.h"
 
@@ -85,6 +86,8 @@ struct helper_sandbox_spec {
 	char *const *argv; /* the agent's program, started by aegis-bootstrap; NULL-ended, may be
 			      empty */
 	char *const *envp; /* "NAME=value", NULL-ended */
+	uint32_t network_policy; /* 0: loopback only; else a policy that was entered into the maps
+				    of helper_network_open: it decides from the first packet on */
 };
 
 enum helper_sandbox_state {
@@ -114,6 +117,7 @@ struct helper_sandbox {
 	enum helper_end end;
 	int end_status;
 	pid_t pid; /* of aegis-bootstrap, as the host sees it; for messages only */
+	bool network; /* it has a link to the outside */
 	struct helper_usage usage; /* final once ended */
 };
 
@@ -155,6 +159,19 @@ AWAITS int helper_sandbox_get(struct helper *h, uint64_t id, struct uuid executi
  * came meanwhile wait in the listener's queue. -ENOENT, -ESRCH if it has ended. */
 AWAITS int helper_listener_get(struct helper *h, uint64_t id, struct uuid execution,
 	struct helper_sandbox_fds *ret, int64_t deadline_ns) MUST_USE;
+
+/* ---- network ---- */
+
+/* Loads the network programs (once) and gives the descriptors of their maps, in the order of enum
+ * net_map: bpf/net/net_api.h. The caller's to close. -EOPNOTSUPP says which option of the helper or
+ * which feature of the kernel is missing: sandboxes then have loopback only. */
+AWAITS int helper_network_open(
+	struct helper *h, int ret_maps[NET_MAPS], int64_t deadline_ns) MUST_USE;
+
+/* Sockets on which a sandbox's questions to its resolver arrive (UDP; listening TCP). For one
+ * resolver at a time. -ENOENT, -EINVAL if it has no network. */
+AWAITS int helper_resolver_get(struct helper *h, uint64_t id, struct uuid execution, int *ret_udp,
+	int *ret_tcp, int64_t deadline_ns) MUST_USE;
 
 /* ---- dispatched calls [6] ---- */
 

@@ -268,7 +268,8 @@ int host_open(struct host *h, const struct host_options *o)
 		.net.own = -1,
 		.workspaces.dir = -1,
 		.cgroups = {.v2 = -1, .v1 = {-1, -1, -1}}};
-	root_set_init(&h->roots, h->staging_path);
+	root_set_init(&h->roots, h->staging_path, h->resolv_conf);
+	network_resolv_conf(o->network_range, h->resolv_conf, sizeof(h->resolv_conf));
 	umask(022);
 	/* The key lives in this memory. */
 	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
@@ -282,6 +283,8 @@ int host_open(struct host *h, const struct host_options *o)
 		r = seccomp_policy_build(&h->seccomp);
 	if (r == 0)
 		r = cgroup_host_open(&h->cgroups, o->cgroup_parent);
+	if (r == 0)
+		r = network_open(&h->network, o->network_range, o->cgroup_parent, h->cgroups.v2);
 	if (r < 0)
 		host_close(h);
 	return err_trace(r);
@@ -299,6 +302,7 @@ void host_close(struct host *h)
 		munmap(h->child_stack, HOST_CHILD_STACK_BYTES);
 	h->child_stack = NULL;
 	root_set_fini(&h->roots);
+	network_close(&h->network);
 	netpool_fini(&h->net);
 	cgroup_host_close(&h->cgroups);
 	workspaces_fini(&h->workspaces);

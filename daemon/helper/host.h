@@ -8,6 +8,7 @@
 #include "daemon/helper/cgroup.h"
 #include "daemon/helper/launch_plan.h"
 #include "daemon/helper/namespaces.h"
+#include "daemon/helper/network.h"
 #include "daemon/helper/root.h"
 #include "daemon/helper/signer.h"
 #include "daemon/helper/workspace.h"
@@ -26,6 +27,7 @@ struct host_options {
 	uint32_t slot_count;
 	uint32_t network_pool; /* network namespaces kept ready */
 	uint32_t prepared; /* sandboxes kept ready */
+	struct in_addr network_range; /* sandboxes' addresses; 0: they get no network */
 };
 
 /* A host uid that a sandbox has to itself, and the two user namespaces that belong to it. They are
@@ -42,6 +44,7 @@ struct host {
 	struct cgroup_host cgroups;
 	struct workspaces workspaces;
 	struct netpool net;
+	struct network network;
 	struct root_set roots;
 	struct runtime_registry *registry;
 	struct seccomp_program seccomp;
@@ -56,6 +59,7 @@ struct host {
 	int run; /* RUN, locked */
 	char sockets_path[64]; /* fits into sun_path with a name behind it */
 	char staging_path[LIMIT_PATH_BYTES];
+	char resolv_conf[64];
 	int landlock_abi;
 	bool spared; /* the helper's oom_score_adj is negative, and must not be inherited */
 };

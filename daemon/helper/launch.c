@@ -217,7 +217,9 @@ int launch_prepare(struct host *h, struct sandbox *s, int *ret_log)
 	if (r < 0)
 		return err_trace(r);
 	s->cgroup_id = dirs.id;
-	r = make_ends(h, s, &e);
+	r = network_admit(&h->network, s->cgroup_id, s->mark.slot);
+	if (r == 0)
+		r = make_ends(h, s, &e);
 	if (r == 0) {
 		s->mark.control_cookie = host_socket_cookie(e.control_helper);
 		s->mark.listener_cookie = host_socket_cookie(e.listener);

@@ -4,6 +4,7 @@
  * and reads no configuration of aegisd's.
  */
 #include "daemon/helper/monitor.h"
+#include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -22,6 +23,10 @@ static const char usage[] =
 	"  --network-pool N       network namespaces kept ready, 0 to 256 (default 8)\n"
 	"  --prepared N           sandboxes kept ready, of the runtime asked for last, 0 to 256 "
 	"(default 2)\n"
+	"  --network-range NET    a /19 of IPv4 that nobody else uses, such as 10.231.0.0/19, for\n"
+	"                         sandboxes with network; the node then forwards for them "
+	"(default\n"
+	"                         none: every sandbox has loopback only)\n"
 	"  --log-format FORMAT    text or json (default text)\n"
 	"Every path is absolute; what is read must belong to root and be writable by nobody else.\n"
 	"example: aegis-helper --uid 990 --gid 990 --slots 1000000:256 \\\n"
@@ -50,6 +55,25 @@ static int slots(const char *text, struct host_options *o)
 	return err_trace(r);
 }
 
+static int network_range(const char *text, struct host_options *o)
+{
+	char base[INET_ADDRSTRLEN] = "";
+	const char *slash = strchr(text, '/');
+	size_t n = slash ? (size_t)(slash - text) : 0;
+	struct in_addr a;
+
+	if (n > 0 && n < sizeof(base))
+		memcpy(base, text, n);
+	if (!slash || strcmp(slash + 1, "19") != 0 || inet_pton(AF_INET, base, &a) != 1 ||
+		a.s_addr == 0 || (ntohl(a.s_addr) & 0x1fff) != 0)
+		return err_raise(-EINVAL,
+			"--network-range %s: the base address of a /19 is accepted, such as "
+			"10.231.0.0/19",
+			text);
+	o->network_range = a;
+	return 0;
+}
+
 static int log_format(const char *text)
 {
 	if (strcmp(text, "text") != 0 && strcmp(text, "json") != 0)
@@ -71,6 +95,8 @@ static int take_option(int option, const char *value, struct host_options *o)
 		return err_trace(number("network-pool", span_cstr(value), 256, &o->network_pool));
 	case 'p':
 		return err_trace(number("prepared", span_cstr(value), 256, &o->prepared));
+	case 'w':
+		return err_trace(network_range(value, o));
 	case 'l':
 		return err_trace(log_format(value));
 	case 'b':
@@ -106,6 +132,7 @@ static int parse(int argc, char **argv, struct host_options *o)
 		{"cgroup-parent", required_argument, NULL, 'c'},
 		{"network-pool", required_argument, NULL, 'n'},
 		{"prepared", required_argument, NULL, 'p'},
+		{"network-range", required_argument, NULL, 'w'},
 		{"log-format", required_argument, NULL, 'l'},
 		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},

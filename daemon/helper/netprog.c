@@ -25,7 +25,7 @@ static const char *const map_names[NET_MAPS] = {
 static const struct hook {
 	const char *program;
 	enum bpf_attach_type type;
-} hooks[] = {
+} hooks[NETPROG_HOOKS] = {
 	/* Packets first: what is only half attached is still denied what matters. */
 	{"net_egress", BPF_CGROUP_INET_EGRESS},
 	{"net_ingress", BPF_CGROUP_INET_INGRESS},
@@ -147,7 +147,7 @@ static int bind_numbers(struct bpf_object *o)
 	return r < 0 ? err_sys(r, "bind %s", map_names[NET_MAP_NUMBERS]) : 0;
 }
 
-/* Loaded; cgroup -1: without looking for older maps. The object is the caller's to close. */
+/* The object is the caller's to close. */
 static int load(int cgroup, uint32_t level, struct bpf_object **ret)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = "net");
@@ -205,15 +205,18 @@ static int keep(struct bpf_object *o, struct netprog *ret)
 {
 	struct netprog n = {
 		.link = program_fd(o, "net_link"),
-		.egress = program_fd(o, "net_egress"),
 		.instructions = count_instructions(o),
 	};
-	bool whole = n.link >= 0 && n.egress >= 0;
+	bool whole = n.link >= 0;
 
 	for (int i = 0; i < NET_MAPS; i++) {
 		struct bpf_map *m = bpf_object__find_map_by_name(o, map_names[i]);
 		n.maps[i] = m ? fcntl(bpf_map__fd(m), F_DUPFD_CLOEXEC, 3) : -1;
 		whole = whole && n.maps[i] >= 0;
+	}
+	for (int i = 0; i < NETPROG_HOOKS; i++) {
+		n.hooks[i] = program_fd(o, hooks[i].program);
+		whole = whole && n.hooks[i] >= 0;
 	}
 	if (!whole) {
 		netprog_close(&n);
@@ -223,57 +226,55 @@ static int keep(struct bpf_object *o, struct netprog *ret)
 	return 0;
 }
 
-static int attach(struct bpf_object *o, int cgroup, const struct hook *h)
-{
-	struct bpf_program *p = bpf_object__find_program_by_name(o, h->program);
-	AUTO_FD older = attached_program(cgroup, h);
-	LIBBPF_OPTS(bpf_prog_attach_opts, opts, .flags = BPF_F_ALLOW_MULTI);
-
-	if (!p)
-		return err_raise(-EBADMSG, "the network object has no %s", h->program);
-	if (older >= 0) {
-		opts.flags |= BPF_F_REPLACE;
-		opts.replace_prog_fd = older;
-	}
-	if (bpf_prog_attach_opts(bpf_program__fd(p), cgroup, h->type, &opts) < 0)
-		return err_raise(-EOPNOTSUPP, "attaching %s to the sandboxes' cgroup: %s",
-			h->program, strerror(errno));
-	return 0;
-}
-
-int netprog_open(int cgroup, uint32_t level, struct netprog *ret)
+int netprog_load(int cgroup, uint32_t level, struct netprog *ret)
 {
 	struct bpf_object *o;
 	int r = load(cgroup, level, &o);
 
 	if (r < 0)
 		return err_trace(r);
-	for (size_t i = 0; r == 0 && i < ARRAY_LEN(hooks); i++)
-		r = attach(o, cgroup, &hooks[i]);
-	if (r == 0)
-		r = keep(o, ret);
-	bpf_object__close(o);
-	return r < 0 ? err_trace(r) : 0;
-}
-
-int netprog_load(uint32_t level, struct netprog *ret)
-{
-	struct bpf_object *o;
-	int r = load(-1, level, &o);
-
-	if (r < 0)
-		return err_trace(r);
 	r = keep(o, ret);
 	bpf_object__close(o);
-	return r < 0 ? err_trace(r) : 0;
+	return err_trace(r);
 }
 
 void netprog_close(struct netprog *n)
 {
 	for (int i = 0; i < NET_MAPS; i++)
 		fd_cleanup(&n->maps[i]);
+	for (int i = 0; i < NETPROG_HOOKS; i++)
+		fd_cleanup(&n->hooks[i]);
 	fd_cleanup(&n->link);
-	fd_cleanup(&n->egress);
+}
+
+static int attach(int program, int cgroup, const struct hook *h)
+{
+	LIBBPF_OPTS(bpf_prog_attach_opts, opts, .flags = BPF_F_ALLOW_MULTI);
+	AUTO_FD older = attached_program(cgroup, h);
+
+	if (older >= 0) {
+		opts.flags |= BPF_F_REPLACE;
+		opts.replace_prog_fd = older;
+	}
+	if (bpf_prog_attach_opts(program, cgroup, h->type, &opts) < 0)
+		return err_raise(-EOPNOTSUPP, "attaching %s to the sandboxes' cgroup: %s",
+			h->program, strerror(errno));
+	return 0;
+}
+
+int netprog_attach(const struct netprog *n, int cgroup)
+{
+	int r = 0;
+
+	for (int i = 0; r == 0 && i < NETPROG_HOOKS; i++)
+		r = attach(n->hooks[i], cgroup, &hooks[i]);
+	return err_trace(r);
+}
+
+bool netprog_is_attached(int cgroup)
+{
+	AUTO_FD fd = attached_program(cgroup, &hooks[0]);
+	return fd >= 0;
 }
 
 void netprog_detach(int cgroup)

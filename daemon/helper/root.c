@@ -51,7 +51,6 @@ static const struct {
 	{"etc/hosts", "127.0.0.1 localhost " LAUNCH_HOSTNAME "\n::1 localhost\n"},
 	{"etc/hostname", LAUNCH_HOSTNAME "\n"},
 	{"etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n"},
-	{"etc/resolv.conf", "# a sandbox has no resolver but what its policy gives it\n"},
 	{"run/aegis/dispatch.sock", ""}, /* the mount point of LAUNCH_SOCKET_PATH */
 };
 
@@ -158,7 +157,7 @@ static int put_devices(int root)
 	return err_trace(r);
 }
 
-static int put_basics(int root)
+static int put_basics(int root, const char *resolv_conf)
 {
 	for (size_t i = 0; i < ARRAY_LEN(folders); i++) {
 		if (mkdirat(root, folders[i], 0755) < 0)
@@ -171,6 +170,8 @@ static int put_basics(int root)
 	int r = 0;
 	for (size_t i = 0; r == 0 && i < ARRAY_LEN(files); i++)
 		r = put_file(root, files[i].path, files[i].text);
+	if (r == 0)
+		r = put_file(root, "etc/resolv.conf", resolv_conf);
 	return r == 0 ? err_trace(put_devices(root)) : err_trace(r);
 }
 
@@ -187,8 +188,9 @@ static int enter(const char *staging)
 	return 0;
 }
 
-static int build(const char *staging, const struct runtime *runtime)
+static int build(const struct root_set *s, const struct runtime *runtime)
 {
+	const char *staging = s->staging;
 	const unsigned long rec_private = (1UL << 14) | (1UL << 18); /* MS_REC | MS_PRIVATE */
 	umask(0);
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, rec_private, NULL) < 0 ||
@@ -197,7 +199,7 @@ static int build(const char *staging, const struct runtime *runtime)
 	AUTO_FD root = open(staging, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0)
 		return err_sys(-errno, "open %s", staging);
-	int r = put_basics(root);
+	int r = put_basics(root, s->resolv_conf);
 	for (size_t i = 0; r == 0 && i < runtime->bind_count; i++)
 		r = put_bind(root, &runtime->binds[i]);
 	if (r == 0)
@@ -212,9 +214,9 @@ struct outcome {
 };
 
 static __attribute__((noreturn)) void build_in_child(
-	const char *staging, const struct runtime *runtime, int out, int hold)
+	const struct root_set *s, const struct runtime *runtime, int out, int hold)
 {
-	struct outcome o = {.code = build(staging, runtime)};
+	struct outcome o = {.code = build(s, runtime)};
 	char c;
 	if (o.code < 0)
 		snprintf(o.message, sizeof(o.message), "%s", err_message(o.code));
@@ -241,7 +243,7 @@ static int take_namespace(pid_t pid, int in, const struct runtime *runtime, int 
 	return 0;
 }
 
-static int make(const char *staging, const struct runtime *runtime, int *ret_fd)
+static int make(const struct root_set *s, const struct runtime *runtime, int *ret_fd)
 {
 	int out[2], hold[2];
 	if (pipe2(out, O_CLOEXEC) < 0)
@@ -255,7 +257,7 @@ static int make(const char *staging, const struct runtime *runtime, int *ret_fd)
 	pid_t pid = fork();
 	if (pid == 0) {
 		close(hold[1]);
-		build_in_child(staging, runtime, out[1], hold[0]);
+		build_in_child(s, runtime, out[1], hold[0]);
 	}
 	close(out[1]);
 	close(hold[0]);
@@ -267,9 +269,10 @@ static int make(const char *staging, const struct runtime *runtime, int *ret_fd)
 	return err_trace(r);
 }
 
-void root_set_init(struct root_set *s, const char *staging)
+void root_set_init(struct root_set *s, const char *staging, const char *resolv_conf)
 {
 	s->staging = staging;
+	s->resolv_conf = resolv_conf;
 	for (size_t i = 0; i < ARRAY_LEN(s->fds); i++)
 		s->fds[i] = -1;
 }
@@ -284,7 +287,7 @@ int root_get(struct root_set *s, const struct runtime *r, size_t index, int *ret
 {
 	CHECK(index < ARRAY_LEN(s->fds));
 	if (s->fds[index] < 0) {
-		int e = make(s->staging, r, &s->fds[index]);
+		int e = make(s, r, &s->fds[index]);
 		if (e < 0)
 			return err_trace(e);
 	}

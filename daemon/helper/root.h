@@ -11,10 +11,11 @@
 
 struct root_set {
 	const char *staging; /* an empty root-owned directory to build on */
+	const char *resolv_conf; /* the text of /etc/resolv.conf; literal or the caller's */
 	int fds[LIMIT_RUNTIMES]; /* by index in the registry; -1 until needed */
 };
 
-void root_set_init(struct root_set *s, const char *staging);
+void root_set_init(struct root_set *s, const char *staging, const char *resolv_conf);
 void root_set_fini(struct root_set *s);
 
 /* The namespace of a runtime's root; the descriptor stays the set's. -ENOENT names a bind that the

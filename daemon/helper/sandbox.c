@@ -160,6 +160,7 @@ struct helper_sandbox sandbox_view(const struct sandbox_set *set, const struct s
 		.end = (enum helper_end)m->end,
 		.end_status = m->end_status,
 		.pid = m->pid,
+		.network = m->network != 0,
 		.usage = usage,
 	};
 }
@@ -237,6 +238,7 @@ static bool finish_end(struct sandbox_set *set, struct sandbox *s)
 	s->mark.memory_peak_bytes = u.memory_peak_bytes;
 	s->mark.oom_kills = u.oom_kills;
 	s->mark.state = MARK_ENDED;
+	sandbox_unlink(set, s);
 	int r = cgroup_mark_set(s->cgroup, &s->mark);
 	if (r == 0)
 		r = cgroup_remove_v1(&h->cgroups, s->name);
@@ -265,6 +267,7 @@ void sandbox_gone(struct sandbox_set *set, struct sandbox *s)
 
 static bool finish_release(struct sandbox_set *set, struct sandbox *s)
 {
+	sandbox_unlink(set, s);
 	int r = cgroup_remove(&set->host->cgroups, s->name);
 	if (r < 0) {
 		if (r != -EBUSY)

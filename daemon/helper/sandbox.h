@@ -109,6 +109,12 @@ void sandbox_pool_put(struct sandbox_set *set, struct sandbox *s);
 void sandbox_pool_remove(struct sandbox_set *set, struct sandbox *s);
 void sandbox_call_name(struct uuid call, char ret[CGROUP_NAME_BYTES]);
 
+/* ---- sandbox_network.c ---- */
+
+/* Links it to the outside, under a policy. */
+int sandbox_link(struct sandbox_set *set, struct sandbox *s, uint32_t policy) MUST_USE;
+void sandbox_unlink(struct sandbox_set *set, struct sandbox *s); /* nothing of it is alive */
+
 /* ---- launch.c ---- */
 
 /* A confined aegis-bootstrap that waits for its start, in the sandbox's slot, cgroup and limits. On

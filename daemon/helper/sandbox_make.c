@@ -123,7 +123,9 @@ int sandbox_create(
 		return err_trace(r);
 	set->wanted_runtime = runtime;
 	set->wanted_limits = w->limits;
-	r = launch_assign(set->host, s, w);
+	r = w->network_policy ? sandbox_link(set, s, w->network_policy) : 0;
+	if (r == 0)
+		r = launch_assign(set->host, s, w);
 	if (r == 0)
 		r = sandbox_claim(set, s);
 	if (r < 0) {

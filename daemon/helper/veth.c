@@ -313,7 +313,7 @@ int veth_remove(uint32_t slot, int links)
 	return r < 0 && r != -ENODEV ? err_sys(r, "remove link %s", name) : 0;
 }
 
-static int gateway_socket(struct in_addr range, const struct veth *v, int type, int *ret)
+static int gateway_socket(struct in_addr range, const char *name, int type, int *ret)
 {
 	struct sockaddr_in a = {.sin_family = AF_INET,
 		.sin_port = htons(DNS_PORT),
@@ -321,22 +321,24 @@ static int gateway_socket(struct in_addr range, const struct veth *v, int type, 
 	int one = 1;
 	AUTO_FD fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
 
-	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, v->name, sizeof(v->name)) < 0 ||
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, VETH_NAME_BYTES) < 0 ||
 		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
 		bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 ||
 		(type == SOCK_STREAM && listen(fd, RESOLVER_BACKLOG) < 0))
-		return err_sys(-errno, "port %d of the gateway on link %s", DNS_PORT, v->name);
+		return err_sys(-errno, "port %d of the gateway on link %s", DNS_PORT, name);
 	*ret = TAKE_FD(fd);
 	return 0;
 }
 
-int veth_resolver_sockets(struct in_addr range, const struct veth *v, int *ret_udp, int *ret_tcp)
+int veth_resolver_sockets(struct in_addr range, uint32_t slot, int *ret_udp, int *ret_tcp)
 {
+	char name[VETH_NAME_BYTES] = "";
 	AUTO_FD udp = -1;
-	int r = gateway_socket(range, v, SOCK_DGRAM, &udp);
 
+	name_of(slot, name);
+	int r = gateway_socket(range, name, SOCK_DGRAM, &udp);
 	if (r == 0)
-		r = gateway_socket(range, v, SOCK_STREAM, ret_tcp);
+		r = gateway_socket(range, name, SOCK_STREAM, ret_tcp);
 	if (r < 0)
 		return err_trace(r);
 	*ret_udp = TAKE_FD(udp);

@@ -48,6 +48,6 @@ int veth_remove(uint32_t slot, int links) MUST_USE;
 struct in_addr veth_gateway(struct in_addr range);
 struct in_addr veth_address(struct in_addr range, uint32_t slot);
 
-/* UDP and listening TCP sockets on the gateway's port 53, reachable through that link alone. */
-int veth_resolver_sockets(
-	struct in_addr range, const struct veth *v, int *ret_udp, int *ret_tcp) MUST_USE;
+/* UDP and listening TCP sockets on the gateway's port 53, reachable through that slot's link alone.
+ */
+int veth_resolver_sockets(struct in_addr range, uint32_t slot, int *ret_udp, int *ret_tcp) MUST_USE;

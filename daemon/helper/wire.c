@@ -143,8 +143,7 @@ static int check_create(const void *packet, size_t bytes)
 		!wire_strings_ok(strings, w->argv_bytes, w->argc) ||
 		!wire_strings_ok(strings + w->argv_bytes, w->env_bytes, w->envc))
 		return err_raise(-EPROTO, "argv or environment are not that many strings");
-	if (uuid_is_nil(w->execution) || w->iteration < 1 || w->iteration > HELPER_ITERATION_MAX ||
-		w->reserved != 0)
+	if (uuid_is_nil(w->execution) || w->iteration < 1 || w->iteration > HELPER_ITERATION_MAX)
 		return err_raise(-EPROTO, "execution nil or iteration %u", w->iteration);
 	if (!wire_runtime_ok(w->runtime))
 		return err_raise(-EPROTO, "the runtime's name is not [a-z0-9._-]+");
@@ -189,6 +188,8 @@ static const struct wire_rule rules[WIRE_TYPE_END] = {
 	[WIRE_PUBLIC_KEY] = {"PUBLIC_KEY", AFTER, sizeof(struct wire_plain), 0, NULL},
 	[WIRE_SIGN_HEAD] = {"SIGN_HEAD", AFTER, sizeof(struct wire_sign), 0, check_sign},
 	[WIRE_LAST_HEAD] = {"LAST_HEAD", AFTER, sizeof(struct wire_journal), 0, check_journal},
+	[WIRE_NETWORK_OPEN] = {"NETWORK_OPEN", AFTER, sizeof(struct wire_plain), 0, NULL},
+	[WIRE_RESOLVER_GET] = {"RESOLVER_GET", AFTER, sizeof(struct wire_target), 0, check_target},
 };
 #undef AFTER
 
@@ -239,6 +240,7 @@ struct helper_sandbox wire_sandbox_out(const struct wire_sandbox *w)
 		.end = (enum helper_end)w->end,
 		.end_status = w->end_status,
 		.pid = w->pid,
+		.network = w->network != 0,
 		.usage = {w->usage.cpu_us, w->usage.memory_peak_bytes, w->usage.oom_kills},
 	};
 }
@@ -254,6 +256,7 @@ struct wire_sandbox wire_sandbox_in(const struct helper_sandbox *s)
 		.end = s->end,
 		.end_status = s->end_status,
 		.pid = s->pid,
+		.network = s->network,
 		.usage = {s->usage.cpu_us, s->usage.memory_peak_bytes, s->usage.oom_kills},
 	};
 }

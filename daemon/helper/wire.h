@@ -9,13 +9,14 @@
  */
 #pragma once
 
+#include "bpf/net/net_api.h"
 #include "daemon/helper/helper.h"
 
 enum {
 	WIRE_MAGIC = 0x41474831, /* "AGH1" */
-	WIRE_VERSION = 1, /* changes with every change of this header */
+	WIRE_VERSION = 2, /* changes with every change of this header */
 	WIRE_MESSAGE_BYTES = 232,
-	WIRE_FDS_MAX = 3,
+	WIRE_FDS_MAX = NET_MAPS,
 	WIRE_LIST_MAX = 64, /* sandboxes in one reply; ask again after the last id */
 	WIRE_ARGS_MAX = 4096, /* argc + envc */
 	WIRE_PACKET_MAX = HELPER_ARGV_BYTES_MAX + HELPER_ENV_BYTES_MAX + 4096,
@@ -37,6 +38,8 @@ enum wire_type {
 	WIRE_PUBLIC_KEY,
 	WIRE_SIGN_HEAD,
 	WIRE_LAST_HEAD,
+	WIRE_NETWORK_OPEN,
+	WIRE_RESOLVER_GET,
 	WIRE_TYPE_END,
 	WIRE_REPLY = 0x8000, /* set in the type of a reply */
 	WIRE_EVENT = 0x4000, /* an event: type WIRE_EVENT | enum helper_event.kind, request 0 */
@@ -53,7 +56,7 @@ struct wire_header {
 
 /* ---- requests ---- */
 
-struct wire_plain { /* HELLO, PUBLIC_KEY */
+struct wire_plain { /* HELLO, PUBLIC_KEY, NETWORK_OPEN */
 	struct wire_header header;
 };
 
@@ -62,7 +65,7 @@ struct wire_execution { /* WORKSPACE_OPEN, WORKSPACE_REMOVE */
 	struct uuid execution;
 };
 
-struct wire_target { /* SANDBOX_RELEASE, SANDBOX_GET, LISTENER_GET, CALL_LIST */
+struct wire_target { /* SANDBOX_RELEASE, SANDBOX_GET, LISTENER_GET, CALL_LIST, RESOLVER_GET */
 	struct wire_header header;
 	uint64_t id;
 	struct uuid execution;
@@ -109,7 +112,7 @@ struct wire_create {
 	uint32_t envc;
 	uint32_t argv_bytes;
 	uint32_t env_bytes;
-	uint32_t reserved;
+	uint32_t network_policy; /* number of a policy that was entered; 0: no network */
 	struct wire_limits limits;
 	char runtime[HELPER_RUNTIME_BYTES]; /* [a-z0-9._-]+, NUL-padded to the end */
 };
@@ -156,7 +159,7 @@ struct wire_sandbox { /* SANDBOX_CREATE (with listener, pidfd, log), _GET, _LIST
 	uint32_t end;
 	int32_t end_status;
 	int32_t pid;
-	uint32_t reserved;
+	uint32_t network; /* 1: it has a link */
 	struct wire_usage usage;
 };
 

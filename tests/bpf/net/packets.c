@@ -93,7 +93,7 @@ static void odd_packets(void **state)
 {
 	uint8_t frame[FRAME_BYTES], *ip = frame + ETHER_BYTES;
 	struct packet tcp = to("192.0.2.1", 443, IPPROTO_TCP), tcp6 = to6(9, 443, IPPROTO_TCP);
-	int egress = programs.egress;
+	int egress = programs.hooks[0];
 	size_t n = put_frame(&tcp, frame);
 
 	expect_allowed(egress, frame, n);
@@ -175,9 +175,9 @@ static void strangers_are_denied(void **state)
 	uint32_t interface = 1;
 
 	assert_int_equal(bpf_map_delete_elem(programs.maps[NET_MAP_AGENTS], &root_cgroup), 0);
-	assert_int_equal(run(programs.egress, frame, n), 0);
+	assert_int_equal(run(programs.hooks[0], frame, n), 0);
 	enter_agent();
-	expect_allowed(programs.egress, frame, n);
+	expect_allowed(programs.hooks[0], frame, n);
 	assert_int_equal(bpf_map_delete_elem(programs.maps[NET_MAP_LINKS], &interface), 0);
 	link_frame(&tcp, frame);
 	assert_int_equal(run(programs.link, frame, n), 2);
@@ -216,7 +216,7 @@ static void names_lend_addresses(void **state)
 	struct packet tcp = to("198.51.100.7", 443, IPPROTO_TCP),
 		      wrong = to("198.51.100.7", 80, IPPROTO_TCP),
 		      datagram = to("198.51.100.7", 443, IPPROTO_UDP);
-	int egress = programs.egress;
+	int egress = programs.hooks[0];
 	size_t n = put_frame(&tcp, first);
 
 	enter_agent();

@@ -217,7 +217,7 @@ static void one_world(uint64_t seed)
 		if (is_loopback(p.address)) /* the programs leave it alone */
 			continue;
 		size_t n = put_frame(&p, frame);
-		bool kernel = run(programs.egress, frame, n) == 1,
+		bool kernel = run(programs.hooks[0], frame, n) == 1,
 		     cedar = cedar_allows(&w, set, &p);
 		if (kernel != cedar)
 			fail_msg("seed %llu: %s port %u protocol %u: kernel %s, Cedar %s",

@@ -271,8 +271,8 @@ static void each_resolver_hears_its_own(void **state)
 	int udp, tcp, udp2, tcp2;
 
 	permit(32, "10.231.0.1", 53, 53);
-	assert_int_equal(veth_resolver_sockets(range, &first.link, &udp, &tcp), 0);
-	assert_int_equal(veth_resolver_sockets(range, &second.link, &udp2, &tcp2), 0);
+	assert_int_equal(veth_resolver_sockets(range, FIRST, &udp, &tcp), 0);
+	assert_int_equal(veth_resolver_sockets(range, SECOND, &udp2, &tcp2), 0);
 	udp_from(&first, "10.231.0.1", 53);
 	assert_true(arrived(udp, &from));
 	assert_false(arrived(udp2, &from));

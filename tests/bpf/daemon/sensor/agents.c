@@ -38,7 +38,7 @@ static bool allowed(const char *ipv4, uint16_t port)
 {
 	uint8_t frame[FRAME_BYTES];
 	struct packet p = to(ipv4, port);
-	return run(programs.egress, frame, put_frame(&p, frame)) == 1;
+	return run(programs.hooks[0], frame, put_frame(&p, frame)) == 1;
 }
 
 static struct kernel_net_rule permit_range(const char *ipv4, uint8_t bits, uint16_t port)

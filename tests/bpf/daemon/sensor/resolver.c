@@ -172,7 +172,7 @@ static bool allowed(const uint8_t *ipv4, uint16_t port)
 	p.address[10] = p.address[11] = 0xff;
 	memcpy(p.address + 12, ipv4, 4);
 	opts.data_size_in = (uint32_t)put_frame(&p, frame);
-	EXPECT(bpf_prog_test_run_opts(programs.egress, &opts) == 0);
+	EXPECT(bpf_prog_test_run_opts(programs.hooks[0], &opts) == 0);
 	return opts.retval == 1;
 }
 
