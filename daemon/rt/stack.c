@@ -7,8 +7,8 @@
  *
  * Invariant: every accessible free stack reads as zeros. stack_put wipes what the fiber used, so
  * no request finds the secrets of another. To know how much was used it looks for a gap of zeros
- * larger than any frame: -Wframe-larger-than keeps ours to a page, and each leaves at least a
- * return address behind. Stacks for library code, whose frames obey no such rule, are wiped on top
+ * larger than any frame: -Wframe-larger-than bounds ours, and each leaves at least a return address
+ * behind. Stacks for library code, whose frames obey no such rule, are wiped on top
  * and dropped below. (Dropping a small stack with madvise and faulting it in again costs
  * seventeen times as much as wiping it; tests/bench/daemon/rt measures both.)
  */
@@ -23,8 +23,12 @@ enum {
 	SHIFTS = 16,
 	GUARD_BYTES = PAGE_BYTES,
 	KEEP_BYTES = 4 * PAGE_BYTES, /* wiped rather than dropped */
-	GAP_BYTES = PAGE_BYTES + LINE_BYTES, /* the largest frame, and what a call pushes */
+	BLOCK_BYTES = 256,
+	FRAME_BYTES_MAX = 5120, /* -Wframe-larger-than, cmake/aegis.cmake */
+	GAP_BLOCKS = FRAME_BYTES_MAX / BLOCK_BYTES + 1,
 };
+_Static_assert(PAGE_BYTES / SHIFTS % BLOCK_BYTES == 0, "a fiber's top ends a block");
+_Static_assert(FRAME_BYTES_MAX % BLOCK_BYTES == 0, "one block more is room for what a call pushes");
 
 size_t stack_bytes_of(enum fiber_stack kind)
 {
@@ -124,22 +128,43 @@ struct line { /* of the cache */
 	lanes part[4];
 };
 
-static bool is_zero(const struct line *l)
+struct block {
+	struct line line[4];
+};
+
+static inline lanes any_of(const struct line *l)
 {
-	lanes x = l->part[0] | l->part[1] | l->part[2] | l->part[3];
+	return (l->part[0] | l->part[1]) | (l->part[2] | l->part[3]);
+}
+
+/* All of it is looked at, without a branch, because most blocks are zero to their end. */
+static inline bool is_zero(const struct block *b)
+{
+	const struct line *l = b->line;
+	lanes x = (any_of(&l[0]) | any_of(&l[1])) | (any_of(&l[2]) | any_of(&l[3]));
 	return (x[0] | x[1]) == 0;
 }
 
-/* Downwards from the top, writing only where something is, until the gap. */
+/* Line by line: the compiler would make a string instruction of the whole, which starts slowly. */
+static inline void wipe(struct block *b)
+{
+	b->line[0] = (struct line){0};
+	b->line[1] = (struct line){0};
+	b->line[2] = (struct line){0};
+	b->line[3] = (struct line){0};
+}
+
+/* Downwards from the top, writing only where something is, until the gap. Both ends are multiples
+ * of a block. */
 static void wipe_small(char *low, char *top)
 {
-	struct line *first = (struct line *)(void *)low;
-	struct line *clean = (struct line *)(void *)top; /* from here on all is zero */
-	for (struct line *l = clean; l > first && clean - l < GAP_BYTES / (int)sizeof(*l);) {
-		if (is_zero(--l))
+	struct block *first = (struct block *)(void *)low;
+	struct block *clean = (struct block *)(void *)top; /* from here on all is zero */
+	for (struct block *b = clean; b > first && clean - b < GAP_BLOCKS;) {
+		if (is_zero(--b))
 			continue;
-		*l = (struct line){0};
-		clean = l;
+		wipe(b);
+		clean = b;
 	}
 }
 

@@ -218,6 +218,8 @@ static void each_fiber_has_its_own_trail_and_context(void **state)
 
 struct secret_use {
 	size_t deep; /* bytes of stack to fill */
+	bool beneath_a_hole; /* of a frame as large as the build allows, with nothing written in it
+			      */
 	volatile char *where; /* lowest address of the secret */
 	char *low; /* of the stack */
 	size_t bytes;
@@ -235,22 +237,35 @@ __attribute__((noinline)) static void leave_secret(struct secret_use *u, size_t 
 	secret[0] = 0x5e;
 }
 
+enum { HOLE_BYTES = 4980 };
+
+__attribute__((noinline)) static void leave_secret_deeper(struct secret_use *u)
+{
+	volatile char hole[HOLE_BYTES];
+	__asm__("" : : "r"(hole));
+	leave_secret(u, u->deep);
+	__asm__("" : : "r"(hole));
+}
+
 static void use_secret(void *arg)
 {
 	struct secret_use *u = arg;
 	const struct fiber *f = fiber_self();
 	u->low = f->stack_low;
 	u->bytes = f->stack_bytes;
-	leave_secret(u, u->deep);
+	if (u->beneath_a_hole)
+		leave_secret_deeper(u);
+	else
+		leave_secret(u, u->deep);
 	EXPECT(u->where > u->low && u->where < u->low + u->bytes - u->deep / 2);
 }
 
 static void body_scrub(void *arg)
 {
 	static const size_t depths[] = {1024, 6000, 15000, 40000};
-	for (size_t i = 0; i < 2 * ARRAY_LEN(depths); i++) {
+	for (size_t i = 0; i < 4 * ARRAY_LEN(depths); i++) {
 		enum fiber_stack kind = i % 2 ? FIBER_LARGE : FIBER_SMALL;
-		struct secret_use u = {.deep = depths[i / 2]};
+		struct secret_use u = {.deep = depths[i / 4], .beneath_a_hole = i % 4 >= 2};
 		struct group g;
 		group_init(&g);
 		EXPECT_INT(group_spawn(&g, "secret", kind, use_secret, &u), 0);
