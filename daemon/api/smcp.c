@@ -96,16 +96,18 @@ static AWAITS void sessions_list(struct api_call *c)
 	if (!api_page(c, &q.page) || !api_query_bool(c, "all", false, &all))
 		return;
 	q.unfinished = !all;
+	if (!api_list_begin(c, &l))
+		return;
 	int r = store_session_list(c->api->deps.store, &q, c->arena, &list, c->deadline_ns);
 	if (r < 0) {
 		api_failed(c, r, "list the sessions");
 		return;
 	}
-	if (!api_list_begin(c, &l))
-		return;
-	for (size_t i = 0; i < list.count; i++)
-		session_put(&l.w, &list.items[i]);
-	l.count = list.count;
+	l.w = json_writer(&l.b);
+	json_array(&l.w);
+	for (l.count = 0; l.count < list.count; l.count++)
+		session_put(&l.w, &list.items[l.count]);
+	json_end(&l.w);
 	api_list_end(c, &l);
 }
 

@@ -1,0 +1,279 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: AGPL-3.0-only
+"""SMCP on a whole node: clients from outside with the bearer key and a named context, a workload on
+the socket of its sandbox, one envelope on many connections and over a kill, sessions, keys."""
+
+import base64
+import concurrent.futures
+import json
+import os
+import sqlite3
+import sys
+import time
+
+sys.path[:0] = [os.environ.get("AEGIS_SOURCE", ".") + "/tests" + path
+                for path in ("", "/integration/spine", "/integration/daemon/api", "/integration/daemon/smcp")]
+import client as smcp
+import doors
+import model
+import node as nodes
+import tap
+
+AGENT = """apiVersion: 100monkeys.ai/v1
+kind: Agent
+metadata: {name: signer, version: "1.0.0"}
+spec:
+  runtime: {language: python, version: "%d.%d"}
+  task: {instruction: "Sign."}
+  security:
+    filesystem: {read: [/workspace], write: [/workspace]}
+    resources: {cpu: 500, memory: 256Mi, timeout: 240s}
+  tools: [fs.read, fs.write, fs.list, cmd.run]
+""" % sys.version_info[:2]
+
+CONTEXTS = """
+  security_contexts:
+    - name: tester
+      capabilities:
+        - {tool_pattern: "aegis.*"}
+        - {tool_pattern: "fs.read", path_allowlist: [/workspace]}
+      deny_list: [fs.delete]
+    - name: limited
+      capabilities:
+        - {tool_pattern: "aegis.*", rate_limit: {calls: 2, per_seconds: 3600}}
+"""
+
+WORKLOAD = os.path.join(os.path.dirname(os.path.abspath(smcp.__file__)), "client.py")
+
+
+def answer(messages):
+    turn = model.turns(messages)
+    if turn == 0:
+        return [("fs.write", {"path": "/workspace/client.py", "content": nodes.read(WORKLOAD)})]
+    if turn == 1:
+        return [("cmd.run", {"command": "python3 client.py"})]
+    return "done: " + messages[-1]["content"]
+
+
+nodes.as_root_or_skip()
+node = doors.Node(model.serve(answer))
+node.configure("  llm_providers:", CONTEXTS.strip("\n") + "\n  llm_providers:")
+
+
+def key():
+    return {"Authorization": f"Bearer {node.key()}"}
+
+
+def post(path, body, headers=()):
+    return node.ask("POST", path, body, {"Content-Type": "application/json", **dict(headers)}, tcp=True)
+
+
+def invoke(c, body):
+    return post(c.base + "/invoke", body)
+
+
+def attested(protocol="smcp/v1", scope="tester"):
+    c = smcp.Client(protocol)
+    a = post(c.base + "/attest", c.attestation("ci-7", scope), key())
+    tap.ok(f"{protocol}: attested for {scope}", a.status == 200 and a.json["status"] == "success", a)
+    c.token, c.session = a.json["security_token"], a.json["session_id"]
+    return c
+
+
+def error(name, a, status, code):
+    good = a.status == status and a.json["status"] == "error" and a.json["error"]["code"] == code
+    tap.ok(name, good, f"wanted {status} {code}\n{a.status} {a.body[:500]}")
+
+
+def events(type):
+    with sqlite3.connect(f"file:{node.data}/aegis.db?mode=ro", uri=True) as db:
+        return [json.loads(row[0]) for row in
+                db.execute("SELECT event_data FROM domain_events WHERE event_type = ? ORDER BY number", (type,))]
+
+
+def part(token, n):
+    piece = token.split(".")[n]
+    return json.loads(base64.urlsafe_b64decode(piece + "=" * (-len(piece) % 4)))
+
+
+# ---- clients from outside ----
+
+def doors_ask_for_the_key():
+    c = smcp.Client()
+    tap.equal("attest needs the key", post("/v1/smcp/attest", c.attestation("x", "tester")).status, 401)
+    tap.equal("tools need the key", node.ask("GET", "/v1/smcp/tools", tcp=True).status, 401)
+    tap.equal("sessions need the key", node.ask("GET", "/v1/smcp/sessions", tcp=True).status, 401)
+    a = invoke(c, c.call("aegis.system.info"))
+    error("an envelope proves itself, or not", a, 401, 1000)  # its token is empty
+    a = post("/v1/smcp/attest", c.attestation("x", "no-such"), key())
+    error("an unknown context", a, 401, 3001)
+    tap.equal("its error_code is the name", a.json["error_code"], "SCOPE_NOT_FOUND")
+    a = post("/v1/seal/attest", smcp.Client("seal/v1").attestation("x", "no-such"), key())
+    tap.equal("SEAL's is the number", a.json["error_code"], 3001)
+
+
+def tokens():
+    published = node.ask("GET", "/.well-known/jwks.json", tcp=True).json["keys"]
+    for protocol, alg in (("smcp/v1", "EdDSA"), ("seal/v1", "RS256")):
+        c = attested(protocol)
+        head, claims = part(c.token, 0), part(c.token, 1)
+        tap.equal(f"{protocol}: alg", (head["alg"], head["typ"]), (alg, "JWT"))
+        tap.ok("its key is published", any(k["kid"] == head["kid"] and k["alg"] == alg for k in published), published)
+        tap.equal("claims", (claims["sub"], claims["wid"], claims["scp"], claims["jti"], claims["exp"] - claims["iat"]),
+                  ("ci-7", "ci-7", "tester", c.session, 3600))
+        a = invoke(c, c.call("aegis.system.info"))
+        tap.ok(f"{protocol}: called", a.status == 200 and '"aegis"' in smcp.content(a.json), a)
+        tap.equal("the answer has the call's id", a.json["payload"]["id"], "req-1")
+    tap.ok("no private part is published", not any({"d", "p", "q"} & set(k) for k in published), published)
+    files = [os.path.join(node.data, "smcp-keys", f) for f in os.listdir(node.data + "/smcp-keys")]
+    tap.equal("keys are their owner's only", {os.stat(f).st_mode & 0o777 for f in files}, {0o600})
+
+
+def policy():
+    c = attested()
+    error("denied by the list", invoke(c, c.call("fs.delete", {"path": "/workspace/a"})), 403, 2001)
+    error("a path that is not allowed", invoke(c, c.call("fs.read", {"path": "/etc/passwd"})), 403, 2002)
+    error("a tool that is not allowed", invoke(c, c.call("cmd.run", {"command": "ls"})), 403, 2000)
+    error("bad arguments", invoke(c, c.call("fs.read", {})), 422, -32602)
+    listed = invoke(c, c.envelope("tools/list")).json["payload"]["result"]["tools"]
+    tap.equal("tools/list", {t["name"] for t in listed}, {"aegis.system.info", "fs.read"})
+    a = node.ask("GET", "/v1/seal/tools?security_context=tester", headers=key(), tcp=True)
+    tap.equal("GET tools", {t["name"] for t in a.json["tools"]}, {"aegis.system.info", "fs.read"})
+    tap.equal("where to go", (a.json["protocol"], a.json["attestation_endpoint"], a.json["invoke_endpoint"]),
+              ("seal/v1", "/v1/seal/attest", "/v1/seal/invoke"))
+    violations = events("PolicyViolationBlocked")
+    tap.equal("denials are on record with signature and policy",
+              [(v["violation_type"], bool(v["signature"]), bool(v["decision"]["policies"])) for v in violations],
+              [("TOOL_DENIED", True, True), ("PATH_NOT_ALLOWED", True, True), ("TOOL_NOT_ALLOWED", True, True)])
+    c = attested(scope="limited")
+    for _ in range(2):
+        tap.equal("within the rate", invoke(c, c.call("aegis.system.info")).status, 200)
+    error("beyond it", invoke(c, c.call("aegis.system.info")), 403, 2005)
+
+
+def bad_envelopes():
+    c, other = attested(), attested()
+    good = c.call("aegis.system.info")
+    error("another protocol", invoke(c, {**good, "protocol": "seal/v1"}), 401, 1000)
+    error("no signature", invoke(c, {k: v for k, v in good.items() if k != "signature"}), 401, 1000)
+    error("another's signature", invoke(c, {**good, "signature": other.call("aegis.system.info")["signature"]}),
+          401, 1001)
+    error("another payload", invoke(c, {**good, "payload": {**good["payload"], "id": "x"}}), 401, 1001)
+    error("another's token", invoke(c, {**good, "security_token": other.token}), 401, 1001)
+    error("a forged token", invoke(c, {**good, "security_token": good["security_token"][:-8] + "AAAAAAAA"}), 401, 1004)
+    error("stale", invoke(c, c.call("aegis.system.info", ahead_s=-40)), 401, 1004)
+    error("from the future", invoke(c, c.call("aegis.system.info", ahead_s=40)), 401, 1004)
+    error("no JSON", post("/v1/smcp/invoke", b"\xff"), 401, 1000)
+    text = json.dumps(good).replace('"method"', '"method": "x", "method"')
+    error("a key twice", post("/v1/smcp/invoke", text), 401, 1000)
+    tap.equal("and the good one passes", invoke(c, good).status, 200)
+    error("once", invoke(c, good), 401, 1004)
+
+
+def once():
+    c = attested()
+    body, ahead = c.call("aegis.system.info"), c.call("aegis.system.info", ahead_s=25)
+    before = len(events("ToolCallAuthorized"))
+    with concurrent.futures.ThreadPoolExecutor(32) as pool:
+        statuses = sorted(a.status for a in pool.map(lambda _: invoke(c, body), range(32)))
+    tap.equal("one envelope on all connections at once", statuses, [200] + [401] * 31)
+    tap.equal("one that is stamped ahead", invoke(c, ahead).status, 200)
+    node.kill("aegisd")
+    node.start_aegisd()
+    error("after a kill", invoke(c, body), 401, 1004)
+    error("and the one that was stamped ahead", invoke(c, ahead), 401, 1004)
+    tap.equal("two calls are on record", len(events("ToolCallAuthorized")) - before, 2)
+    d = attested()
+    time.sleep(1.1)
+    tap.equal("sessions go on", invoke(d, d.call("aegis.system.info")).status, 200)
+
+
+def sessions():
+    c = attested()
+    error("refresh is no invoke", post("/v1/smcp/refresh", c.call("aegis.system.info")), 422, -32601)
+    time.sleep(1.1)
+    a = post("/v1/smcp/refresh", c.envelope("session/refresh"))
+    tap.ok("refreshed", a.status == 200 and a.json["session_id"] == c.session, a)
+    old, c.token = c.token, a.json["security_token"]
+    tap.ok("by another token", old != c.token)
+    tap.equal("which is good", invoke(c, c.call("aegis.system.info")).status, 200)
+    listed = node.ask("GET", "/v1/smcp/sessions?limit=200").json["items"]
+    mine = [s for s in listed if s["session_id"] == c.session]
+    tap.ok("it is listed", mine and mine[0]["session_status"] == "Active" and mine[0]["sub"] == "ci-7", listed)
+    a = node.ask("DELETE", f"/v1/seal/sessions/{c.session}")
+    tap.equal("revoked", (a.status, a.json["session_status"]), (200, "Revoked"))
+    error("a revoked session", invoke(c, c.call("aegis.system.info")), 401, 1006)
+    tap.equal("is shown so", node.ask("GET", f"/v1/smcp/sessions/{c.session}").json["session_status"], "Revoked")
+    tap.equal("unknown ones", node.ask("DELETE", "/v1/smcp/sessions/00000000-0000-4000-8000-000000000000").status, 404)
+    c = attested()
+    tap.equal("its holder revokes one", post("/v1/smcp/revoke", c.envelope("session/revoke")).status, 200)
+    error("then it is over", invoke(c, c.call("aegis.system.info")), 401, 1006)
+
+
+def rotation():
+    c = attested()
+    time.sleep(1.1)  # keys are named by the second
+    keys = node.ask("POST", "/v1/smcp/keys/rotate").json["keys"]
+    tap.equal("old and new keys are published", len(keys), 4)
+    d = attested()
+    tap.ok("tokens are signed by the new one", part(c.token, 0)["kid"] != part(d.token, 0)["kid"])
+    node.kill("aegisd")
+    node.start_aegisd()
+    time.sleep(1.1)
+    tap.equal("the old token is good", invoke(c, c.call("aegis.system.info")).status, 200)
+    tap.equal("and the new one", invoke(d, d.call("aegis.system.info")).status, 200)
+
+
+# ---- a workload in its sandbox ----
+
+def workload():
+    status, body = node.call("POST", "/v1/agents", AGENT)
+    tap.equal("deployed", status, 201)
+    id = node.call("POST", "/v1/executions", {"agent_id": "signer"})[1]["execution_id"]
+    node.wait_for("the end of the run", lambda: node.call("GET", f"/v1/executions/{id}")[1]["ended_at"], seconds=200)
+    detail = node.call("GET", f"/v1/executions/{id}")[1]
+    try:
+        command = json.loads(detail["output"].split("done: ", 1)[1])
+        said = json.loads(command["stdout"])
+    except (KeyError, ValueError, IndexError, TypeError):
+        tap.ok("the workload reported", False, json.dumps(detail)[:3000])
+        return
+    tap.equal("it cannot be another execution", (said["other"][0], said["other"][1]["error_code"]),
+              (401, "WORKLOAD_VERIFICATION_FAILED"))
+    tap.equal("attested by its socket, without any key", said["attest"][0], 200)
+    claims = part(said["attest"][1]["security_token"], 1)
+    tap.equal("its token says whose it is", (claims["exec_id"], claims["sub"]), (id, id))
+    tap.ok("a signed call writes", said["write"][0] == 200 and not said["write"][1]["payload"]["result"]["isError"],
+           said["write"])
+    tap.equal("and reads", smcp.content(said["read"][1]), "by a signed call\n")
+    tap.equal("under the manifest's rules", (said["denied"][0], said["denied"][1]["error"]["code"]), (403, 2002))
+    tap.equal("tools it was not given", (said["delete"][0], said["delete"][1]["error"]["code"]), (403, 2000))
+    tap.equal("each envelope once", said["once"], [200, 401, 401])
+    mine = [e for e in events("ToolCallAuthorized") if e["session_id"] == said["attest"][1]["session_id"]]
+    tap.equal("on record, in order", [e["tool_name"] for e in mine], ["fs.write", "fs.read", "fs.list"])
+    tap.equal("as signed by the agent", {e["decision"]["signer"] for e in mine}, {"agent"})
+    error("a token from the sandbox is of no use outside", post("/v1/smcp/invoke", said["spare"]), 401, 1006)
+    tap.equal("the session ended with its execution",
+              [e["reason"] for e in events("SessionRevoked") if e["session_id"] == said["attest"][1]["session_id"]],
+              ["the execution has ended"])
+
+
+try:
+    node.start()
+    doors_ask_for_the_key()
+    tokens()
+    policy()
+    bad_envelopes()
+    once()
+    sessions()
+    rotation()
+    workload()
+    verdict = node.audit("verify")
+    tap.equal("the audit journal verifies", verdict.returncode, 0)
+finally:
+    node.stop()
+    if tap._failed or sys.exc_info()[0]:
+        print("\n".join("# " + line for line in node.logs().splitlines()))
+    node.remove()
+    node.remove_cgroups()
+tap.done()
