@@ -267,6 +267,8 @@ static AWAITS int api_start(struct node *n)
 		.node_id = c->node.id,
 		.doctor = doctor_answer,
 		.status = status_answer,
+		.policies = n->policies,
+		.policy_reload = policy_again,
 		.ctx = n,
 		.started_ns = rt_now_ns(),
 		.list_max = c->max_execution_list_limit,

@@ -41,7 +41,10 @@ struct api_deps {
 	/* Writes the members of /health beside "status": settings that weaken a guarantee, and so
 	 * on. */
 	void (*status)(void *ctx, struct json_writer *w);
-	void *ctx; /* of both */
+	struct policies *policies;
+	/* Loads the policies again: 0 or POLICY_INVALID, with findings, one a line. */
+	AWAITS int (*policy_reload)(void *ctx, struct buf *findings);
+	void *ctx; /* of these */
 	int64_t started_ns; /* rt_now_ns */
 	int64_t list_max; /* most rows of one page */
 };

@@ -64,6 +64,10 @@ AWAITS int executions_start(
 /* Parks every flow where a restart finds it; sandboxes go on. NULL is allowed. */
 AWAITS void executions_stop(struct executions *x);
 
+/* Calls `fn` for each execution that waits or runs, with the policy set that it keeps. */
+void executions_policy_sets(struct executions *x,
+	void (*fn)(void *ctx, struct uuid id, const struct rule_set *rules), void *ctx);
+
 /* ---- asking for work ---- */
 
 enum execution_outcome {

@@ -201,6 +201,15 @@ static AWAITS int end_orphans(struct executions *x)
 	return err_trace(r);
 }
 
+void executions_policy_sets(struct executions *x,
+	void (*fn)(void *ctx, struct uuid id, const struct rule_set *rules), void *ctx)
+{
+	map_for_each (slot, &x->by_id) {
+		const struct flow *f = slot->value;
+		fn(ctx, f->id, f->rules);
+	}
+}
+
 /* ---- life ---- */
 
 static void executions_free(struct executions *x)

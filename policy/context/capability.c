@@ -138,6 +138,10 @@ static int put_constraints(struct buf *b, const struct rule_capability *c, struc
 	}
 	if (!c->command_count || !runs_commands(c))
 		return 0;
+	if (strcmp(c->tool_pattern, "cmd.run") == 0) {
+		buf_puts(b, " && ");
+		return err_trace(put_commands(b, c, o));
+	}
 	buf_puts(b, " && (action != Action::\"tool:cmd.run\" || ");
 	int r = put_commands(b, c, o);
 	buf_putc(b, ')');

@@ -2,6 +2,7 @@
 #include "tools/aegis/verbs.h"
 #include "daemon/agent/agent.h"
 #include "daemon/config/config.h"
+#include "policy/context/context.h"
 #include <errno.h>
 
 static int reference(bool agent)
@@ -16,6 +17,11 @@ static int reference(bool agent)
 
 static int run(struct cli *c)
 {
+	if (strcmp(c->args[0], "policy") == 0) {
+		if (cli_value(c, "reference"))
+			return cli_fail(CLI_INVALID, "the schema of policies is its own reference");
+		return cli_write(context_schema());
+	}
 	bool agent = strcmp(c->args[0], "agent") == 0;
 	if (cli_value(c, "reference"))
 		return reference(agent);
@@ -38,16 +44,18 @@ static const struct cli_option options[] = {
 
 const struct verb verb_schema = {
 	.name = "schema",
-	.arguments = "agent|config",
+	.arguments = "agent|config|policy",
 	.min_args = 1,
 	.max_args = 1,
-	.words = "agent config",
+	.words = "agent config policy",
 	.options = options,
-	.summary = "Print the JSON Schema of manifests or of the node configuration",
+	.summary = "Print the schema of manifests, of the node configuration, or of policies",
 	.help = "Prints the JSON Schema (draft 2020-12) of agent manifests or of the node\n"
 		"configuration. It comes from the table that checks these documents, so editors\n"
-		"and CI accept what the daemon accepts.",
+		"and CI accept what the daemon accepts. The schema of policies is a Cedar schema:\n"
+		"the entities, actions and contexts that policies may speak of.",
 	.examples = "aegis schema agent > agent.schema.json\n"
-		    "aegis schema config --reference > node-config.md",
+		    "aegis schema config --reference > node-config.md\n"
+		    "aegis schema policy > aegis.cedarschema",
 	.run = run,
 };

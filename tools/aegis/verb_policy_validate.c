@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+#include "tools/aegis/verbs.h"
+#include "policy/cedar/cedar.h"
+#include "policy/context/context.h"
+#include <errno.h>
+
+enum { ARENA_BYTES = 256 * 1024 * 1024 };
+
+/* Our schema and, behind it, those of --schema; or these alone with --alone. */
+static int read_schema(struct cli *c, struct arena *a, const struct cedar_schema **ret)
+{
+	struct buf text CLEANUP(buf_fini) = buf_init(LIMIT_CEDAR_TEXT_BYTES);
+	struct buf more CLEANUP(buf_fini) = buf_init(LIMIT_CEDAR_TEXT_BYTES);
+	const char *file = cli_value(c, "schema");
+	int code = file ? cli_read(file, &more) : CLI_OK;
+
+	if (code)
+		return code;
+	if (!cli_value(c, "alone"))
+		buf_span(&text, context_schema());
+	buf_span(&text, buf_view(&more));
+	struct span kept = arena_span(a, buf_view(&text));
+	int r = buf_error(&text);
+	if (r == 0)
+		r = cedar_schema_parse(a, kept, ret);
+	return r < 0 ? cli_fail_errno(err_wrap(r, "%s", file ? file : "schema")) : CLI_OK;
+}
+
+static void put_finding(
+	struct buf *b, struct json_writer *w, const char *file, const struct cedar_finding *f)
+{
+	if (b) {
+		buf_printf(b, "%s:%u:%u: %s%s\n%s%s", file, f->line, f->column,
+			f->warning ? "warning: " : "", f->message, f->excerpt,
+			f->excerpt[0] ? "\n" : "");
+		return;
+	}
+	json_object(w);
+	json_field_cstr(w, "file", file);
+	json_field_i64(w, "line", f->line);
+	json_field_i64(w, "column", f->column);
+	json_field_span(w, "policy", f->policy);
+	json_field_cstr(w, "level", f->warning ? "warning" : "error");
+	json_field_cstr(w, "message", f->message);
+	json_end(w);
+}
+
+static int validate(struct cli *c, const char *file, const struct cedar_schema *schema,
+	struct buf *b, struct json_writer *w)
+{
+	struct arena *a CLEANUP(arena_cleanup) = arena_new(ARENA_BYTES);
+	struct buf text CLEANUP(buf_fini) = buf_init(LIMIT_CEDAR_TEXT_BYTES);
+	const char *level_text = cli_value(c, "level");
+	struct cedar_policies policies;
+	struct cedar_validation v;
+	int64_t level = CEDAR_NO_LEVEL;
+	int code = cli_read(file, &text);
+
+	if (code)
+		return code;
+	if (level_text &&
+		(span_to_i64(span_cstr(level_text), &level) < 0 || level < 0 || level > 100))
+		return cli_fail(CLI_INVALID, "--level: a number from 0 to 100 is accepted");
+	int r = a ? cedar_policies_parse(a, buf_view(&text), &policies) : -ENOMEM;
+	if (r == 0)
+		r = cedar_validate(a, schema, &policies, (int)level, &v);
+	if (r < 0)
+		return cli_fail_errno(err_wrap(r, "%s", file));
+	for (size_t i = 0; i < v.count; i++)
+		put_finding(b, w, file, &v.findings[i]);
+	if (b)
+		buf_printf(b, "%s: %s\n", file, v.valid ? "valid" : "not valid");
+	return v.valid ? CLI_OK : CLI_INVALID;
+}
+
+static int run(struct cli *c)
+{
+	struct arena *a CLEANUP(arena_cleanup) = arena_new(ARENA_BYTES);
+	struct buf out CLEANUP(buf_fini) = buf_init(LIMIT_JSON_BYTES);
+	struct json_writer w = json_writer(&out);
+	bool text = c->format == CLI_TEXT || c->format == CLI_TABLE;
+	const struct cedar_schema *schema;
+	int worst = a ? read_schema(c, a, &schema) : cli_fail(CLI_INTERNAL, "no memory");
+
+	if (worst)
+		return worst;
+	if (!text)
+		json_array(&w);
+	for (int i = 0; i < c->arg_count; i++) {
+		int code = validate(c, c->args[i], schema, text ? &out : NULL, &w);
+		worst = MAX(worst, code);
+	}
+	if (!text)
+		json_end(&w);
+	int code = text ? cli_write(buf_view(&out)) : cli_print_text(c, buf_view(&out), NULL);
+	return MAX(worst, code);
+}
+
+static const struct cli_option options[] = {
+	{"schema", 0, "FILE", "Further declarations, beside AEGIS's own", NULL},
+	{"alone", 0, NULL, "Take --schema alone, for policies of other programs", NULL},
+	{"level", 0, "N", "Also that no policy follows more than N references", NULL},
+	{NULL, 0, NULL, NULL, NULL},
+};
+
+const struct verb verb_policy_validate = {
+	.group = "policy",
+	.name = "validate",
+	.arguments = "FILE...",
+	.min_args = 1,
+	.max_args = CLI_ARGS_MAX,
+	.options = options,
+	.summary = "Check the types of policies against the schema",
+	.help = "Validates policies strictly: what passes cannot fail with a type error on any "
+		"request\n"
+		"that AEGIS asks. Findings have file, line, column and the place itself. Exits 2 "
+		"if a\n"
+		"file is not valid.",
+	.examples = "aegis policy validate net.cedar\n"
+		    "aegis policy validate --schema tools.cedarschema tools.cedar\n"
+		    "aegis policy validate --alone --schema photos.cedarschema photos.cedar",
+	.run = run,
+};
