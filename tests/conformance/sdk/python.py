@@ -69,6 +69,7 @@ import model
 import node as nodes
 from aegis import client as sdk
 from aegis import types
+from aegis.seal import crypto, envelope
 
 SERVED = set()  # methods that were called
 
@@ -148,6 +149,19 @@ async def executions(s, agent):
     await s.call(dict, "delete_execution", one.execution_id)
 
 
+async def signed_calls(s):
+    key = crypto.Ed25519Key.generate()
+    got = await s.call(types.SealAttestationResponse, "attest_seal", {
+        "public_key": key.get_public_key_base64(), "workload_id": "sdk", "security_context": "tester"})
+    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "aegis.system.info", "arguments": {}}}
+    body = envelope.create_seal_envelope(got.security_token, call, key)
+    answer = await s.call(dict, "invoke_seal", body)
+    tap.ok("the signed call was made", '"aegis"' in answer["payload"]["result"]["content"][0]["text"], answer)
+    tools = await s.call(types.SealToolsResponse, "list_seal_tools", "tester")
+    tap.equal("its context's tools", [t["name"] for t in tools.tools], ["aegis.system.info"])
+    await s.call(types.SealToolsResponse, "list_seal_tools")
+
+
 def sample(parameter):
     name, kind = parameter.name, str(parameter.annotation)
     if "Dict" in kind or name == "payload":
@@ -185,6 +199,7 @@ async def drive():
         agent = await agents(s)
         await executions(s, agent)
         await s.call(dict, "delete_agent", agent)
+        await signed_calls(s)
         await the_rest(s)
     async with sdk.AegisClient(f"http://127.0.0.1:{node.port}", bearer_token="wrong") as client:
         try:
@@ -208,6 +223,9 @@ def answer(messages):
 
 nodes.as_root_or_skip()
 node = doors.Node(model.serve(answer))
+node.configure("  llm_providers:", """  security_contexts:
+    - {name: tester, capabilities: [{tool_pattern: "aegis.*"}]}
+  llm_providers:""")
 try:
     node.start()
     asyncio.run(asyncio.wait_for(drive(), 300))
