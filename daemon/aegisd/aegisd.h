@@ -34,6 +34,9 @@ struct aegisd {
 /* Checks `require:` against the doctor's report. -EPERM with one line per unmet probe logged. */
 int aegisd_require(const struct aegisd *d) MUST_USE;
 
+/* The same for a manifest, as an execution_levels; ctx is the struct aegisd. */
+bool aegisd_reaches(void *ctx, const struct agent_spec *spec, struct buf *why);
+
 /* Makes the data directory, reads or draws the bearer key (0600). Blocking. */
 int aegisd_prepare(struct aegisd *d) MUST_USE;
 

@@ -210,6 +210,8 @@ static AWAITS int flows_start(struct node *n)
 		.file_observer = record_file,
 		.file_observer_ctx = n->journal,
 		.node_id = span_cstr(c->node.id),
+		.levels = aegisd_reaches,
+		.levels_ctx = (void *)(uintptr_t)n->d,
 		.limits =
 			{
 				.running_max = (size_t)c->daemon.max_executions,
@@ -244,6 +246,9 @@ static void status_answer(void *ctx, struct json_writer *w)
 		json_put_cstr(w, "--no-auth: the TCP door needs no key");
 	if (c->network.allow_insecure_bind && !config_is_loopback(c->network.bind_address))
 		json_put_cstr(w, "spec.network.allow_insecure_bind: the TCP door has no TLS");
+	const struct doctor_finding *files = doctor_find(n->d->doctor, "files.mediation");
+	if (files && files->level < DOCTOR_PREVENTED)
+		json_put_cstr(w, files->why);
 	json_end(w);
 	json_key(w, "without_effect");
 	json_array(w);

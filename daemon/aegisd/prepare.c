@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
-/* What must stand before the runtime starts: levels that are required, folders, the bearer key. */
+/* What must stand before the runtime starts: folders, the bearer key. */
 #include "daemon/aegisd/aegisd.h"
 #include <fcntl.h>
 #include <stdio.h>
@@ -8,49 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { UNMET_SHOWN = 64, KEY_BYTES = 32 };
-
-static enum doctor_level level_of(int required)
-{
-	switch ((enum config_require_level)required) {
-	case CONFIG_REQUIRE_NONE:
-		return DOCTOR_UNAVAILABLE;
-	case CONFIG_REQUIRE_DETECT:
-		return DOCTOR_DETECTED;
-	case CONFIG_REQUIRE_PREVENT:
-		return DOCTOR_PREVENTED;
-	}
-	UNREACHABLE();
-}
-
-int aegisd_require(const struct aegisd *d)
-{
-	const struct config_require *c = &d->config->require;
-	struct doctor_unmet unmet[UNMET_SHOWN];
-	struct doctor_requirement *named = calloc(c->probes.count + 1, sizeof(*named));
-
-	if (!named)
-		return err_raise(-ENOMEM, "require: out of memory");
-	for (size_t i = 0; i < c->probes.count; i++)
-		named[i] = (struct doctor_requirement){
-			c->probes.keys[i], level_of(c->probes.values[i])};
-	size_t count = doctor_unmet(
-		d->doctor, level_of(c->all), named, c->probes.count, unmet, UNMET_SHOWN);
-	for (size_t i = 0; i < MIN(count, (size_t)UNMET_SHOWN); i++)
-		log_error("require: %s must be %s, but it is %s: %s. %s", unmet[i].id,
-			doctor_level_name(unmet[i].required),
-			unmet[i].finding ? doctor_level_name(unmet[i].finding->level)
-					 : "not a probe of this build",
-			unmet[i].finding ? unmet[i].finding->why
-					 : "see `aegis doctor` for the names",
-			unmet[i].finding ? unmet[i].finding->how : "");
-	free(named);
-	return count ? err_raise(-EPERM,
-			       "this host falls short of spec.require in %zu probes: nothing was "
-			       "started",
-			       count)
-		     : 0;
-}
+enum { KEY_BYTES = 32 };
 
 static int give_to_daemon(const struct aegisd *d, const char *path, mode_t mode)
 {

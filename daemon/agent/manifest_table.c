@@ -424,9 +424,7 @@ static const struct table_field spec_fields[] = {{.name = "runtime",
 		.item = &require_item,
 		.item_bytes = sizeof(int),
 		AT(written_spec, spec.require),
-		.effect = TABLE_GUARDED,
-		.effect_says = "levels of protection are not compared before a run yet",
-		.example = "{network: prevent}",
+		.example = "{sandbox.seccomp: prevent, files.mediation: detect}",
 		.doc = "Least level (detect or prevent) of named `aegis doctor` probes; `all` for "
 		       "the "
 		       "rest (our addition)."},

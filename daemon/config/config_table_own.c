@@ -235,7 +235,7 @@ static const struct table_field require_fields[] = {
 	ROW(TABLE_ENUM, config_require, all, "all", "Level of every probe that is not named.",
 		.values = require_words, .otherwise = "none"),
 	ROW(TABLE_MAP, config_require, probes, "probes", "Levels by probe.",
-		LIST(require_item, sizeof(int)), .max = 256, .example = "{network: prevent}"),
+		LIST(require_item, sizeof(int)), .max = 256, .example = "{files.mediation: prevent}"),
 	{0}};
 const struct table config_require_table = {
 	.name = "Require",

@@ -79,9 +79,18 @@ void probe_nfs_client(const struct doctor_options *o, struct doctor_finding *f)
 	}
 	found(f, DOCTOR_NOT_COVERED,
 		"a kernel with CONFIG_NFS_FS (Debian's has it), or: modprobe nfs",
-		"this kernel has no NFS client: volumes are bound into sandboxes, and what is done "
-		"to "
-		"them there is not seen call by call");
+		"this kernel has no NFS client: what is done to volumes in sandboxes cannot be "
+		"seen call by call");
+}
+
+/* A fact about this build, not about the host: sandboxes get their volumes by bind mounts. */
+void probe_file_mediation(const struct doctor_options *o, struct doctor_finding *f)
+{
+	found(f, DOCTOR_NOT_COVERED,
+		"give the agent the fs.* tools and no cmd.run: each call of theirs is decided and "
+		"recorded",
+		"workspaces are bound into sandboxes: raw file access is confined to them, but "
+		"neither decided nor recorded per operation");
 }
 
 void probe_kvm(const struct doctor_options *o, struct doctor_finding *f)

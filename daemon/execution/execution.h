@@ -40,6 +40,10 @@ struct execution_limits {
 	int64_t cancel_grace_ns; /* between the request to stop and the kill */
 };
 
+/* Whether this host reaches the levels that a manifest requires of it (spec.require); if not, what
+ * falls short stands in *why. */
+typedef bool (*execution_levels)(void *ctx, const struct agent_spec *spec, struct buf *why);
+
 struct execution_deps {
 	struct store *store;
 	struct event_bus *bus;
@@ -53,6 +57,8 @@ struct execution_deps {
 			     are taken. Stays the caller's */
 	fsal_observer file_observer; /* of file operations; may be NULL */
 	void *file_observer_ctx;
+	execution_levels levels; /* NULL: none is known, and what requires any is refused */
+	void *levels_ctx;
 	struct execution_limits limits;
 };
 
@@ -67,6 +73,10 @@ AWAITS void executions_stop(struct executions *x);
 /* Calls `fn` for each execution that waits or runs, with the policy set that it keeps. */
 void executions_policy_sets(struct executions *x,
 	void (*fn)(void *ctx, struct uuid id, const struct rule_set *rules), void *ctx);
+
+/* How programs in a sandbox reach files, in words: for the journal and for those who look at an
+ * execution. The file tools are another way: each call of theirs is decided and recorded. */
+extern const char execution_file_access[];
 
 /* ---- asking for work ---- */
 

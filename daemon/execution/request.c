@@ -43,6 +43,20 @@ static int context_check(struct start *s)
 			  "spec.security_context: this node has no security context '%s'", name);
 }
 
+static int levels_check(struct start *s)
+{
+	const struct execution_deps *d = &s->x->deps;
+	struct buf why CLEANUP(buf_fini) = buf_init(8192);
+
+	if (s->manifest->spec.require.count == 0)
+		return 0;
+	if (d->levels && d->levels(d->levels_ctx, &s->manifest->spec, &why))
+		return 0;
+	return outcome(s, EXECUTION_REFUSED,
+		"this host falls short of spec.require: " SPAN_FMT "see `aegis doctor`",
+		SPAN_ARG(buf_view(&why)));
+}
+
 static int manifest_check(struct start *s)
 {
 	struct report *report = arena_make(s->arena, struct report);
@@ -60,8 +74,10 @@ static int manifest_check(struct start *s)
 		return outcome(s, EXECUTION_REFUSED, "the agent's manifest is not valid: " SPAN_FMT,
 			SPAN_ARG(buf_view(&b)));
 	}
-	if (s->manifest->refusal_count == 0)
-		return context_check(s);
+	if (s->manifest->refusal_count == 0) {
+		r = levels_check(s);
+		return r ? r : context_check(s);
+	}
 	for (size_t i = 0; i < s->manifest->refusal_count; i++) {
 		const struct agent_notice *n = &s->manifest->refusals[i];
 		buf_printf(&b, "%s%s (line %d): %s", i ? "; " : "", n->path, n->line, n->reason);

@@ -79,6 +79,9 @@ static struct sandbox_limits limits_of(const struct agent_spec *spec)
 	};
 }
 
+const char execution_file_access[] =
+	"bound: confined to the sandbox's mounts, neither decided nor recorded per operation";
+
 static AWAITS int spawned_record(struct iteration *it)
 {
 	struct record rec;
@@ -92,6 +95,7 @@ static AWAITS int spawned_record(struct iteration *it)
 		json_field_cstr(&rec.w, "isolation", it->f->x->deps.sandboxes->ops->kind);
 		snprintf(id, sizeof(id), "%llu", (unsigned long long)it->f->sandbox->identity);
 		json_field_cstr(&rec.w, "cgroup_id", id);
+		json_field_cstr(&rec.w, "file_access", execution_file_access);
 		json_field_cstr(&rec.w, "public_key", it->f->public_key_text);
 		r = record_event_end(&rec);
 	}

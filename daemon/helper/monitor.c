@@ -251,6 +251,9 @@ static int open_listener(struct monitor *m)
 static int open_signals(struct monitor *m)
 {
 	sigset_t set;
+	/* What whoever started us ignores would be ignored in every sandbox. */
+	for (int signo = 1; signo < SIGRTMIN; signo++)
+		signal(signo, SIG_DFL);
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);

@@ -19,8 +19,8 @@ static void put_iteration(struct buf *b, const struct json *v)
 
 static int print_text(const struct json *v)
 {
-	static const char *const members[] = {
-		"id", "agent_id", "agent_version", "status", "started_at", "ended_at", "error"};
+	static const char *const members[] = {"id", "agent_id", "agent_version", "status",
+		"started_at", "ended_at", "file_access", "error"};
 	struct buf b CLEANUP(buf_fini) = buf_init(2 * (size_t)LIMIT_JSON_BYTES);
 	for (size_t i = 0; i < ARRAY_LEN(members); i++) {
 		buf_printf(&b, "%-14s ", members[i]);

@@ -7,7 +7,7 @@ import tap
 
 
 def counts(out):
-    return out.passed, len(out.failures), len(out.skips)
+    return len(out.passes), len(out.failures), len(out.skips)
 
 
 def program(script, timeout=20.0):

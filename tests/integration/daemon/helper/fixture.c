@@ -39,6 +39,7 @@ void fixture_start(struct fixture *f)
 	snprintf(prepared, sizeof(prepared), "%d", f->prepared);
 	f->helper = fork();
 	if (f->helper == 0) {
+		signal(SIGINT, SIG_IGN); /* as a shell does that starts it in the background */
 		execl(helper, helper, "--uid", uid, "--gid", uid, "--slots", slots, "--bootstrap",
 			probe, "--run-dir", run, "--state-dir", state, "--cgroup-parent", f->parent,
 			"--network-pool", "2", "--prepared", prepared, "--runtimes", runtimes,

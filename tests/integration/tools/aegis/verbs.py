@@ -43,8 +43,8 @@ def write(name, text):
     return path
 
 
-def manifest(version="1.0.0", word="done"):
-    return write("agent.yaml", MANIFEST % (version, *sys.version_info[:2], word))
+def manifest(version="1.0.0", word="done", more=""):
+    return write("agent.yaml", MANIFEST % (version, *sys.version_info[:2], word) + more)
 
 
 def run(name, arguments, code, out="", err="", where=()):
@@ -96,6 +96,7 @@ def tasks():
     run("logs --follow ends", ["task", "logs", id, "--follow"], 0, out="ompleted")
     run("logs --follow again", ["task", "logs", id, "--follow"], 0, out="ompleted")
     forms("task status", ["task", "status", id], "completed")
+    run("task status tells how files are reached", ["task", "status", id], 0, out="neither decided nor recorded per operation")
     forms("task list", ["task", "list"], "completed")
     run("cancel of what has ended", ["task", "cancel", id], 4)
     run("cancel of nobody", ["task", "cancel", NOBODY], 1)
@@ -105,6 +106,20 @@ def tasks():
     run("remove", ["task", "remove", id], 0)
     run("the record stays", ["task", "status", id], 0, out="completed")
     run("status of nobody", ["task", "status", NOBODY], 1)
+
+
+def levels():
+    """What a manifest requires of the host, and how files are reached, is said and obeyed."""
+    strict = manifest("2.0.0", more="  require: {files.mediation: prevent}\n")
+    run("require: what this build does not do", ["agent", "run", strict, "--input", "{}"], 4, err="files.mediation must be prevented")
+    strict = manifest("2.0.1", more="  require: {no.such.probe: detect}\n")
+    run("require: no probe", ["agent", "run", strict, "--input", "{}"], 4, err="no.such.probe")
+    able = manifest("2.0.2", more="  require: {sandbox.seccomp: prevent, sandbox.user_namespace: prevent}\n")
+    run("require: what is there", ["agent", "run", able, "--input", "{}"], 0)
+    run("the node says how files are reached", ["daemon", "status"], 0, out="neither decided nor recorded per operation")
+    run("and the doctor", ["doctor", "--daemon"], 0, out="files.mediation")
+    events = node.audit("tail", "-n", "50", "--kind", "InstanceSpawned", "--output", "json").stdout
+    tap.ok("and the journal", "neither decided nor recorded per operation" in events, events[-800:])
 
 
 def ways():
@@ -127,6 +142,7 @@ def main():
         node.start()
         agents()
         tasks()
+        levels()
         ways()
     finally:
         node.stop()

@@ -346,8 +346,7 @@ static void what_has_no_effect_is_listed(void **state)
 		     "criteria: c}]}\n",
 		"spec.execution.memory:6 spec.execution.validation[0].type:6 ", "");
 	expect_lists("  env: {A: b, K: secret:k, C: config:c}\n", "", "spec.env.K:6 spec.env.C:6 ");
-	expect_lists("  require: {network: prevent}\n  security_context: c\n", "",
-		"spec.require:6 ");
+	expect_lists("  require: {sandbox.landlock: prevent}\n  security_context: c\n", "", "");
 	expect_lists("  schedule: {type: manual}\n  advanced: {warm_pool_size: 0, swarm_enabled: "
 		     "true}\n",
 		"spec.schedule:6 spec.advanced.swarm_enabled:7 ", "");
