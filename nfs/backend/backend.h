@@ -4,9 +4,25 @@
 
 #include "nfs/fsal/fsal.h"
 
+struct backend_local_options {
+	struct offload *offload; /* for walks over the whole volume; outlives the volume */
+	size_t descriptors_max; /* kept open; 0: a quarter of what the process may open */
+};
+
 /*
  * A local folder: `root` is a descriptor of it and becomes the volume's, also on failure. It holds
- * the volume's files and nothing else. Calls run on the threads of `o`, which outlives the volume.
+ * the volume's files and nothing else. Whoever else works in it at the same time is seen at once.
+ * Where the process may not override permissions, what it owns stays accessible to it whatever mode
+ * clients set; the mode that they see is kept beside.
  */
-int backend_local_open(
-	int root, struct offload *o, struct span volume_id, struct fsal_volume **ret) MUST_USE;
+AWAITS int backend_local_open(struct fsal *f, int root, const struct backend_local_options *o,
+	struct span volume_id, struct fsal_volume **ret) MUST_USE;
+
+struct backend_memory_options {
+	uint64_t bytes_max; /* 0: 64 MiB */
+	bool slow; /* every operation parks, as over a network */
+};
+
+/* Files in memory, for tests; gone when the volume is closed. */
+AWAITS int backend_memory_open(struct fsal *f, const struct backend_memory_options *o,
+	struct span volume_id, struct fsal_volume **ret) MUST_USE;

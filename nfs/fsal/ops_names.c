@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/* Operations that take entries away or move them: remove, rmdir, rename. */
+#include "nfs/fsal/internal.h"
+
+/* A directory, and an entry of it. */
+struct place {
+	struct fsal_object *dir; /* held */
+	struct span name;
+	struct fsal_attr dir_attr;
+	struct fsal_object *object; /* held; NULL if there is nothing */
+	struct fsal_attr attr;
+};
+
+static AWAITS int place_begin(
+	struct fsal_call *c, struct place *p, struct fsal_wcc *wcc, bool must_exist)
+{
+	int r = p->dir->node.type == S_IFDIR ? object_attr(c, p->dir, &p->dir_attr) : -ENOTDIR;
+
+	if (r == 0) {
+		wcc_before(wcc, &p->dir_attr);
+		r = name_check(p->name);
+	}
+	if (r == 0 && name_is_dots(p->name))
+		r = -EINVAL;
+	if (r == 0)
+		r = verdict_name(c, p->dir, p->name, RIGHT_WRITE);
+	if (r != 0)
+		return r;
+	if (is_posix(p->dir) && !perm_grants(c->cred, &p->dir_attr, PERM_EXEC))
+		return -EACCES;
+	r = object_of_name(c, p->dir, p->name, &p->object, &p->attr);
+	if (r == -ESTALE) {
+		r = object_relocate(c, p->dir);
+		if (r == 0)
+			r = object_of_name(c, p->dir, p->name, &p->object, &p->attr);
+	}
+	if (r == 0)
+		fsal_ref(p->object);
+	return r == -ENOENT && !must_exist ? 0 : r;
+}
+
+static void place_end(struct place *p)
+{
+	fsal_unref(p->object);
+	fsal_unref(p->dir);
+}
+
+/* Its last name is gone. */
+static void vanished(struct place *p)
+{
+	if (!p->object || (p->attr.nlink > 1 && p->object->node.type != S_IFDIR))
+		return;
+	quota_gone(p->object, &p->attr);
+	object_gone(p->object);
+}
+
+static AWAITS int take_away(struct fsal_call *c, struct fsal_object *dir, struct span name,
+	bool directory, struct fsal_wcc *ret)
+{
+	struct fsal_volume *v = dir->at->volume;
+	struct fsal_io io = io_of(c, dir);
+	struct place p = {.dir = fsal_ref(dir), .name = name};
+	int64_t began_ns = record_begin(dir);
+
+	*ret = (struct fsal_wcc){0};
+	int r = place_begin(c, &p, ret, true);
+	const struct decision *granted = v->layer->granted;
+	if (r == 0 && is_posix(dir))
+		r = perm_unlinks(c->cred, &p.dir_attr, &p.attr);
+	if (r == 0 && directory != (p.object->node.type == S_IFDIR))
+		r = directory ? -ENOTDIR : -EISDIR;
+	if (r == 0)
+		r = v->backend->remove(v->state, &io, &dir->node, name, directory);
+	if (r == 0)
+		vanished(&p);
+	if (r != FSAL_WOULD_PARK)
+		wcc_after(c, dir, ret);
+	if (began_ns)
+		record_event(c,
+			&(struct event){.operation = "FileDeleted",
+				.object = dir,
+				.name = name,
+				.writes = true,
+				.began_ns = began_ns,
+				.decision = r == FSAL_DENIED ? NULL : granted,
+				.result = r});
+	place_end(&p);
+	return r;
+}
+
+int fsal_remove(
+	struct fsal_call *c, struct fsal_object *dir, struct span name, struct fsal_wcc *ret)
+{
+	return take_away(c, dir, name, false, ret);
+}
+
+int fsal_rmdir(struct fsal_call *c, struct fsal_object *dir, struct span name, struct fsal_wcc *ret)
+{
+	return take_away(c, dir, name, true, ret);
+}
+
+/* ---- rename ---- */
+
+static int may_rename(struct fsal_call *c, const struct place *from, const struct place *to)
+{
+	uint32_t both = PERM_WRITE | PERM_EXEC;
+	int r;
+
+	if (!is_posix(from->dir))
+		return 0;
+	r = perm_unlinks(c->cred, &from->dir_attr, &from->attr);
+	if (r == 0 && perm_grants(c->cred, &to->dir_attr, both) != both)
+		r = -EACCES;
+	if (r == 0 && to->object)
+		r = perm_unlinks(c->cred, &to->dir_attr, &to->attr);
+	/* Its ".." is written to. */
+	if (r == 0 && from->object->node.type == S_IFDIR && from->dir != to->dir &&
+		!perm_grants(c->cred, &from->attr, PERM_WRITE))
+		r = -EACCES;
+	return r;
+}
+
+static AWAITS int move(struct fsal_call *c, struct place *from, struct place *to)
+{
+	struct fsal_volume *v = from->dir->at->volume;
+	struct fsal_io io = io_of(c, from->dir);
+	int r = may_rename(c, from, to);
+
+	if (r == 0)
+		r = verdict_moves(c, from->object, to->dir, to->name);
+	if (r == 0)
+		r = v->backend->rename ? v->backend->rename(v->state, &io, &from->dir->node,
+						 from->name, &to->dir->node, to->name)
+				       : -EOPNOTSUPP;
+	if (r != 0 || from->object == to->object)
+		return r; /* two names of one file: nothing was done */
+	if (to->object)
+		vanished(to);
+	return object_place(from->object, to->dir, to->name);
+}
+
+static AWAITS void record(struct fsal_call *c, const struct place *p, int64_t began_ns,
+	const struct decision *granted, int r)
+{
+	record_event(c,
+		&(struct event){.operation = "FileRenamed",
+			.object = p->dir,
+			.name = p->name,
+			.writes = true,
+			.began_ns = began_ns,
+			.decision = r == FSAL_DENIED ? NULL : granted,
+			.result = r});
+}
+
+int fsal_rename(struct fsal_call *c, struct fsal_object *from, struct span from_name,
+	struct fsal_object *to, struct span to_name, struct fsal_wcc *ret_from,
+	struct fsal_wcc *ret_to)
+{
+	struct place a = {.dir = fsal_ref(from), .name = from_name};
+	struct place b = {.dir = fsal_ref(to), .name = to_name};
+	int64_t began_ns = record_begin(from);
+
+	*ret_from = *ret_to = (struct fsal_wcc){0};
+	int r = from->at == to->at ? place_begin(c, &a, ret_from, true) : -EXDEV;
+	const struct decision *granted = from->at->volume->layer->granted;
+	int r2 = r == 0 || r == -ENOENT ? place_begin(c, &b, ret_to, false) : 0;
+	if (r == 0)
+		r = r2;
+	if (r == 0)
+		r = move(c, &a, &b);
+	if (r != FSAL_WOULD_PARK) {
+		wcc_after(c, from, ret_from);
+		wcc_after(c, to, ret_to);
+	}
+	if (began_ns) {
+		record(c, &a, began_ns, granted, r);
+		record(c, &b, began_ns, granted, r);
+	}
+	place_end(&a);
+	place_end(&b);
+	return r;
+}
