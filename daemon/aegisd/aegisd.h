@@ -55,6 +55,9 @@ AWAITS int signer_key(struct helper_link *l, uint8_t ret_key[HEAD_PUBLIC_KEY_BYT
 AWAITS int signer_sign(void *ctx, const struct head *head, struct head_signed *ret,
 	struct head_signed *ret_last, int64_t deadline_ns) MUST_USE;
 
+/* The file layer, with the key of handles that the data directory keeps. */
+int files_open(const struct config *c, struct fsal **ret) MUST_USE;
+
 /* Writes file operations into the journal; ctx is the journal. An fsal_observer. */
 AWAITS void record_file(void *ctx, const struct fsal_record *r);
 

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static AWAITS int open_workspace(struct iteration *it)
 {
@@ -19,6 +20,8 @@ static AWAITS int open_workspace(struct iteration *it)
 		.agent = span_cstr(f->manifest->metadata.name),
 		.tenant = f->tenant,
 		.mount_path = SPAN("/workspace"),
+		.uid = geteuid(),
+		.gid = getegid(),
 		.read_only = f->manifest->spec.security.filesystem.read_only,
 		.rules = f->rules,
 		.observer = f->x->deps.file_observer,
@@ -31,9 +34,13 @@ static AWAITS int open_workspace(struct iteration *it)
 	if (r < 0)
 		return err_trace(r);
 	it->workspace_fd = fcntl(root, F_DUPFD_CLOEXEC, 0);
-	r = backend_local_open(root, f->x->deps.files, SPAN("workspace"), &it->volume);
+	struct backend_local_options local = {.offload = f->x->deps.files};
+	r = backend_local_open(
+		f->x->deps.fsal, root, &local, SPAN("workspace"), &it->volume);
 	if (r == 0)
 		r = fsal_attach(it->volume, &o, &it->attachment);
+	if (r == 0)
+		r = fsal_attachment_set_origin(it->attachment, (uint32_t)it->number, SPAN(""));
 	if (r < 0)
 		return err_trace(r);
 	const struct execution_limits *limits = &f->x->deps.limits;

@@ -39,7 +39,7 @@ int tool_canonical_path(struct tool_call *c, const char *argument, struct span *
 }
 
 int tool_path(struct tool_call *c, const char *argument, const char *action,
-	struct fsal_call *ret_file, struct span *ret_path)
+	struct tool_file *f, struct span *ret_path)
 {
 	struct span path, mount = c->t->workspace_path;
 	int r = tool_canonical_path(c, argument, &path);
@@ -59,11 +59,14 @@ int tool_path(struct tool_call *c, const char *argument, const char *action,
 	r = tool_request_keep(c, &q); /* the file layer decides it; this is what it is asked */
 	if (r < 0)
 		return err_trace(r);
-	*ret_file = (struct fsal_call){
+	*f = (struct tool_file){
 		.at = c->t->workspace,
-		.arena = c->arena,
-		.call_id = c->envelope->call_id,
-		.deadline_ns = c->deadline_ns,
+		.call = {.may_park = true,
+			.deadline_ns = c->deadline_ns,
+			.call_id = c->envelope->call_id,
+			.arena = c->arena,
+			.decision = &f->decision},
+		.decision = {.reason = SPAN("not decided")},
 	};
 	*ret_path = span_sub(path, MIN(mount.n + 1, path.n), path.n);
 	return 0;
@@ -91,7 +94,7 @@ static const char *file_error_name(int r)
 	}
 }
 
-int tool_file_outcome(struct tool_call *c, const struct fsal_call *f, int r)
+int tool_file_outcome(struct tool_call *c, const struct tool_file *f, int r)
 {
 	if (r == FSAL_DENIED)
 		return err_trace(tool_deny(c, &f->decision));
@@ -100,31 +103,31 @@ int tool_file_outcome(struct tool_call *c, const struct fsal_call *f, int r)
 		return 0;
 	if (r == -ECANCELED || r == -ETIME || r == -ENOMEM)
 		return err_trace(r);
-	char *reason = arena_printf(c->arena, "%s: %s", file_error_name(r), err_message(r));
+	/* The file layer says what went wrong, not with what. */
+	char *reason = arena_printf(c->arena, "%s: '" SPAN_FMT "': %s", file_error_name(r),
+		SPAN_ARG(json_str(c->arguments, "path", SPAN(""))), err_message(r));
 	err_clear();
 	if (!reason)
 		return err_raise(-ENOMEM, "tool: request memory used up");
 	return err_trace(tool_refuse(c, TOOL_FAILED, span_cstr(reason)));
 }
 
-int tool_read_file(struct tool_call *c, struct fsal_call *f, struct span path, struct span *ret)
+int tool_read_file(struct tool_call *c, struct tool_file *f, struct span path, struct span *ret)
 {
 	struct fsal_attr attr;
 	size_t n = 0;
-	bool eof;
-	int r = fsal_getattr(f, path, &attr);
+	int r = tool_file_stat(f, path, true, &attr);
 	if (r == 0 && attr.size_bytes > LIMIT_TOOL_FILE_BYTES)
-		r = err_raise(-EFBIG, "'" SPAN_FMT "' has %llu bytes, at most %d are accepted",
-			SPAN_ARG(path), (unsigned long long)attr.size_bytes, LIMIT_TOOL_FILE_BYTES);
+		r = err_raise(-EFBIG, "it has %llu bytes, at most %d are accepted",
+			(unsigned long long)attr.size_bytes, LIMIT_TOOL_FILE_BYTES);
 	if (r == 0) {
 		/* One byte more than it had: a file that grows meanwhile is noticed, not cut. */
 		size_t room = (size_t)attr.size_bytes + 1;
 		char *p = arena_bytes(c->arena, room);
-		r = p ? fsal_read(f, path, 0, p, room, &n, &eof)
+		r = p ? tool_file_read(f, path, p, room, &n)
 		      : err_raise(-ENOMEM, "request memory used up");
 		if (r == 0 && n == room)
-			r = err_raise(
-				-EAGAIN, "'" SPAN_FMT "' grows while it is read", SPAN_ARG(path));
+			r = err_raise(-EAGAIN, "it grows while it is read");
 		if (r == 0) {
 			*ret = span_of(p, n);
 			c->result->decision = f->decision;

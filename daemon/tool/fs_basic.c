@@ -9,7 +9,7 @@ static struct span asked_path(const struct tool_call *c)
 
 int fs_read_run(struct tool_call *c)
 {
-	struct fsal_call f;
+	struct tool_file f;
 	struct span path, content;
 	int r = tool_path(c, "path", "fs:read", &f, &path);
 	if (r == 0)
@@ -21,12 +21,12 @@ int fs_read_run(struct tool_call *c)
 
 int fs_write_run(struct tool_call *c)
 {
-	struct fsal_call f;
+	struct tool_file f;
 	struct span path, content = json_str(c->arguments, "content", SPAN(""));
 	int r = tool_path(c, "path", "fs:write", &f, &path);
 	if (r)
 		return r < 0 ? err_trace(r) : 0;
-	r = fsal_replace(&f, path, content);
+	r = tool_file_replace(&f, path, content);
 	if (r)
 		return err_trace(tool_file_outcome(c, &f, r));
 	c->result->decision = f.decision;
@@ -36,14 +36,14 @@ int fs_write_run(struct tool_call *c)
 
 int fs_list_run(struct tool_call *c)
 {
-	struct fsal_call f;
+	struct tool_file f;
 	struct span path;
-	struct fsal_entry *entries;
+	struct tool_entry_of *entries;
 	size_t count;
 	int r = tool_path(c, "path", "fs:read", &f, &path);
 	if (r)
 		return r < 0 ? err_trace(r) : 0;
-	r = fsal_list(&f, path, &entries, &count);
+	r = tool_file_list(&f, path, &entries, &count);
 	if (r)
 		return err_trace(tool_file_outcome(c, &f, r));
 	c->result->decision = f.decision;
@@ -62,21 +62,12 @@ int fs_list_run(struct tool_call *c)
 
 int fs_create_dir_run(struct tool_call *c)
 {
-	struct fsal_call f;
+	struct tool_file f;
 	struct span path;
 	int r = tool_path(c, "path", "fs:write", &f, &path);
 	if (r)
 		return r < 0 ? err_trace(r) : 0;
-	r = fsal_mkdir(&f, path, true);
-	if (r == -EEXIST) {
-		/* Documented as success, if it is a directory that stands there. */
-		struct fsal_attr attr;
-		struct decision of_mkdir = f.decision;
-		int r2 = fsal_getattr(&f, path, &attr);
-		f.decision = of_mkdir;
-		if (r2 == 0 && (attr.mode & S_IFMT) == S_IFDIR)
-			r = 0;
-	}
+	r = tool_file_mkdirs(&f, path);
 	if (r)
 		return err_trace(tool_file_outcome(c, &f, r));
 	c->result->decision = f.decision;
@@ -85,12 +76,12 @@ int fs_create_dir_run(struct tool_call *c)
 
 int fs_delete_run(struct tool_call *c)
 {
-	struct fsal_call f;
+	struct tool_file f;
 	struct span path;
 	int r = tool_path(c, "path", "fs:write", &f, &path);
 	if (r)
 		return r < 0 ? err_trace(r) : 0;
-	r = fsal_remove(&f, path, json_bool(c->arguments, "recursive", false));
+	r = tool_file_remove(&f, path, json_bool(c->arguments, "recursive", false));
 	if (r)
 		return err_trace(tool_file_outcome(c, &f, r));
 	c->result->decision = f.decision;

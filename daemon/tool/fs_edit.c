@@ -43,7 +43,7 @@ static int edit_apply(struct tool_call *c, struct span *text, struct span target
 
 static int edit_file(struct tool_call *c, const struct json *edits, size_t count)
 {
-	struct fsal_call f;
+	struct tool_file f;
 	struct span path, text;
 	int r = tool_path(c, "path", "fs:write", &f, &path);
 	if (r == 0)
@@ -53,7 +53,7 @@ static int edit_file(struct tool_call *c, const struct json *edits, size_t count
 			json_str(&edits[i], "replacement_content", SPAN("")), i + 1);
 	if (r)
 		return r < 0 ? err_trace(r) : 0;
-	r = fsal_replace(&f, path, text);
+	r = tool_file_replace(&f, path, text);
 	if (r)
 		return err_trace(tool_file_outcome(c, &f, r));
 	c->result->decision = f.decision;

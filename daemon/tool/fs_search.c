@@ -10,7 +10,7 @@
 
 struct walk {
 	struct tool_call *call;
-	struct fsal_call *file;
+	struct tool_file *file;
 	struct span start; /* relative to the volume */
 	struct buf out;
 	size_t files;
@@ -57,7 +57,7 @@ static struct span below(struct arena *a, struct span folder, struct span name)
 }
 
 static int walk_entry(
-	struct walk *w, struct list *stack, const struct folder *d, const struct fsal_entry *e)
+	struct walk *w, struct list *stack, const struct folder *d, const struct tool_entry_of *e)
 {
 	struct span path = below(w->call->arena, d->path, e->name);
 	if (!path.p)
@@ -80,9 +80,9 @@ static int walk_entry(
 
 static int walk_folder(struct walk *w, struct list *stack, const struct folder *d)
 {
-	struct fsal_entry *entries;
+	struct tool_entry_of *entries;
 	size_t count;
-	int r = fsal_list(w->file, d->path, &entries, &count);
+	int r = tool_file_list(w->file, d->path, &entries, &count);
 	/* A folder below the start that may not be read, or is gone by now, is passed over. */
 	if (d->depth > 0 &&
 		(r == FSAL_DENIED || (r < 0 && r != -ECANCELED && r != -ETIME && r != -ENOMEM))) {
@@ -114,7 +114,7 @@ static int walk_run(struct walk *w)
 	return err_trace(tool_ok(w->call, buf_view(&w->out)));
 }
 
-static int walk_begin(struct walk *w, struct tool_call *c, struct fsal_call *f)
+static int walk_begin(struct walk *w, struct tool_call *c, struct tool_file *f)
 {
 	*w = (struct walk){.call = c, .file = f, .out = buf_init(LIMIT_TOOL_OUTPUT_BYTES + 4096)};
 	return tool_path(c, "path", "fs:read", f, &w->start);
@@ -139,7 +139,7 @@ static int glob_visit(
 
 int fs_glob_run(struct tool_call *c)
 {
-	struct fsal_call f;
+	struct tool_file f;
 	struct walk w;
 	int r = walk_begin(&w, c, &f);
 	if (r)
@@ -195,7 +195,7 @@ static int grep_visit(
 {
 	struct tool_call sub = *w->call;
 	struct tool_result ignored = {0};
-	struct fsal_call f = *w->file;
+	struct tool_file f = *w->file;
 	struct span text;
 	int r;
 
@@ -204,7 +204,8 @@ static int grep_visit(
 	struct arena *a CLEANUP(arena_cleanup) = arena_new(LIMIT_TOOL_FILE_BYTES + 64 * 1024);
 	if (!a)
 		return err_raise(-ENOMEM, "grep: out of memory");
-	sub.arena = f.arena = a;
+	sub.arena = f.call.arena = a;
+	f.call.decision = &f.decision;
 	sub.result = &ignored;
 	r = tool_read_file(&sub, &f, path, &text);
 	if (r < 0)
@@ -239,7 +240,7 @@ static int grep_compile(struct walk *w)
 static int grep_start(struct walk *w)
 {
 	struct fsal_attr attr;
-	int r = fsal_getattr(w->file, w->start, &attr);
+	int r = tool_file_stat(w->file, w->start, true, &attr);
 	if (r)
 		return err_trace(tool_file_outcome(w->call, w->file, r));
 	if ((attr.mode & S_IFMT) != S_IFREG)
@@ -254,7 +255,7 @@ static int grep_start(struct walk *w)
 
 int fs_grep_run(struct tool_call *c)
 {
-	struct fsal_call f;
+	struct tool_file f;
 	struct walk w;
 	int r = walk_begin(&w, c, &f);
 	if (r)

@@ -14,6 +14,7 @@ struct fixture {
 	int root;
 	struct arena *arena;
 	struct offload *offload;
+	struct fsal *fsal;
 	struct fsal_volume *volume;
 	struct rule_set *rules;
 	struct tool_context context;
@@ -72,7 +73,9 @@ static void begin(struct fixture *f)
 	f->arena = arena_new(64 * 1024 * 1024);
 	f->rules = rules_new();
 	EXPECT_INT(offload_start("files", 2, 64, &f->offload), 0);
-	EXPECT_INT(backend_local_open(dup(f->root), f->offload, SPAN("v"), &f->volume), 0);
+	EXPECT_INT(fsal_start(&(struct fsal_options){.key = {1}}, &f->fsal), 0);
+	struct backend_local_options local = {.offload = f->offload};
+	EXPECT_INT(backend_local_open(f->fsal, dup(f->root), &local, SPAN("v"), &f->volume), 0);
 	crypto_sign_keypair(f->public_key, f->key);
 	f->context = (struct tool_context){
 		.execution_id = SPAN("e1"),
@@ -97,6 +100,7 @@ static void end(struct fixture *f)
 {
 	fsal_detach(f->context.workspace);
 	fsal_volume_free(f->volume);
+	fsal_stop(f->fsal);
 	offload_stop(f->offload);
 	rule_set_unref(f->rules);
 	arena_free(f->arena);
