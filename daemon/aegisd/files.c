@@ -16,7 +16,8 @@ static int handle_key(const char *path, uint8_t ret[KEY_BYTES])
 	}
 	if (r == 0)
 		return err_raise(-EINVAL,
-			"'%s' has %zu bytes, %d are accepted: remove the file to have a new one made",
+			"'%s' has %zu bytes, %d are accepted: remove the file to have a new one "
+			"made",
 			path, b.len, KEY_BYTES);
 	if (r != -ENOENT)
 		return err_trace(r);

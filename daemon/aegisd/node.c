@@ -31,6 +31,7 @@ struct node {
 	struct llm *llm;
 	struct sandbox_driver *sandboxes;
 	struct offload *files;
+	struct fsal *fsal;
 	struct policies *policies;
 	struct smcp_service *smcp;
 	int snapshots; /* folder of workspaces as iterations left them */
@@ -204,6 +205,7 @@ static AWAITS int flows_start(struct node *n)
 		.sandboxes = n->sandboxes,
 		.llm = n->llm,
 		.files = n->files,
+		.fsal = n->fsal,
 		.policies = n->policies,
 		.smcp = n->smcp,
 		.snapshots_fd = n->snapshots,
@@ -312,6 +314,8 @@ static AWAITS int node_open(struct node *n)
 	if (r == 0)
 		r = snapshots_open(n);
 	if (r == 0)
+		r = files_open(n->d->config, &n->fsal);
+	if (r == 0)
 		r = smcp_start(n);
 	if (r == 0)
 		r = flows_start(n);
@@ -326,6 +330,7 @@ static AWAITS void node_close(struct node *n)
 	api_free(n->api);
 	executions_stop(n->executions);
 	group_close(&n->group);
+	fsal_stop(n->fsal);
 	smcp_service_free(n->smcp);
 	sandbox_driver_close(n->sandboxes);
 	llm_stop(n->llm);

@@ -50,6 +50,7 @@ struct execution_deps {
 	struct sandbox_driver *sandboxes;
 	struct llm *llm;
 	struct offload *files; /* for the file layer and snapshots */
+	struct fsal *fsal; /* the file layer; on this worker, stopped after the executions */
 	struct policies *policies; /* an execution keeps the set that holds when it starts */
 	struct smcp_service *smcp; /* for agents that sign their calls; NULL: none can */
 	struct span node_id;

@@ -35,8 +35,7 @@ static AWAITS int open_workspace(struct iteration *it)
 		return err_trace(r);
 	it->workspace_fd = fcntl(root, F_DUPFD_CLOEXEC, 0);
 	struct backend_local_options local = {.offload = f->x->deps.files};
-	r = backend_local_open(
-		f->x->deps.fsal, root, &local, SPAN("workspace"), &it->volume);
+	r = backend_local_open(f->x->deps.fsal, root, &local, SPAN("workspace"), &it->volume);
 	if (r == 0)
 		r = fsal_attach(it->volume, &o, &it->attachment);
 	if (r == 0)

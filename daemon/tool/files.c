@@ -38,8 +38,8 @@ int tool_canonical_path(struct tool_call *c, const char *argument, struct span *
 	return err_trace(r);
 }
 
-int tool_path(struct tool_call *c, const char *argument, const char *action,
-	struct tool_file *f, struct span *ret_path)
+int tool_path(struct tool_call *c, const char *argument, const char *action, struct tool_file *f,
+	struct span *ret_path)
 {
 	struct span path, mount = c->t->workspace_path;
 	int r = tool_canonical_path(c, argument, &path);

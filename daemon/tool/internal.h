@@ -53,18 +53,48 @@ int tool_deny(struct tool_call *c, const struct decision *d) MUST_USE;
 /* Between the decision and the tool: the caller may want to put on record that it was allowed. */
 AWAITS int tool_effect_begins(struct tool_call *c) MUST_USE;
 
-/* Turns what a file operation returned into the call's answer: a denial, a failure that the model
- * can read, or a negative errno that ends the flow. */
-int tool_file_outcome(struct tool_call *c, const struct fsal_call *f, int r);
+/* ---- files ---- */
+
+/* What the file operations of one call carry along. */
+struct tool_file {
+	struct fsal_call call;
+	struct fsal_attachment *at;
+	struct decision decision; /* of the last operation */
+};
+
+struct tool_entry_of {
+	struct span name;
+	struct fsal_attr attr;
+};
 
 /* The named argument as a canonical path, as the agent sees it. */
 enum tool_path_outcome { TOOL_PATH_ANSWERED = 1 }; /* the call has its answer already */
 int tool_canonical_path(struct tool_call *c, const char *argument, struct span *ret) MUST_USE;
 
-/* The named argument as a path inside the workspace's volume, relative to its root. */
+/* The named argument as a path inside the workspace's volume, relative to its root. `f` stays where
+ * it is: it points into itself. */
 AWAITS int tool_path(struct tool_call *c, const char *argument, const char *action,
-	struct fsal_call *ret_file, struct span *ret_path) MUST_USE;
+	struct tool_file *f, struct span *ret_path) MUST_USE;
+
+/* Turns what a file operation returned into the call's answer: a denial, a failure that the model
+ * can read, or a negative errno that ends the flow. */
+int tool_file_outcome(struct tool_call *c, const struct tool_file *f, int r);
 
 /* A whole file. TOOL_PATH_ANSWERED if the call has its answer already. */
 AWAITS int tool_read_file(
-	struct tool_call *c, struct fsal_call *f, struct span path, struct span *ret) MUST_USE;
+	struct tool_call *c, struct tool_file *f, struct span path, struct span *ret) MUST_USE;
+
+/* These return what operations of the file layer return. Links in the path are followed, the last
+ * component's only where that is said. */
+AWAITS int tool_file_stat(
+	struct tool_file *f, struct span path, bool follow, struct fsal_attr *ret) MUST_USE;
+/* Reads up to n bytes from the beginning; *ret_n. Follows. */
+AWAITS int tool_file_read(
+	struct tool_file *f, struct span path, void *p, size_t n, size_t *ret_n) MUST_USE;
+AWAITS int tool_file_replace(struct tool_file *f, struct span path, struct span content) MUST_USE;
+/* Entries in order of bytes of their names; at most LIMIT_FSAL_LIST_ENTRIES, -EOVERFLOW beyond. */
+AWAITS int tool_file_list(struct tool_file *f, struct span path, struct tool_entry_of **ret,
+	size_t *ret_count) MUST_USE;
+/* With all folders above it. 0 if it is there already. */
+AWAITS int tool_file_mkdirs(struct tool_file *f, struct span path) MUST_USE;
+AWAITS int tool_file_remove(struct tool_file *f, struct span path, bool recursive) MUST_USE;

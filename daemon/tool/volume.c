@@ -18,8 +18,8 @@ static AWAITS int parent_of(
 	for (ssize_t i = 0; (i = span_find_byte(path, '/', (size_t)i)) >= 0; i++)
 		slash = i;
 	*ret_name = span_sub(path, (size_t)(slash + 1), path.n);
-	int r = fsal_walk(&f->call, f->at, span_sub(path, 0, slash < 0 ? 0 : (size_t)slash), true,
-		ret);
+	int r = fsal_walk(
+		&f->call, f->at, span_sub(path, 0, slash < 0 ? 0 : (size_t)slash), true, ret);
 	if (r == 0)
 		fsal_ref(*ret);
 	return r;
@@ -103,8 +103,8 @@ static bool note(void *ctx, const struct fsal_dirent *e)
 
 static int in_order(const void *a, const void *b)
 {
-	return span_cmp(((const struct tool_entry_of *)a)->name,
-		((const struct tool_entry_of *)b)->name);
+	return span_cmp(
+		((const struct tool_entry_of *)a)->name, ((const struct tool_entry_of *)b)->name);
 }
 
 static AWAITS int list(struct tool_file *f, struct fsal_object *dir, struct listing *l)
@@ -197,7 +197,8 @@ static int doom(struct arena *a, struct list *stack, struct fsal_object *dir, st
 }
 
 /* The content of a folder goes on the stack, above the folder itself. */
-static AWAITS int open_up(struct tool_file *f, struct arena *a, struct list *stack, struct doomed *d)
+static AWAITS int open_up(
+	struct tool_file *f, struct arena *a, struct list *stack, struct doomed *d)
 {
 	struct listing l = {.arena = a};
 	struct fsal_attr attr;

@@ -18,7 +18,7 @@
  */
 #pragma once
 
-#include "nfs/fsal/object.h"
+#include "nfs/fsal/fsal.h"
 
 struct nfs_server;
 

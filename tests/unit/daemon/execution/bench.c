@@ -81,6 +81,7 @@ void daemon_up(struct bench *b)
 	EXPECT_INT(store_open(&o, &b->store), 0);
 	EXPECT_INT(event_bus_start(&(struct event_bus_options){.store = b->store}, &b->bus), 0);
 	EXPECT_INT(offload_start("files", 2, 64, &b->files), 0);
+	EXPECT_INT(fsal_start(&(struct fsal_options){.key = {7}}, &b->fsal), 0);
 	policies_up(b);
 	models_up(b);
 	b->driver_up(b);
@@ -93,6 +94,7 @@ void daemon_up(struct bench *b)
 		.sandboxes = b->driver,
 		.llm = b->llm,
 		.files = b->files,
+		.fsal = b->fsal,
 		.policies = b->policies,
 		.snapshots_fd = b->snapshots_fd,
 		.node_id = SPAN("node-1"),
@@ -112,6 +114,7 @@ void daemon_down(struct bench *b)
 {
 	executions_stop(b->x);
 	group_close(&b->group);
+	fsal_stop(b->fsal);
 	llm_stop(b->llm);
 	b->driver_down(b);
 	b->policies = policies_free(b->policies);

@@ -26,6 +26,7 @@ struct bench {
 	struct event_bus *bus;
 	struct llm *llm;
 	struct offload *files;
+	struct fsal *fsal;
 	struct policies *policies;
 	struct sandbox_driver *driver;
 	void (*driver_up)(struct bench *b);
