@@ -16,7 +16,7 @@ struct verdict {
 	const struct decision *decision[RIGHT_COUNT]; /* of those that are allowed */
 };
 
-struct pending; /* of record.c: reads or writes of an object that are not recorded yet */
+struct pending; /* of trace.c: reads or writes of an object that are not recorded yet */
 
 struct fsal_object {
 	struct fsal_node node; /* first: backends know no more */
@@ -54,7 +54,7 @@ struct fsal {
 	struct arena *scratch; /* of one decision */
 	struct decision denial; /* the last one; in the scratch */
 	const struct decision *granted; /* the last of verdict_name */
-	struct records *records;
+	struct trace *records;
 };
 
 struct fsal_volume {
@@ -170,14 +170,14 @@ void quota_gone(struct fsal_object *o, const struct fsal_attr *before);
 void wcc_before(struct fsal_wcc *w, const struct fsal_attr *a);
 AWAITS void wcc_after(struct fsal_call *c, struct fsal_object *o, struct fsal_wcc *w);
 
-/* ---- record.c ---- */
+/* ---- trace.c ---- */
 
-struct records *records_start(struct fsal *f, size_t bytes); /* NULL if it cannot */
-AWAITS void records_stop(struct records *r);
-void records_stats(const struct records *r, uint64_t *ret_written, uint64_t *ret_dropped);
+struct trace *trace_start(struct fsal *f, size_t bytes); /* NULL if it cannot */
+AWAITS void trace_stop(struct trace *r);
+void trace_stats(const struct trace *r, uint64_t *ret_written, uint64_t *ret_dropped);
 
 /* When an operation begins; 0 if nobody will be told. */
-int64_t record_begin(const struct fsal_object *o);
+int64_t trace_begin(const struct fsal_object *o);
 
 enum event_kind { EVENT_ALONE, EVENT_LOOK, EVENT_READ, EVENT_WRITE }; /* the latter coalesce */
 
@@ -189,10 +189,10 @@ struct event {
 	bool writes;
 	uint64_t offset;
 	uint64_t bytes;
-	int64_t began_ns; /* of record_begin */
+	int64_t began_ns; /* of trace_begin */
 	const struct decision *decision; /* NULL: the object's */
 	int result; /* FSAL_DENIED too; FSAL_WOULD_PARK is not recorded */
 };
-void record_event(struct fsal_call *c, const struct event *e);
-void records_flush(struct fsal_attachment *at); /* what is pending of its objects */
-void record_flush(struct fsal_object *o); /* what is pending of it */
+void trace_event(struct fsal_call *c, const struct event *e);
+void trace_flush_all(struct fsal_attachment *at); /* what is pending of its objects */
+void trace_flush(struct fsal_object *o); /* what is pending of it */

@@ -26,7 +26,7 @@ int fsal_start(const struct fsal_options *o, struct fsal **ret)
 	list_init(&f->attachments);
 	f->scratch = arena_new(SCRATCH_BYTES);
 	if (layer_tables_init(f) < 0 || !f->scratch ||
-		!(f->records = records_start(
+		!(f->records = trace_start(
 			  f, o->record_bytes ? o->record_bytes : RECORD_BYTES))) {
 		fsal_stop(f);
 		return err_raise(-ENOMEM, "file layer: out of memory");
@@ -39,7 +39,7 @@ void fsal_stop(struct fsal *f)
 {
 	if (!f)
 		return;
-	records_stop(f->records);
+	trace_stop(f->records);
 	CHECK(list_empty(&f->attachments));
 	layer_tables_fini(f);
 	arena_free(f->scratch);
@@ -50,7 +50,7 @@ void fsal_stop(struct fsal *f)
 void fsal_stats_get(const struct fsal *f, struct fsal_stats *ret)
 {
 	*ret = (struct fsal_stats){.objects = f->objects, .hits = f->hits, .misses = f->misses};
-	records_stats(f->records, &ret->records, &ret->records_dropped);
+	trace_stats(f->records, &ret->records, &ret->records_dropped);
 }
 
 /* ---- volumes ---- */
@@ -227,7 +227,7 @@ void fsal_attachment_set_rules(struct fsal_attachment *at, struct rule_set *rule
 {
 	CHECK(!at->o.open);
 	struct rule_set *old = at->o.rules;
-	records_flush(at); /* their decisions are the old rules' */
+	trace_flush_all(at); /* their decisions are the old rules' */
 	at->o.rules = rule_set_ref(rules);
 	rule_set_unref(old);
 	at->changed_ns = rt_wall_ns();

@@ -121,7 +121,7 @@ int fsal_readdir(struct fsal_call *c, struct fsal_object *dir, uint64_t cookie, 
 		.fn = fn,
 		.ctx = ctx,
 		.cookie = cookie};
-	int64_t began_ns = record_begin(dir);
+	int64_t began_ns = trace_begin(dir);
 	struct batch *b = NULL;
 
 	fsal_ref(dir);
@@ -136,7 +136,7 @@ int fsal_readdir(struct fsal_call *c, struct fsal_object *dir, uint64_t cookie, 
 		r = list(&l, b, ret_eof);
 	free(b);
 	if (began_ns && cookie == 0)
-		record_event(c,
+		trace_event(c,
 			&(struct event){.operation = "DirectoryListed",
 				.object = dir,
 				.began_ns = began_ns,

@@ -42,7 +42,7 @@ static struct making making_of(
 	return (struct making){.call = c,
 		.dir = fsal_ref(dir),
 		.name = name,
-		.began_ns = record_begin(dir),
+		.began_ns = trace_begin(dir),
 		.operation = operation};
 }
 
@@ -51,7 +51,7 @@ static AWAITS int end(struct making *m, struct fsal_wcc *dir_wcc, uint64_t bytes
 	if (r != FSAL_WOULD_PARK && m->dir->node.type == S_IFDIR)
 		wcc_after(m->call, m->dir, dir_wcc);
 	if (m->began_ns)
-		record_event(m->call,
+		trace_event(m->call,
 			&(struct event){.operation = m->operation,
 				.object = m->dir,
 				.name = m->name,

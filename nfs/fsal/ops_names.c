@@ -60,7 +60,7 @@ static AWAITS int take_away(struct fsal_call *c, struct fsal_object *dir, struct
 	struct fsal_volume *v = dir->at->volume;
 	struct fsal_io io = io_of(c, dir);
 	struct place p = {.dir = fsal_ref(dir), .name = name};
-	int64_t began_ns = record_begin(dir);
+	int64_t began_ns = trace_begin(dir);
 
 	*ret = (struct fsal_wcc){0};
 	int r = place_begin(c, &p, ret, true);
@@ -76,7 +76,7 @@ static AWAITS int take_away(struct fsal_call *c, struct fsal_object *dir, struct
 	if (r != FSAL_WOULD_PARK)
 		wcc_after(c, dir, ret);
 	if (began_ns)
-		record_event(c,
+		trace_event(c,
 			&(struct event){.operation = "FileDeleted",
 				.object = dir,
 				.name = name,
@@ -142,7 +142,7 @@ static AWAITS int move(struct fsal_call *c, struct place *from, struct place *to
 static AWAITS void record(struct fsal_call *c, const struct place *p, int64_t began_ns,
 	const struct decision *granted, int r)
 {
-	record_event(c,
+	trace_event(c,
 		&(struct event){.operation = "FileRenamed",
 			.object = p->dir,
 			.name = p->name,
@@ -158,7 +158,7 @@ int fsal_rename(struct fsal_call *c, struct fsal_object *from, struct span from_
 {
 	struct place a = {.dir = fsal_ref(from), .name = from_name};
 	struct place b = {.dir = fsal_ref(to), .name = to_name};
-	int64_t began_ns = record_begin(from);
+	int64_t began_ns = trace_begin(from);
 
 	*ret_from = *ret_to = (struct fsal_wcc){0};
 	int r = from->at == to->at ? place_begin(c, &a, ret_from, true) : -EXDEV;

@@ -10,7 +10,7 @@ static void record(struct fsal_call *c, struct fsal_object *o, const char *opera
 {
 	if (began_ns == 0)
 		return;
-	record_event(c,
+	trace_event(c,
 		&(struct event){.kind = kind,
 			.operation = operation,
 			.object = o,
@@ -20,7 +20,7 @@ static void record(struct fsal_call *c, struct fsal_object *o, const char *opera
 
 int fsal_getattr(struct fsal_call *c, struct fsal_object *o, struct fsal_attr *ret)
 {
-	int64_t began_ns = record_begin(o);
+	int64_t began_ns = trace_begin(o);
 
 	fsal_ref(o);
 	int r = verdict_visible(c, o);
@@ -64,7 +64,7 @@ static AWAITS int look_up(struct fsal_call *c, struct fsal_object *dir, struct s
 int fsal_lookup(struct fsal_call *c, struct fsal_object *dir, struct span name,
 	struct fsal_object **ret, struct fsal_attr *ret_attr, struct fsal_post *ret_dir)
 {
-	int64_t began_ns = record_begin(dir);
+	int64_t began_ns = trace_begin(dir);
 	int r = 0;
 
 	fsal_ref(dir);
@@ -123,7 +123,7 @@ static uint32_t by_mode(
 int fsal_access(struct fsal_call *c, struct fsal_object *o, uint32_t wanted, uint32_t *ret_granted,
 	struct fsal_post *ret)
 {
-	int64_t began_ns = record_begin(o);
+	int64_t began_ns = trace_begin(o);
 
 	fsal_ref(o);
 	*ret = (struct fsal_post){0};
@@ -147,7 +147,7 @@ int fsal_readlink(struct fsal_call *c, struct fsal_object *o, char *p, size_t n,
 {
 	struct fsal_volume *v = o->at->volume;
 	struct fsal_io io = io_of(c, o);
-	int64_t began_ns = record_begin(o);
+	int64_t began_ns = trace_begin(o);
 
 	fsal_ref(o);
 	*ret = (struct fsal_post){0};
@@ -205,7 +205,7 @@ static AWAITS int read_content(struct fsal_call *c, struct fsal_object *o, uint6
 int fsal_read(struct fsal_call *c, struct fsal_object *o, uint64_t offset, void *p, size_t n,
 	size_t *ret_n, bool *ret_eof, struct fsal_post *ret)
 {
-	int64_t began_ns = record_begin(o);
+	int64_t began_ns = trace_begin(o);
 	size_t got = 0;
 
 	fsal_ref(o);
@@ -223,7 +223,7 @@ int fsal_read(struct fsal_call *c, struct fsal_object *o, uint64_t offset, void 
 		*ret_eof = got < n || offset + got >= ret->attr.size_bytes;
 	}
 	if (began_ns)
-		record_event(c,
+		trace_event(c,
 			&(struct event){.kind = EVENT_READ,
 				.operation = "FileRead",
 				.object = o,

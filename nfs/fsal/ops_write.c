@@ -30,7 +30,7 @@ int fsal_setattr(struct fsal_call *c, struct fsal_object *o, const struct fsal_s
 {
 	struct fsal_volume *v = o->at->volume;
 	struct fsal_io io = io_of(c, o);
-	int64_t began_ns = record_begin(o);
+	int64_t began_ns = trace_begin(o);
 	struct fsal_sattr changes = *s;
 	struct fsal_attr before;
 
@@ -52,7 +52,7 @@ int fsal_setattr(struct fsal_call *c, struct fsal_object *o, const struct fsal_s
 	if (r != FSAL_WOULD_PARK)
 		wcc_after(c, o, ret);
 	if (began_ns)
-		record_event(c,
+		trace_event(c,
 			&(struct event){.operation = "AttributesChanged",
 				.object = o,
 				.writes = true,
@@ -134,7 +134,7 @@ static AWAITS int make_stable(struct fsal_call *c, struct fsal_object *o)
 int fsal_write(struct fsal_call *c, struct fsal_object *o, uint64_t offset, struct span bytes,
 	enum fsal_stability stable, enum fsal_stability *ret_committed, struct fsal_wcc *ret)
 {
-	int64_t began_ns = record_begin(o);
+	int64_t began_ns = trace_begin(o);
 	struct fsal_attr before;
 
 	/* What is to be stable waits for a disk. */
@@ -156,7 +156,7 @@ int fsal_write(struct fsal_call *c, struct fsal_object *o, uint64_t offset, stru
 	if (r != FSAL_WOULD_PARK)
 		wcc_after(c, o, ret);
 	if (began_ns)
-		record_event(c,
+		trace_event(c,
 			&(struct event){.kind = EVENT_WRITE,
 				.operation = "FileWritten",
 				.object = o,

@@ -175,7 +175,7 @@ static void release(struct fsal_object *o)
 		struct fsal_volume *v = at->volume;
 		struct fsal_object *parent = (struct fsal_object *)o->node.parent;
 
-		record_flush(o);
+		trace_flush(o);
 		v->backend->forget(v->state, &o->node);
 		list_remove(&o->lru);
 		free((void *)(uintptr_t)o->node.name.p);
@@ -278,8 +278,8 @@ int object_place(struct fsal_object *o, struct fsal_object *parent, struct span 
 		return -ENOMEM;
 	/* Under the paths that they had. */
 	if (o->node.type == S_IFDIR)
-		records_flush(o->at);
-	record_flush(o);
+		trace_flush_all(o->at);
+	trace_flush(o);
 	free((void *)(uintptr_t)o->node.name.p);
 	o->node.name = span_of(copy, name.n);
 	fsal_ref(parent);

@@ -40,7 +40,7 @@ struct pending {
 	struct slot slots[SLOTS]; /* of EVENT_LOOK, EVENT_READ, EVENT_WRITE */
 };
 
-struct records {
+struct trace {
 	struct fsal *layer;
 	struct group group;
 	struct waitq wake;
@@ -90,7 +90,7 @@ static void decision_put(struct entry *e, char **at, const struct decision *d)
 
 _Static_assert(offsetof(struct entry, texts) % _Alignof(struct span) == 0, "ids_put");
 
-static void queue(struct records *q, struct fsal_attachment *at, const struct fsal_record *r,
+static void queue(struct trace *q, struct fsal_attachment *at, const struct fsal_record *r,
 	const struct decision *d)
 {
 	size_t n = entry_bytes(r, d);
@@ -121,7 +121,7 @@ static void queue(struct records *q, struct fsal_attachment *at, const struct fs
 
 /* ---- from operations ---- */
 
-int64_t record_begin(const struct fsal_object *o)
+int64_t trace_begin(const struct fsal_object *o)
 {
 	return o->at->o.observer ? rt_now_ns() : 0;
 }
@@ -136,7 +136,7 @@ static struct span path_of(const struct fsal_object *o, struct span name, struct
 	return b->error ? SPAN("") : buf_view(b);
 }
 
-static void pending_flush(struct records *q, struct pending *p)
+static void pending_flush(struct trace *q, struct pending *p)
 {
 	struct fsal_object *o = p->object;
 	struct buf path CLEANUP(buf_fini) = buf_init(LIMIT_PATH_BYTES + 1);
@@ -167,7 +167,7 @@ static void pending_flush(struct records *q, struct pending *p)
 	free(p);
 }
 
-static struct pending *pending_of(struct records *q, struct fsal_object *o, int64_t now_ns)
+static struct pending *pending_of(struct trace *q, struct fsal_object *o, int64_t now_ns)
 {
 	struct pending *p = o->pending;
 
@@ -207,7 +207,7 @@ static const struct decision *decision_of(const struct event *e)
 
 /* Only what succeeded, under the origin of the attachment, is summed up. */
 static bool summed_up(
-	struct records *q, const struct fsal_call *c, const struct event *e, int64_t now_ns)
+	struct trace *q, const struct fsal_call *c, const struct event *e, int64_t now_ns)
 {
 	struct fsal_object *o = e->object;
 
@@ -230,10 +230,10 @@ static bool summed_up(
 	return true;
 }
 
-void record_event(struct fsal_call *c, const struct event *e)
+void trace_event(struct fsal_call *c, const struct event *e)
 {
 	struct fsal_attachment *at = e->object->at;
-	struct records *q = at->volume->layer->records;
+	struct trace *q = at->volume->layer->records;
 
 	if (!at->o.observer || e->result == FSAL_WOULD_PARK)
 		return;
@@ -260,15 +260,15 @@ void record_event(struct fsal_call *c, const struct event *e)
 	queue(q, at, &r, e->decision ? e->decision : decision_of(e));
 }
 
-void record_flush(struct fsal_object *o)
+void trace_flush(struct fsal_object *o)
 {
 	if (o->pending)
 		pending_flush(o->at->volume->layer->records, o->pending);
 }
 
-void records_flush(struct fsal_attachment *at)
+void trace_flush_all(struct fsal_attachment *at)
 {
-	struct records *q = at->volume->layer->records;
+	struct trace *q = at->volume->layer->records;
 
 	list_for_each_safe (l, &q->pending) {
 		struct pending *p = list_entry(l, struct pending, link);
@@ -279,7 +279,7 @@ void records_flush(struct fsal_attachment *at)
 
 /* ---- to observers ---- */
 
-static void hand_over(struct records *q)
+static void hand_over(struct trace *q)
 {
 	for (struct list *l; (l = list_pop_front(&q->queue));) {
 		struct entry *e = list_entry(l, struct entry, link);
@@ -293,7 +293,7 @@ static void hand_over(struct records *q)
 
 static void run(void *arg)
 {
-	struct records *q = arg;
+	struct trace *q = arg;
 
 	fiber_shield_begin(); /* what is queued is handed over, whoever is in a hurry */
 	for (;;) {
@@ -316,9 +316,9 @@ static void run(void *arg)
 	fiber_shield_end();
 }
 
-struct records *records_start(struct fsal *f, size_t bytes)
+struct trace *trace_start(struct fsal *f, size_t bytes)
 {
-	struct records *q = calloc(1, sizeof(*q));
+	struct trace *q = calloc(1, sizeof(*q));
 
 	if (!q)
 		return NULL;
@@ -334,7 +334,7 @@ struct records *records_start(struct fsal *f, size_t bytes)
 	return NULL;
 }
 
-void records_stop(struct records *q)
+void trace_stop(struct trace *q)
 {
 	if (!q)
 		return;
@@ -344,7 +344,7 @@ void records_stop(struct records *q)
 	free(q);
 }
 
-void records_stats(const struct records *q, uint64_t *ret_written, uint64_t *ret_dropped)
+void trace_stats(const struct trace *q, uint64_t *ret_written, uint64_t *ret_dropped)
 {
 	*ret_written = q->written;
 	*ret_dropped = q->dropped;
