@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /* What the manifest's tables cannot say: fields that depend on each other's values. */
 #include "daemon/agent/agent_internal.h"
+#include "policy/context/context.h"
 #include <stdio.h>
 
 void agent_check_runtime(struct table_run *run, const struct doc *d, void *object)
@@ -8,6 +9,17 @@ void agent_check_runtime(struct table_run *run, const struct doc *d, void *objec
 	struct agent_runtime *r = object;
 	if (!doc_get(d, "temperature"))
 		r->temperature = -1;
+}
+
+static void check_connect(
+	struct table_run *run, const struct doc *d, const char *member, const agent_strings *list)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		if (context_check_connect(list->items[i]) == 0)
+			continue;
+		table_problem(run, d, member, "%s", err_message(-EINVAL));
+		err_clear();
+	}
 }
 
 void agent_check_network(struct table_run *run, const struct doc *d, void *object)
@@ -20,6 +32,8 @@ void agent_check_network(struct table_run *run, const struct doc *d, void *objec
 		table_warning(run, d, "mode",
 			"a list of denied names is no boundary: a name can be replaced by another; "
 			"prefer allow with an allowlist");
+	check_connect(run, d, "allowlist", &s->network.allowlist);
+	check_connect(run, d, "denylist", &s->network.denylist);
 }
 
 void agent_check_volume(struct table_run *run, const struct doc *d, void *object)

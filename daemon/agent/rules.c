@@ -154,6 +154,29 @@ static int allow_paths(
 	return err_trace(r);
 }
 
+/* ---- network ---- */
+
+/* `deny` means any name but the list, and never an address by itself (decisions, [17]). */
+static int allow_network(struct making *k)
+{
+	const struct agent_security *s = &k->m->spec.security;
+	int r = 0;
+
+	if (s->network.mode == AGENT_NETWORK_NONE)
+		return 0;
+	if (s->network.mode == AGENT_NETWORK_DENY)
+		r = rule_allow_connect(k->b, "*", origin(k, "spec.security.network.mode"));
+	for (size_t i = 0;
+		r == 0 && s->network.mode == AGENT_NETWORK_ALLOW && i < s->network.allowlist.count;
+		i++)
+		r = rule_allow_connect(k->b, s->network.allowlist.items[i],
+			origin(k, "spec.security.network.allowlist[%zu]", i));
+	for (size_t i = 0; r == 0 && i < s->network.denylist.count; i++)
+		r = rule_deny_connect(k->b, s->network.denylist.items[i],
+			origin(k, "spec.security.network.denylist[%zu]", i));
+	return err_trace(r);
+}
+
 static bool workspace_is_read_only(const struct agent_manifest *m)
 {
 	if (m->spec.security.filesystem.read_only)
@@ -176,5 +199,7 @@ int agent_rules(const struct agent_manifest *m, struct rule_set_builder *b)
 		r = allow_paths(&k, "fs:read", "read", &m->spec.security.filesystem.read);
 	if (r == 0 && !workspace_is_read_only(m))
 		r = allow_paths(&k, "fs:write", "write", &m->spec.security.filesystem.write);
+	if (r == 0)
+		r = allow_network(&k);
 	return err_trace(r);
 }

@@ -114,11 +114,15 @@ int rule_allow_command(struct rule_set_builder *b, const char *command,
 int rule_rate_limit(struct rule_set_builder *b, const char *tool_pattern, uint32_t calls,
 	int64_t window_ms, struct rule_origin o) MUST_USE;
 
-/* net:connect. `domain` "example.org" (with its subdomains), "*.example.org" (these alone) or "*".
- */
-int rule_allow_domain(
-	struct rule_set_builder *b, const char *domain, struct rule_origin o) MUST_USE;
-int rule_deny_domain(struct rule_set_builder *b, const char *domain, struct rule_origin o) MUST_USE;
+/* net:connect. `entry` is "example.org" (that name alone), "*.example.org" (one label or more in
+ * front), "*" (any name, never an address), an address or a block ("10.0.0.0/8", "::1"), each with
+ * ":443" or ":8000-8999" behind it if it holds for these ports only; IPv6 with ports stands in
+ * brackets. A denied name is denied with its subdomains. */
+int rule_allow_connect(
+	struct rule_set_builder *b, const char *entry, struct rule_origin o) MUST_USE;
+int rule_deny_connect(struct rule_set_builder *b, const char *entry, struct rule_origin o) MUST_USE;
+/* -EINVAL with what is accepted. */
+int context_check_connect(const char *entry) MUST_USE;
 
 /* Policies as an operator wrote them. -EINVAL with "FILE: line L column C: ..."; a template is
  * refused, since nothing links it here. A policy without @id is named "FILE:LINE". */

@@ -163,6 +163,32 @@ static void filesystem_server(void **state)
 	done(&s);
 }
 
+static bool connects(struct set *s, const char *domain)
+{
+	return ask(s,
+		&(struct decision_request){
+			.action = SPAN("net:connect"), .domain = span_cstr(domain), .port = 443})
+		.allowed;
+}
+
+static void network(void **state)
+{
+	struct set s = rules_of("  security: {network: {mode: allow, allowlist: [pypi.org, "
+				"\"*.org:80\"], denylist: "
+				"[x.org]}}\n");
+	assert_true(connects(&s, "pypi.org"));
+	assert_false(connects(&s, "a.pypi.org"));
+	assert_false(connects(&s, "x.org"));
+	done(&s);
+	s = rules_of("  security: {network: {mode: deny, denylist: [x.org]}}\n");
+	assert_true(connects(&s, "pypi.org"));
+	assert_false(connects(&s, "a.x.org"));
+	done(&s);
+	s = rules_of("  security: {network: {mode: none, allowlist: [pypi.org]}}\n");
+	assert_false(connects(&s, "pypi.org"));
+	done(&s);
+}
+
 /* upstream-surface, row 9: a chain passes where only its first word is looked at. */
 static void plain_commands(void **state)
 {
@@ -215,6 +241,7 @@ int main(void)
 		cmocka_unit_test(empty),
 		cmocka_unit_test(tools),
 		cmocka_unit_test(filesystem_server),
+		cmocka_unit_test(network),
 		cmocka_unit_test(plain_commands),
 		cmocka_unit_test(subcommands),
 	};

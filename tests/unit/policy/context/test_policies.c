@@ -101,6 +101,57 @@ static void connections(void **state)
 	rule_set_unref(s);
 }
 
+static bool connects(struct rule_set *s, const char *domain, const char *address, uint16_t port)
+{
+	return decide(s,
+		&(struct decision_request){.action = SPAN("net:connect"),
+			.domain = span_cstr(domain),
+			.address = span_cstr(address),
+			.port = port,
+			.protocol = SPAN("tcp")})
+		.allowed;
+}
+
+static void network_entries(void **state)
+{
+	(void)state;
+	static const char *const allowed[] = {"one.example", "*.below.example:443",
+		"10.0.0.0/8:8000-8999", "[2001:db8::/32]:443", "192.0.2.1"};
+	static const char *const bad[] = {"", "a b", "x:y", "x:1-", "x:70000", "x:9-8", "[::1",
+		"1.2.3", "10.0.0.0/33", "http://x.org", "*x.org", "x.org/24", ":443"};
+	struct rule_set_builder *b = rule_set_builder_new();
+	const struct rule_origin o = {.field = "spec.security.network.allowlist[0]"};
+	for (size_t i = 0; i < ARRAY_LEN(allowed); i++)
+		assert_int_equal(rule_allow_connect(b, allowed[i], o), 0);
+	assert_int_equal(rule_deny_connect(b, "no.below.example", o), 0);
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		assert_int_equal(context_check_connect(bad[i]), -EINVAL);
+		assert_non_null(strstr(err_message(-EINVAL), "accepted: a name"));
+	}
+	struct rule_set *s = rule_set_seal(b);
+	assert_non_null(s);
+	assert_true(connects(s, "one.example", "203.0.113.1", 1));
+	assert_false(connects(s, "a.one.example", "203.0.113.1", 1));
+	assert_true(connects(s, "x.below.example", "203.0.113.1", 443));
+	assert_false(connects(s, "x.below.example", "203.0.113.1", 80));
+	assert_false(connects(s, "below.example", "203.0.113.1", 443));
+	assert_false(connects(s, "x.no.below.example", "203.0.113.1", 443));
+	assert_true(connects(s, "", "10.1.2.3", 8500));
+	assert_false(connects(s, "", "10.1.2.3", 9000));
+	assert_false(connects(s, "", "11.1.2.3", 8500));
+	assert_true(connects(s, "", "2001:db8::5", 443));
+	assert_true(connects(s, "", "192.0.2.1", 9));
+	assert_false(connects(s, "", "192.0.2.2", 9));
+	rule_set_unref(s);
+	/* Any name, and no address by itself. */
+	assert_int_equal(rule_allow_connect(b, "*", o), 0);
+	s = rule_set_seal(b);
+	assert_true(connects(s, "anything.example", "203.0.113.1", 9));
+	assert_false(connects(s, "", "203.0.113.1", 9));
+	rule_set_unref(s);
+	rule_set_builder_free(b);
+}
+
 /* Cedar passes a policy over that cannot be evaluated; for a forbid that would fail open. */
 static void a_forbid_that_fails_forbids(void **state)
 {
@@ -238,6 +289,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(forbid_wins, setup, teardown),
 		cmocka_unit_test_setup_teardown(connections, setup, teardown),
+		cmocka_unit_test_setup_teardown(network_entries, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_forbid_that_fails_forbids, setup, teardown),
 		cmocka_unit_test_setup_teardown(explanations, setup, teardown),
 		cmocka_unit_test_setup_teardown(refused, setup, teardown),
