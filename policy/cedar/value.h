@@ -69,6 +69,9 @@ int value_make_record(struct arena *a, struct value_member *members, size_t coun
 const struct cedar_value *value_member(const struct value_record *r, struct span key);
 bool value_set_has(const struct value_set *s, const struct cedar_value *v);
 
+/* As an expression in Cedar that evaluates to the value. */
+void value_print(struct buf *b, const struct cedar_value *v);
+
 /* Calls an extension function. -EINVAL if the arguments do not fit or the result does not. */
 int ext_apply(struct arena *a, enum ext_fn fn, const struct cedar_value *args, size_t count,
 	struct cedar_value *ret) MUST_USE;
