@@ -210,14 +210,15 @@ static void front_build(struct front *f)
 
 /* ---- building and loading ---- */
 
-static int read_program(int fd, const struct front *f, struct seccomp_program *ret)
+int seccomp_program_read(
+	int fd, const struct sock_filter *front, unsigned front_len, struct seccomp_program *ret)
 {
 	struct stat st;
 
 	if (fstat(fd, &st) < 0)
 		return err_sys(-errno, "fstat of the exported seccomp program");
 	size_t bytes = (size_t)st.st_size;
-	size_t count = bytes / sizeof(struct sock_filter) + f->len;
+	size_t count = bytes / sizeof(struct sock_filter) + front_len;
 	if (bytes % sizeof(struct sock_filter) || count > SECCOMP_PROGRAM_MAX)
 		return err_raise(-E2BIG, "the seccomp program has %zu instructions, at most %d fit",
 			count, SECCOMP_PROGRAM_MAX);
@@ -225,8 +226,9 @@ static int read_program(int fd, const struct front *f, struct seccomp_program *r
 	struct sock_filter *filter = calloc(count, sizeof(*filter));
 	if (!filter)
 		return err_raise(-ENOMEM, "seccomp program of %zu instructions", count);
-	memcpy(filter, f->filter, f->len * sizeof(*filter));
-	if (pread(fd, filter + f->len, bytes, 0) != (ssize_t)bytes) {
+	if (front_len > 0)
+		memcpy(filter, front, front_len * sizeof(*filter));
+	if (pread(fd, filter + front_len, bytes, 0) != (ssize_t)bytes) {
 		free(filter);
 		return err_raise(-EIO, "the exported seccomp program cannot be read back");
 	}
@@ -265,7 +267,7 @@ int seccomp_policy_build(struct seccomp_program *ret)
 		r = export_conditionals(ctx, fd);
 	if (r == 0) {
 		front_build(front);
-		r = read_program(fd, front, ret);
+		r = seccomp_program_read(fd, front->filter, front->len, ret);
 	}
 	free(front);
 	return err_trace(r);

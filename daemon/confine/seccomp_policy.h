@@ -39,6 +39,12 @@ struct seccomp_program {
 /* Builds the program for the architecture that this was compiled for. Allocates. -ENOMEM, or what
  * libseccomp says. */
 int seccomp_policy_build(struct seccomp_program *ret) MUST_USE;
+
+/* The program of who starts sandboxes: it allows what a sandbox may call, with any arguments,
+ * because a sandbox inherits it, and the calls that `own` names (NULL-ended), and refuses all
+ * others. What libseccomp does not know is refused. */
+int seccomp_keeper_build(const char *const own[], struct seccomp_program *ret) MUST_USE;
+
 void seccomp_program_fini(struct seccomp_program *p);
 
 /* Confines the calling thread and what it will become, with no_new_privs set by the caller. Uses

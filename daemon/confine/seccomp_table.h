@@ -29,3 +29,7 @@ extern const struct seccomp_group seccomp_groups[];
 extern const size_t seccomp_group_count;
 extern const struct seccomp_conditional seccomp_conditionals[];
 extern const size_t seccomp_conditional_count;
+
+/* `front`, and behind it what stands in the file. -E2BIG, -ENOMEM, -EIO. */
+int seccomp_program_read(int fd, const struct sock_filter *front, unsigned front_len,
+	struct seccomp_program *ret) MUST_USE;

@@ -3,6 +3,7 @@
  * aegis-helper: the privileged half. It is told everything on its command line, which is root's,
  * and reads no configuration of aegisd's.
  */
+#include "daemon/helper/harden.h"
 #include "daemon/helper/monitor.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -168,7 +169,9 @@ int main(int argc, char **argv)
 		fprintf(stderr, "aegis-helper: %s\n%s", err_message(r), usage);
 		return 2;
 	}
-	r = monitor_open(&m, &o);
+	r = harden_self();
+	if (r == 0)
+		r = monitor_open(&m, &o);
 	if (r == 0) {
 		log_info("serving %s/helper.sock for uid %u", o.run_dir, o.uid);
 		r = monitor_run(&m);

@@ -4,6 +4,7 @@
  * ids that are not its own. What breaks the rules ends the connection; what names nothing is
  * answered; in either case the helper goes on serving.
  */
+#include "daemon/helper/harden.h"
 #include "tests/integration/daemon/helper/fixture.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -197,6 +198,48 @@ static void test_fields(void **state)
 	reconnect(f);
 }
 
+static void test_nil_ids(void **state)
+{
+	struct fixture *f = *state;
+	for (unsigned type = WIRE_HELLO + 1; type < WIRE_TYPE_END; type++) {
+		size_t id = sizeof(struct wire_header), execution = id;
+		if (wire_rule(type)->bytes == sizeof(struct wire_plain) ||
+			type == WIRE_SANDBOX_LIST)
+			continue; /* they name nothing */
+		if (type != WIRE_SANDBOX_CREATE && type != WIRE_SIGN_HEAD &&
+			wire_rule(type)->bytes >= sizeof(struct wire_target))
+			execution = id + sizeof(uint64_t);
+		size_t n = valid(type);
+		memset(packet + execution, 0, sizeof(struct uuid));
+		if (!fixture_is_cut_off(f, packet, n, NULL, 0))
+			fail_msg("%s of nobody is answered", wire_rule(type)->name);
+		reconnect(f);
+		if (execution == id)
+			continue;
+		n = valid(type);
+		memset(packet + id, 0, sizeof(uint64_t));
+		if (!fixture_is_cut_off(f, packet, n, NULL, 0))
+			fail_msg("%s of sandbox 0 is answered", wire_rule(type)->name);
+		reconnect(f);
+	}
+}
+
+/* Any byte of any request may be wrong: it is answered or ends the connection, and the helper goes
+ * on with the next. */
+static void test_damage(void **state)
+{
+	struct fixture *f = *state;
+	unsigned seed = 1;
+	for (unsigned type = WIRE_HELLO; type < WIRE_TYPE_END; type++) {
+		for (int i = 0; i < 40; i++) {
+			size_t n = valid(type);
+			packet[(unsigned)rand_r(&seed) % n] ^= (char)(1 + rand_r(&seed) % 255);
+			(void)fixture_is_cut_off(f, packet, n, NULL, 0);
+			reconnect(f);
+		}
+	}
+}
+
 static bool served(const struct fixture *f, int conn)
 {
 	size_t n = valid(WIRE_HELLO);
@@ -314,6 +357,54 @@ static void test_order(void **state)
 		close(fds[i]);
 }
 
+/* The life of a sandbox in which each request is made twice, as after a lost reply. */
+static void test_repeated(void **state)
+{
+	static const struct {
+		enum wire_type type;
+		int32_t first, second;
+	} steps[] = {
+		{WIRE_PUBLIC_KEY, 0, 0},
+		{WIRE_WORKSPACE_OPEN, 0, 0},
+		{WIRE_SANDBOX_CREATE, 0, -EEXIST},
+		{WIRE_SANDBOX_LIST, 0, 0},
+		{WIRE_SANDBOX_GET, 0, 0},
+		{WIRE_LISTENER_GET, 0, 0},
+		{WIRE_CALL_OPEN, 0, -EEXIST},
+		{WIRE_CALL_LIST, 0, 0},
+		{WIRE_CALL_CLOSE, 0, -ENOENT},
+		{WIRE_SANDBOX_STOP, 0, 0},
+		{WIRE_SANDBOX_RELEASE, 0, -ENOENT},
+		{WIRE_WORKSPACE_REMOVE, 0, -ENOENT},
+		{WIRE_SIGN_HEAD, 0, 0},
+		{WIRE_LAST_HEAD, 0, 0},
+	};
+	struct fixture *f = *state;
+	uint64_t id = 1;
+	struct answer a;
+	for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
+		const char *name = wire_rule(steps[i].type)->name;
+		for (int again = 0; again < 2; again++) {
+			size_t n = valid(steps[i].type);
+			if (n >= sizeof(struct wire_target) &&
+				steps[i].type != WIRE_SANDBOX_CREATE &&
+				steps[i].type != WIRE_SIGN_HEAD && steps[i].type != WIRE_LAST_HEAD)
+				((struct wire_target *)(void *)packet)->id = id;
+			fixture_call(f, steps[i].type, packet, n, &a);
+			/* Whether a call's child has joined by now is a matter of luck. */
+			int32_t code = steps[i].type == WIRE_CALL_CLOSE ? MIN(a.code, 0) : a.code;
+			if (code != (again ? steps[i].second : steps[i].first))
+				fail_msg("%s, %s time: %d %s", name, again ? "second" : "first",
+					code, a.message);
+			if (steps[i].type == WIRE_SANDBOX_CREATE && code == 0)
+				id = a.u.sandboxes[0].id;
+			answer_close(&a);
+		}
+		if (steps[i].type == WIRE_SANDBOX_STOP)
+			fixture_wait_end(f, id);
+	}
+}
+
 static void test_slots(void **state)
 {
 	struct fixture *f = *state;
@@ -363,6 +454,34 @@ static void test_heads(void **state)
 	assert_memory_equal(a.u.head.head.hash, w.head.hash, HEAD_HASH_BYTES);
 }
 
+/* ---- itself ---- */
+
+static uint64_t hex_after(const char *text, const char *key)
+{
+	const char *at = strstr(text, key);
+	assert_non_null(at);
+	return strtoull(at + strlen(key), NULL, 16);
+}
+
+static void test_it_holds_little(void **state)
+{
+	const struct fixture *f = *state;
+	char path[64], text[8192];
+	snprintf(path, sizeof(path), "/proc/%d/status", f->helper);
+	AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = read(fd, text, sizeof(text) - 1);
+	assert_true(n > 0);
+	text[n] = '\0';
+	assert_non_null(strstr(text, "\nNoNewPrivs:\t1\n"));
+	assert_non_null(strstr(text, "\nSeccomp:\t2\n"));
+	const char *const sets[] = {
+		"\nCapPrm:\t", "\nCapEff:\t", "\nCapBnd:\t", "\nCapInh:\t", "\nCapAmb:\t"};
+	for (size_t i = 0; i < ARRAY_LEN(sets); i++)
+		assert_int_equal(hex_after(text, sets[i]) & ~harden_capabilities(), 0);
+	assert_int_equal(hex_after(text, "\nCapInh:\t"), 0);
+	assert_int_not_equal(hex_after(text, "\nCapEff:\t"), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest helper[] = {
@@ -372,11 +491,15 @@ int main(void)
 		cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_headers),
 		cmocka_unit_test(test_fields),
+		cmocka_unit_test(test_repeated),
+		cmocka_unit_test(test_nil_ids),
+		cmocka_unit_test(test_damage),
 		cmocka_unit_test(test_who),
 		cmocka_unit_test(test_other_execution),
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_slots),
 		cmocka_unit_test(test_heads),
+		cmocka_unit_test(test_it_holds_little),
 	};
 	return cmocka_run_group_tests(helper, fixture_setup, fixture_teardown);
 }

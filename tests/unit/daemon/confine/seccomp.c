@@ -126,6 +126,38 @@ static void every_known_call_has_been_thought_about(void **state)
 	}
 }
 
+static uint32_t keeper_says(const struct seccomp_program *keeper, uint32_t arch, int nr)
+{
+	struct seccomp_data data = {.nr = nr, .arch = arch, .args = {1, 2, 3}};
+	uint32_t verdict;
+	assert_int_equal(bpf_interpret(keeper->filter, keeper->len, &data, &verdict), 0);
+	return verdict;
+}
+
+/* A sandbox inherits the keeper's program: it must not take from it what its own allows. */
+static void a_keeper_may_do_what_it_keeps_may_do(void **state)
+{
+	static const char *const own[] = {"mount", "setns", NULL};
+	const uint64_t args[6] = {CLONE_VM, 2, 1};
+	struct seccomp_program keeper;
+	assert_int_equal(seccomp_keeper_build(own, &keeper), 0);
+	for (int nr = 0; nr < NUMBERS; nr++) {
+		char *name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, nr);
+		bool mine = name && (strcmp(name, "mount") == 0 || strcmp(name, "setns") == 0);
+		uint32_t verdict = keeper_says(&keeper, NATIVE, nr);
+		if ((run(NATIVE, nr, args) == SECCOMP_RET_ALLOW || mine) &&
+			verdict != SECCOMP_RET_ALLOW)
+			fail_msg("%s is taken from sandboxes", name ? name : "?");
+		free(name);
+	}
+	const char *const refused[] = {"init_module", "io_uring_setup", "ptrace", "umount2", "bpf"};
+	for (size_t i = 0; i < ARRAY_LEN(refused); i++)
+		assert_int_equal(keeper_says(&keeper, NATIVE, number(refused[i])),
+			SECCOMP_RET_ERRNO | EPERM);
+	assert_int_equal(keeper_says(&keeper, 12345, 1), SECCOMP_RET_KILL_PROCESS);
+	seccomp_program_fini(&keeper);
+}
+
 static void far_numbers_are_absent(void **state)
 {
 	const uint64_t none[6] = {0};
@@ -320,6 +352,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(program_agrees_with_the_table),
 		cmocka_unit_test(every_known_call_has_been_thought_about),
+		cmocka_unit_test(a_keeper_may_do_what_it_keeps_may_do),
 		cmocka_unit_test(far_numbers_are_absent),
 		cmocka_unit_test(other_architectures_are_killed),
 		cmocka_unit_test(refused_calls_are_refused),
