@@ -69,7 +69,7 @@ static void add_call(struct engine *e, struct connection *c, uint32_t slot, int6
 {
 	struct load_call *x = &c->calls[slot];
 	x->number = e->next++;
-	x->xid = (uint32_t)(x->number << SLOT_BITS) | slot;
+	x->xid = ((e->load->first_xid + (uint32_t)x->number) << SLOT_BITS) | slot;
 	x->sent_ns = now_ns;
 	c->out_used += load_build(e->load, x, c->out + c->out_used, e->out_cap - c->out_used);
 	c->under_way++;

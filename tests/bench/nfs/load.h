@@ -41,6 +41,7 @@ struct load {
 	int depth;
 	double seconds;
 	int pid; /* of the server; 0: unknown */
+	uint32_t first_xid; /* differs from run to run: servers remember calls by it */
 	bool echo; /* the peer answers with replies of the right size and no content */
 	struct load_file root;
 	struct load_file dir; /* everything is made in it */

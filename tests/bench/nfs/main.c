@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -70,6 +71,7 @@ int main(int argc, char **argv)
 	};
 	if (l.depth > 256 || l.depth < 1 || l.connections < 1)
 		load_die("depth 1 to 256, connections from 1");
+	(void)!getrandom(&l.first_xid, sizeof(l.first_xid), 0);
 	l.file_bytes = MAX(l.size, (uint32_t)4096) * UINT64_C(4);
 	load_begin(&l);
 	struct load_result r = load_run(&l);

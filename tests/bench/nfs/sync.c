@@ -6,6 +6,7 @@
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -83,6 +84,8 @@ static struct xdr exchange(int fd, const struct xdr *x)
 static struct xdr begin_call(uint32_t prog, uint32_t proc)
 {
 	static uint32_t xid;
+	if (xid == 0)
+		(void)!getrandom(&xid, sizeof(xid), 0);
 	struct rpc_call head = {
 		.xid = ++xid, .prog = prog, .vers = 3, .proc = proc, .flavor = RPC_AUTH_SYS};
 	head.sys = (struct rpc_auth_sys){.machine = SPAN("load")};
