@@ -38,6 +38,7 @@ const struct verb *const verbs[] = {
 	&verb_policy_authorize,
 	&verb_policy_explain,
 	&verb_policy_test,
+	&verb_nfs_serve,
 	&verb_doctor,
 	&verb_schema,
 	&verb_completion,
@@ -51,6 +52,7 @@ const struct cli_group cli_groups[] = {
 	{"agent", "Agents and their manifests"},
 	{"task", "Executions of agents"},
 	{"config", "The node configuration"},
+	{"nfs", "Directories over NFS"},
 	{"policy", "What agents may do"},
 	{NULL, NULL},
 };

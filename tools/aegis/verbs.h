@@ -35,6 +35,7 @@ extern const struct verb verb_policy_reload;
 extern const struct verb verb_policy_show;
 extern const struct verb verb_policy_test;
 extern const struct verb verb_policy_validate;
+extern const struct verb verb_nfs_serve;
 extern const struct verb verb_schema;
 extern const struct verb verb_task_cancel;
 extern const struct verb verb_task_diff;
