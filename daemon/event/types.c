@@ -38,6 +38,8 @@ static const struct event_info infos[EVENT_TYPE_COUNT] = {
 	[EVENT_EXECUTION_TIMED_OUT] = {"ExecutionTimedOut", "execution_timed_out", "execution",
 		"execution", "Execution timed out after {timeout_seconds}s",
 		DETAILS("timeout_seconds", "total_iterations")},
+	[EVENT_EXECUTION_REMOVED] = {"ExecutionRemoved", "execution_removed", "execution",
+		"execution", "Execution {execution_id} removed", NO_DETAILS},
 	[EVENT_ITERATION_STARTED] = {"IterationStarted", "iteration_started", "execution",
 		"iteration", "Iteration {iteration_number} started: {action}", DETAILS("action")},
 	[EVENT_ITERATION_OUTPUT] = {"IterationOutput", "iteration_output", "execution", "iteration",

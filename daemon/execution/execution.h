@@ -112,8 +112,9 @@ AWAITS int execution_cancel(struct executions *x, struct uuid id, struct span re
 /* Waits until it has ended. -ETIME. EXECUTION_NOT_FOUND. */
 AWAITS int execution_wait(struct executions *x, struct uuid id, int64_t deadline_ns) MUST_USE;
 
-/* Removes the workspace and the snapshots of one that has ended. EXECUTION_NOT_FOUND;
- * EXECUTION_BUSY while it runs. The record stays: the event table is the truth, and only grows. */
+/* Removes one that has ended: its workspace, its snapshots, and its record, so that no list and no
+ * look-up knows it any more. EXECUTION_NOT_FOUND; EXECUTION_BUSY while it runs. What happened stays
+ * in the event table, which only grows, and in the journal; the removal is an event of its own. */
 AWAITS int execution_remove(struct executions *x, struct uuid id, int64_t deadline_ns) MUST_USE;
 
 /* ---- the dispatch protocol ---- */

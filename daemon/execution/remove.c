@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
-/* Removing what an execution that has ended left on disk. */
+/* Removing an execution that has ended: what it left on disk, and then its record. */
 #include "daemon/execution/internal.h"
 #include <dirent.h>
 #include <fcntl.h>
@@ -42,7 +42,8 @@ static int remove_files(void *arg)
 	return err_trace(r);
 }
 
-static AWAITS int check_ended(struct executions *x, struct uuid id, int64_t deadline_ns)
+static AWAITS int check_ended(
+	struct executions *x, struct uuid id, struct uuid *ret_agent, int64_t deadline_ns)
 {
 	struct arena *a CLEANUP(arena_cleanup) = arena_new(16 * LIMIT_EXECUTION_INPUT_BYTES);
 	struct store_execution row;
@@ -54,17 +55,33 @@ static AWAITS int check_ended(struct executions *x, struct uuid id, int64_t dead
 		return EXECUTION_NOT_FOUND;
 	if (r < 0)
 		return err_trace(r);
+	*ret_agent = row.agent_id;
 	int state = state_parse(&execution_states, row.status);
 	return state_is_final(&execution_states, state) ? 0 : EXECUTION_BUSY;
+}
+
+static AWAITS int remove_record(
+	struct executions *x, struct uuid id, struct uuid agent, int64_t deadline_ns)
+{
+	struct store_execution row = {.id = id};
+	struct store_event e = event_of(EVENT_EXECUTION_REMOVED, id, agent, 0);
+	struct store_change change = {.kind = STORE_EXECUTION_REMOVE, .execution = &row};
+	struct store_commit commit = {
+		.events = &e, .event_count = 1, .changes = &change, .change_count = 1};
+	int r = event_publish(x->deps.bus, &commit, deadline_ns);
+
+	/* Somebody else removed it meanwhile. */
+	return r == STORE_NOT_FOUND || r == STORE_CONFLICT ? EXECUTION_NOT_FOUND : err_trace(r);
 }
 
 int execution_remove(struct executions *x, struct uuid id, int64_t deadline_ns)
 {
 	struct remove_errand e = {.snapshots_fd = x->deps.snapshots_fd, .workspace_fd = -1};
 	char folder[ID_TEXT_BYTES];
+	struct uuid agent;
 	int r = map_get(&x->by_id, span_of(id.bytes, sizeof(id.bytes)))
 		? EXECUTION_BUSY
-		: check_ended(x, id, deadline_ns);
+		: check_ended(x, id, &agent, deadline_ns);
 
 	if (r != 0)
 		return err_trace(r);
@@ -77,5 +94,7 @@ int execution_remove(struct executions *x, struct uuid id, int64_t deadline_ns)
 		close(e.workspace_fd);
 	if (r == 0)
 		r = sandbox_workspace_remove(x->deps.sandboxes, id, deadline_ns);
+	if (r == 0)
+		r = remove_record(x, id, agent, deadline_ns);
 	return err_trace(r);
 }

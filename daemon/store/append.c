@@ -85,6 +85,7 @@ static int check_required(const struct store *s, const struct store_change *c)
 		break;
 	case STORE_EXECUTION_CREATE:
 	case STORE_EXECUTION_UPDATE:
+	case STORE_EXECUTION_REMOVE:
 		t = s->states.execution;
 		status = c->execution->status;
 		creates = c->kind == STORE_EXECUTION_CREATE;

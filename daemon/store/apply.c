@@ -2,8 +2,9 @@
 /*
  * A change is a row that gives some fields. On create the row is new and its status one of the
  * table's; on update the given fields replace those that are there, and a status that differs is a
- * move, which the state table allows or not. Revision and times follow from the row and from the
- * event's own time, never from a clock, so that a replay builds the same rows.
+ * move, which the state table allows or not; a row in a final state can be removed. Revision and
+ * times follow from the row and from the event's own time, never from a clock, so that a replay
+ * builds the same rows.
  */
 #include "daemon/store/apply.h"
 
@@ -20,16 +21,17 @@ union any_row {
 static const struct {
 	const char *name; /* in the JSON of an event */
 	enum noun_id noun;
-	bool create;
+	enum { CREATE, UPDATE, REMOVE } how;
 } kinds[] = {
-	[STORE_AGENT_CREATE] = {"agent_create", NOUN_AGENT, true},
-	[STORE_AGENT_UPDATE] = {"agent_update", NOUN_AGENT, false},
-	[STORE_EXECUTION_CREATE] = {"execution_create", NOUN_EXECUTION, true},
-	[STORE_EXECUTION_UPDATE] = {"execution_update", NOUN_EXECUTION, false},
-	[STORE_ITERATION_CREATE] = {"iteration_create", NOUN_ITERATION, true},
-	[STORE_ITERATION_UPDATE] = {"iteration_update", NOUN_ITERATION, false},
-	[STORE_SESSION_CREATE] = {"session_create", NOUN_SESSION, true},
-	[STORE_SESSION_UPDATE] = {"session_update", NOUN_SESSION, false},
+	[STORE_AGENT_CREATE] = {"agent_create", NOUN_AGENT, CREATE},
+	[STORE_AGENT_UPDATE] = {"agent_update", NOUN_AGENT, UPDATE},
+	[STORE_EXECUTION_CREATE] = {"execution_create", NOUN_EXECUTION, CREATE},
+	[STORE_EXECUTION_UPDATE] = {"execution_update", NOUN_EXECUTION, UPDATE},
+	[STORE_EXECUTION_REMOVE] = {"execution_remove", NOUN_EXECUTION, REMOVE},
+	[STORE_ITERATION_CREATE] = {"iteration_create", NOUN_ITERATION, CREATE},
+	[STORE_ITERATION_UPDATE] = {"iteration_update", NOUN_ITERATION, UPDATE},
+	[STORE_SESSION_CREATE] = {"session_create", NOUN_SESSION, CREATE},
+	[STORE_SESSION_UPDATE] = {"session_update", NOUN_SESSION, UPDATE},
 };
 
 enum noun_id change_noun(enum store_change_kind k)
@@ -297,13 +299,44 @@ static int update(const struct apply *x, enum noun_id id, const struct store_cha
 	return r < 0 ? err_trace(r) : 0;
 }
 
+static int remove_execution(const struct apply *x, const void *given)
+{
+	const struct state_table *t = x->states->execution;
+	union any_row row;
+	char name[96], id[UUID_TEXT_BYTES];
+	int r = noun_find(x->conn, x->driver, NOUN_EXECUTION, t, given, x->arena, &row);
+
+	if (r == STORE_NOT_FOUND)
+		return refuse(x, r, "%s does not exist", row_name(NOUN_EXECUTION, given, name));
+	if (r < 0)
+		return err_trace(r);
+	if (!state_is_final(t, state_parse(t, row.execution.status)))
+		return refuse(x, STORE_CONFLICT, "%s is %s, and only what has ended can be removed",
+			row_name(NOUN_EXECUTION, &row, name), row.execution.status);
+	uuid_text(row.execution.id, id);
+	struct sql_value key = sql_text(span_cstr(id));
+	r = x->driver->run(
+		x->conn, "DELETE FROM iterations WHERE execution_id = $1", &key, 1, NULL, NULL);
+	if (r == 0)
+		r = x->driver->run(
+			x->conn, "DELETE FROM executions WHERE id = $1", &key, 1, NULL, NULL);
+	return r < 0 ? err_trace(r) : 0;
+}
+
 int apply_change(const struct apply *x, const struct store_change *change, int64_t at_ns)
 {
 	enum noun_id id = change_noun(change->kind);
 	const void *given = change_row(change);
 
-	return kinds[change->kind].create ? create(x, id, given, at_ns)
-					  : update(x, id, change, given, at_ns);
+	switch (kinds[change->kind].how) {
+	case CREATE:
+		return create(x, id, given, at_ns);
+	case UPDATE:
+		return update(x, id, change, given, at_ns);
+	case REMOVE:
+		return remove_execution(x, given);
+	}
+	UNREACHABLE();
 }
 
 /* ---- as JSON: {"kind": "execution_update", "row": {...}} ---- */

@@ -183,6 +183,8 @@ enum store_change_kind {
 	STORE_ITERATION_UPDATE,
 	STORE_SESSION_CREATE,
 	STORE_SESSION_UPDATE,
+	STORE_EXECUTION_REMOVE, /* the row of that id and its iterations, if it has ended; its
+				   events stay */
 };
 
 struct store_change {

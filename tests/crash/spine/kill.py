@@ -248,7 +248,8 @@ class Crash:
         tap.equal("event numbers have no gap", numbers, list(range(1, len(numbers) + 1)))
         per = collections.defaultdict(list)
         for n, (type, execution, _) in self.table.items():
-            per[execution].append((n, type))
+            if type != "ExecutionRemoved":  # by us, when all else was over
+                per[execution].append((n, type))
         ends = {id: [t for _, t in list_ if t in ("ExecutionCompleted", "ExecutionFailed",
                                                   "ExecutionCancelled", "ExecutionTimedOut")]
                 for id, list_ in per.items() if id in self.rows}
@@ -274,7 +275,8 @@ class Crash:
                 if not kept or kept[0] != event["type"] or kept[2] != event["details"]:
                     bad.append(f"event {n}: streamed {event!r:.300}\nstored {kept!r:.300}")
         whole = [n for n, _ in self.whole.seen]
-        started = [n for n, (_, execution, _) in self.table.items() if execution]
+        started = [n for n, (type, execution, _) in self.table.items()
+                   if execution and type != "ExecutionRemoved"]
         missing = set(started) - set(whole)
         if missing:
             bad.append(f"the agent's stream lacks {sorted(missing)[:20]}")

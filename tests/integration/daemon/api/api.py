@@ -298,10 +298,10 @@ def cancelling():
 
 
 def removing(id):
-    for again in ("", " again"):
-        expect("remove" + again, node.ask("DELETE", f"/v1/executions/{id}"), 200, has=["removed"])
-    expect("its files are gone", node.ask("GET", f"/v1/executions/{id}/files/out/note.txt"), 404, "not_found")
-    expect("its record stays", node.ask("GET", f"/v1/executions/{id}"), 200, has=["completed"])
+    expect("remove", node.ask("DELETE", f"/v1/executions/{id}"), 200, has=["removed"])
+    expect("remove again", node.ask("DELETE", f"/v1/executions/{id}"), 404, "not_found")
+    for rest in ("", "/files/out/note.txt", "/events", "/diff"):
+        expect(f"it is gone: {rest}", node.ask("GET", f"/v1/executions/{id}{rest}"), 404, "not_found")
 
 
 # ---- streams ----

@@ -104,7 +104,13 @@ def tasks():
     run("remove of a run", ["task", "remove", waiting["execution_id"]], 4)
     run("cancel", ["task", "cancel", waiting["execution_id"]], 0)
     run("remove", ["task", "remove", id], 0)
-    run("the record stays", ["task", "status", id], 0, out="completed")
+    run("it is gone", ["task", "status", id], 1, err=id)
+    tap.ok("from the list, too", id not in run("list", ["task", "list", "--output", "json"], 0))
+    run("remove of what is gone", ["task", "remove", id], 1)
+    kinds = [json.loads(line)["kind"] for line in
+             node.audit("tail", "-n", "1000", "--execution", id, "--output", "json").stdout.splitlines()]
+    tap.ok("what it did stays in the journal, and the removal", "ExecutionStarted" in kinds
+           and kinds.count("ExecutionRemoved") == 1, kinds)
     run("status of nobody", ["task", "status", NOBODY], 1)
 
 

@@ -46,31 +46,33 @@ static const struct state_table *table_of(enum store_change_kind k)
 	return k <= STORE_AGENT_UPDATE        ? &agent_states
 		: k <= STORE_EXECUTION_UPDATE ? &execution_states
 		: k <= STORE_ITERATION_UPDATE ? &iteration_states
+		: k == STORE_EXECUTION_REMOVE ? &execution_states
 					      : test_states.session;
 }
 
 static struct plan random_plan(struct random *r, const struct model *m)
 {
 	struct plan p = {
-		.kind = (enum store_change_kind)random_below(r, 8),
+		.kind = (enum store_change_kind)random_below(r, 9),
 		.owner = (int)random_below(r, AGENTS),
 		.sub = (int)random_below(r, ITERATIONS),
 		.value = (int)random_below(r, 1000) + 1,
 	};
 	bool agent = p.kind <= STORE_AGENT_UPDATE;
-	bool creates = p.kind % 2 == 0;
+	bool removes = p.kind == STORE_EXECUTION_REMOVE;
+	bool creates = !removes && p.kind % 2 == 0;
 
 	p.at = (int)random_below(r, agent ? AGENTS : RUNS);
 	p.state = (int)random_below(r, (size_t)table_of(p.kind)->count);
 	if (creates && random_chance(r, 2))
 		p.state = 0;
-	if (!creates && random_chance(r, 3))
+	if (removes || (!creates && random_chance(r, 3)))
 		p.state = -1;
 	const struct row *row = agent              ? &m->agents[p.at]
 		: p.kind <= STORE_EXECUTION_UPDATE ? &m->runs[p.at]
 		: p.kind <= STORE_ITERATION_UPDATE ? &m->iterations[p.at][p.sub]
 						   : &m->sessions[p.at];
-	if (!creates && random_chance(r, 2))
+	if (!creates && !removes && random_chance(r, 2))
 		p.expect = row->revision + (random_chance(r, 5) ? 1 : 0);
 	return p;
 }
@@ -113,6 +115,17 @@ static int model_update(const struct plan *p, struct row *row)
 	return 0;
 }
 
+static int model_remove(struct model *m, int at)
+{
+	if (!m->runs[at].exists)
+		return STORE_NOT_FOUND;
+	if (!state_is_final(&execution_states, m->runs[at].state))
+		return STORE_CONFLICT;
+	m->runs[at] = (struct row){0};
+	memset(m->iterations[at], 0, sizeof(m->iterations[at]));
+	return 0;
+}
+
 static int model_apply(struct model *m, const struct plan *p)
 {
 	switch (p->kind) {
@@ -132,6 +145,8 @@ static int model_apply(struct model *m, const struct plan *p)
 		return model_create(m, p, &m->sessions[p->at], NULL);
 	case STORE_SESSION_UPDATE:
 		return model_update(p, &m->sessions[p->at]);
+	case STORE_EXECUTION_REMOVE:
+		return model_remove(m, p->at);
 	}
 	fail();
 	return 0;
@@ -168,6 +183,8 @@ static struct store_change change_of(struct arena *a, const struct plan *p, size
 			.manifest_json = text_of(a, "{\"v\":%d}", p->value),
 			.status = status,
 		};
+	} else if (p->kind == STORE_EXECUTION_REMOVE) {
+		row->execution = (struct store_execution){.id = id_of('e', p->at)};
 	} else if (p->kind <= STORE_EXECUTION_UPDATE) {
 		row->execution = (struct store_execution){
 			.id = id_of('e', p->at),

@@ -251,6 +251,13 @@ static void stays_behind(void *arg)
 	EXPECT_INT(execution_remove(b.x, id, DEADLINE_NONE), 0);
 	EXPECT_INT(execution_file(b.x, id, SPAN("out/x"), &(int){-1}, DEADLINE_NONE),
 		EXECUTION_NOT_FOUND);
+	EXPECT_INT(store_execution_get(
+			   b.store, id, b.arena, &(struct store_execution){0}, DEADLINE_NONE),
+		STORE_NOT_FOUND);
+	EXPECT_INT(count_of_type(&b, id, EVENT_EXECUTION_COMPLETED), 1);
+	EXPECT_INT(count_of_type(&b, id, EVENT_EXECUTION_REMOVED), 1);
+	EXPECT_INT(store_check(b.store, DEADLINE_NONE), 0);
+	EXPECT_INT(execution_remove(b.x, id, DEADLINE_NONE), EXECUTION_NOT_FOUND);
 	EXPECT_INT(execution_remove(b.x, uuid_new(), DEADLINE_NONE), EXECUTION_NOT_FOUND);
 	clean();
 }
