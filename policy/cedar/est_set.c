@@ -192,8 +192,11 @@ static void put_value(
 		return;
 	json_key(w, slot);
 	json_object(w);
+	json_key(w, "__entity");
+	json_object(w);
 	json_field_span(w, "type", uid->type);
 	json_field_span(w, "id", uid->id);
+	json_end(w);
 	json_end(w);
 }
 

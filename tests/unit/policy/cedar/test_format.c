@@ -98,7 +98,7 @@ static void sets_as_json(void **state)
 	static const char text[] =
 		"{\"staticPolicies\":{\"a\":{" SCOPE_JSON "}},\"templates\":{\"t\":" TEMPLATE_JSON
 		"},\"templateLinks\":[{\"templateId\":\"t\",\"newId\":\"l\","
-		"\"values\":{\"?principal\":{\"type\":\"User\",\"id\":\"u\"}}}]}";
+		"\"values\":{\"?principal\":{\"__entity\":{\"type\":\"User\",\"id\":\"u\"}}}}]}";
 	struct buf b CLEANUP(buf_fini) = buf_init(4096);
 	struct json_writer w = json_writer(&b);
 	struct cedar_policies set;
