@@ -198,6 +198,17 @@ static void put_formatted(struct run *run, struct span text)
 		json_put_span(run->w, buf_view(&b));
 }
 
+/* A policy set in JSON, read and written again. */
+static void answer_est(struct run *run, const struct json *est)
+{
+	bool good = cedar_policies_from_json(run->arena, est, &run->policies) == 0;
+	json_field_bool(run->w, "accepted", good);
+	if (!good)
+		return;
+	json_key(run->w, "est");
+	cedar_policies_to_json(run->w, &run->policies);
+}
+
 /* False if the case has a schema that is refused. */
 static bool load_schema(struct run *run)
 {
@@ -217,6 +228,11 @@ static bool load_schema(struct run *run)
 static void answer(struct run *run)
 {
 	struct span text = json_str(run->c, "policies", SPAN(""));
+	const struct json *est = json_get(run->c, "est");
+	if (est) {
+		answer_est(run, est);
+		return;
+	}
 	bool good = cedar_policies_parse(run->arena, text, &run->policies) == 0;
 	json_field_bool(run->w, "parsed", good);
 	if (!good)

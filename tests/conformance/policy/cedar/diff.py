@@ -51,7 +51,7 @@ class Peer:
 
 
 def joined(case):
-    return {**case, "policies": "\n".join(case["policies"])}
+    return {**case, "policies": "\n".join(case["policies"])} if "policies" in case else case
 
 
 def differing(ours, theirs):
@@ -72,7 +72,7 @@ def shorten(us, oracle, case, keys):
     """Drops whatever the difference does not need."""
     for key in ("requests", "entities", "links", "policies"):
         i = 0
-        while i < len(case[key]):
+        while isinstance(case.get(key), list) and i < len(case[key]):
             smaller = without(case, key, i)
             if set(compare(us, oracle, smaller)[0]) & set(keys):
                 case = smaller
@@ -83,41 +83,54 @@ def shorten(us, oracle, case, keys):
 
 def report(case, keys, ours, theirs):
     print(f"differs in {', '.join(keys)}:")
-    print("  " + "\n  ".join("\n".join(case["policies"]).split("\n")))
+    print(f"  {json.dumps(case, ensure_ascii=False)}")
     for key in keys:
         print(f"  ours   {key}: {json.dumps(ours.get(key))[:2000]}")
         print(f"  theirs {key}: {json.dumps(theirs.get(key))[:2000]}")
     sys.stdout.flush()
 
 
+class Run:
+    def __init__(self, args):
+        self.args, self.us, self.oracle = args, Peer(ours_path()), Peer(args.oracle)
+        self.count = self.bad = self.valid = 0
+
+    def compare(self, name, case):
+        """The reference's answer, after differences have been told."""
+        keys, ours, theirs = compare(self.us, self.oracle, case)
+        self.count += 1
+        self.valid += theirs.get("valid") is True
+        if not keys:
+            return theirs
+        self.bad += 1
+        if self.bad <= SHOWN:
+            print(f"case {name}")
+            smaller = shorten(self.us, self.oracle, case, keys)
+            keys, ours, answer = compare(self.us, self.oracle, smaller)
+            report(joined(smaller), keys, ours, answer)
+            if self.args.save:
+                with open(self.args.save, "a", encoding="utf-8") as f:
+                    f.write(json.dumps({"case": joined(smaller), "answer": answer}) + "\n")
+        return theirs
+
+
 def run(args):
-    us, oracle = Peer(ours_path()), Peer(args.oracle)
+    r = Run(args)
     seed = args.seed if args.seed is not None else random.SystemRandom().randrange(2**32)
     print(f"seed {seed}", flush=True)
     until = time.monotonic() + args.seconds
-    count = bad = valid = 0
-    while time.monotonic() < until and (args.cases is None or count < args.cases):
-        case = generate.case(random.Random(f"{seed}/{count}"))
-        keys, ours, theirs = compare(us, oracle, case)
-        count += 1
-        valid += theirs.get("valid") is True
-        if not keys:
-            continue
-        bad += 1
-        if bad > SHOWN:
-            continue
-        print(f"case {seed}/{count - 1}")
-        case = shorten(us, oracle, case, keys)
-        keys, ours, theirs = compare(us, oracle, case)
-        report(case, keys, ours, theirs)
-        if args.save:
-            with open(args.save, "a", encoding="utf-8") as f:
-                f.write(json.dumps({"case": joined(case), "answer": theirs}) + "\n")
-    us.close()
-    oracle.close()
-    print(f"{valid} of the policy sets validate")
-    print(f"{count} cases, {bad} differ")
-    return bad
+    i = 0
+    while time.monotonic() < until and (args.cases is None or i < args.cases):
+        rng = random.Random(f"{seed}/{i}")
+        answer = r.compare(f"{seed}/{i}", generate.case(rng))
+        if answer.get("est") and rng.random() < 0.3:
+            r.compare(f"{seed}/{i} est", {"est": generate.damage_json(rng, answer["est"])})
+        i += 1
+    r.us.close()
+    r.oracle.close()
+    print(f"{r.valid} of the policy sets validate")
+    print(f"{r.count} cases, {r.bad} differ")
+    return r.bad
 
 
 def replay(args):
@@ -131,7 +144,7 @@ def replay(args):
             count += 1
             if keys:
                 bad += 1
-                report({"policies": [kept["case"]["policies"]]}, keys, ours, kept["answer"])
+                report(kept["case"], keys, ours, kept["answer"])
     us.close()
     print(f"{count} cases, {bad} differ")
     return bad

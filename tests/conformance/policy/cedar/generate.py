@@ -5,6 +5,7 @@ Everything is drawn from one random.Random, so that a seed names a case. Mistake
 types, missing guards, unknown names, tokens that do not belong.
 """
 import json
+import re
 
 PLAIN = ["Long", "Bool", "String", "decimal", "ipaddr", "datetime", "duration"]
 IF, OR, AND, RELATION, ADD, MUL, UNARY, MEMBER = range(8)
@@ -20,6 +21,7 @@ LITERALS = {
                  "2024-10-15T11:35:00+0100", "0000-01-01"],
     "duration": ["1d", "-2h30m", "5ms", "1h1d", "0s", "9223372036854775807ms", ""],
 }
+GOOD = {"decimal": 4, "ipaddr": 5, "datetime": 3, "duration": 3}  # of LITERALS, from the first
 CONSTRUCTORS = {"decimal": "decimal", "ipaddr": "ip", "datetime": "datetime", "duration": "duration"}
 
 
@@ -46,6 +48,7 @@ class World:
 
     def __init__(self, rng):
         self.rng = rng
+        self.careless = rng.random() < 0.2
         self.prefix = rng.choice(["", "", "N::", "A::B::"])
         names = rng.sample(["User", "Team", "Doc", "Folder", "Photo", "Org"], rng.randint(2, 4))
         self.entities = {}
@@ -126,7 +129,7 @@ class World:
 
     def value(self, t):
         rng = self.rng
-        if rng.random() < 0.01:
+        if self.careless and rng.random() < 0.02:
             return rng.choice([1, "a", True, [], {}])
         if t[0] == "Long":
             return rng.choice([0, 1, -1, 7, 100, 2**63 - 1, -2**63])
@@ -141,7 +144,7 @@ class World:
         if t[0] == "Entity":
             uid = self.uid(t[1])
             return uid if rng.random() < 0.5 else {"__entity": uid}
-        text = rng.choice(LITERALS[t[0]][:4 if rng.random() < 0.98 else None])
+        text = rng.choice(LITERALS[t[0]][:None if self.careless and rng.random() < 0.1 else GOOD[t[0]]])
         if rng.random() < 0.4:
             return text
         call = {"fn": CONSTRUCTORS[t[0]], "arg": text}
@@ -150,7 +153,7 @@ class World:
     def values(self, attrs):
         rng = self.rng
         return {n: self.value(t) for n, (t, required) in attrs.items()
-                if (required and rng.random() < 0.995) or (not required and rng.random() < 0.5)}
+                if rng.random() < (0.5 if not required else 0.98 if self.careless else 1)}
 
     def entity_list(self):
         out, order = [], list(self.entities)
@@ -313,8 +316,7 @@ class Writer:
                 if rng.random() < 0.5:
                     return self.method(("datetime",), "toTime", [], depth)
                 return self.method(("datetime",), "durationSince", [("datetime",)], depth)
-        good = 4 if t[0] != "duration" else 3
-        text = quote(rng.choice(LITERALS[t[0]][:good if rng.random() < 0.95 else None]))
+        text = quote(rng.choice(LITERALS[t[0]][:GOOD[t[0]] if rng.random() < 0.97 else None]))
         if rng.random() < 0.02:
             return [CONSTRUCTORS[t[0]], "("] + self.expr(("String",), 0)[0] + [")"], MEMBER
         return [CONSTRUCTORS[t[0]], "(", text, ")"], MEMBER
@@ -534,6 +536,60 @@ def damage(rng, tokens):
     return tokens
 
 
+def nodes(v):
+    """Every (container, key) below v."""
+    if isinstance(v, (dict, list)):
+        for key in list(v) if isinstance(v, dict) else range(len(v)):
+            yield v, key
+            yield from nodes(v[key])
+
+
+def damage_json(rng, v):
+    """A copy with one or two members lost, doubled, renamed or exchanged."""
+    v = json.loads(json.dumps(v))
+    for _ in range(rng.randint(1, 2)):
+        found = list(nodes(v))
+        if not found:
+            break
+        holder, key = rng.choice(found)
+        r = rng.random()
+        if r < 0.25:
+            del holder[key]
+        elif r < 0.5:
+            other, name = rng.choice(found)
+            holder[key] = json.loads(json.dumps(other[name]))
+        elif r < 0.65:
+            holder[key] = rng.choice([None, 1, -1.5, "x", "?principal", True, [], {}, 2**63, "__cedar::A"])
+        elif isinstance(holder, list):
+            holder.insert(key, json.loads(json.dumps(holder[key])))
+        else:
+            holder[rng.choice(["x", "__entity", "__extn", "type", "left", "arg", "if"])] = holder.pop(key)
+    return v
+
+
+SCHEMA_TOKEN = re.compile(r'"(?:[^"\\\\]|\\\\.)*"|[A-Za-z_][A-Za-z0-9_]*|::|\S')
+SCHEMA_WORDS = ["entity", "action", "type", "in", "enum", "tags", "appliesTo", "principal", "namespace", "Long",
+                "Set", "Bool", "__cedar", "Action", "?", "<", ">", "{", "}", "[", "]", ",", ";", ":", "=", "@", '"a"']
+
+
+def damage_schema(rng, text):
+    tokens = SCHEMA_TOKEN.findall(text)
+    for _ in range(rng.randint(1, 2)):
+        i = rng.randrange(len(tokens))
+        r = rng.random()
+        if r < 0.3:
+            del tokens[i]
+        elif r < 0.6:
+            tokens[i] = rng.choice(tokens)
+        elif r < 0.8:
+            tokens[i] = rng.choice(SCHEMA_WORDS)
+        else:
+            tokens.insert(i, rng.choice(SCHEMA_WORDS))
+        if not tokens:
+            break
+    return " ".join(tokens)
+
+
 def case(rng):
     """The parts of a case; diff.py joins `policies`, and shortens the lists when it finds something."""
     world = World(rng)
@@ -550,6 +606,13 @@ def case(rng):
             links.append({"templateId": f"policy{i}", "newId": f"link{i}", "values": values})
     out = {"policies": [layout(rng, t) for t in policies], "links": links, "entities": world.entity_list(),
            "requests": [world.request() for _ in range(4)]}
-    if rng.random() < 0.9:
+    if rng.random() < 0.8:
         out["schema"] = world.schema_text()
+    r = rng.random()
+    if r < 0.05 and "schema" in out:
+        out["schema"] = damage_schema(rng, out["schema"])
+    elif r < 0.12:
+        out["entities"] = damage_json(rng, out["entities"])
+    elif r < 0.2:
+        out["requests"] = damage_json(rng, out["requests"])
     return json.loads(json.dumps(out))

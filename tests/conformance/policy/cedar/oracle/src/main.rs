@@ -136,6 +136,14 @@ fn load_schema(case: &Value, answer: &mut Map<String, Value>) -> Option<Schema> 
 
 fn answer(case: &Value) -> Value {
     let mut answer = Map::new();
+    if !case["est"].is_null() {
+        let set = PolicySet::from_json_value(case["est"].clone());
+        answer.insert("accepted".into(), json!(set.is_ok()));
+        if let Ok(set) = set {
+            answer.insert("est".into(), json!(set.to_json().ok()));
+        }
+        return Value::Object(answer);
+    }
     let text = case["policies"].as_str().unwrap_or("");
     let parsed = PolicySet::from_str(text);
     answer.insert("parsed".into(), json!(parsed.is_ok()));
