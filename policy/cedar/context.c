@@ -11,7 +11,7 @@ int cedar_context_from_json(struct arena *a, const struct json *v, const struct 
 	int r;
 	if (!value)
 		return err_raise(-ENOMEM, "no memory for a context");
-	if (v->type != JSON_OBJECT)
+	if (!v || v->type != JSON_OBJECT)
 		return err_raise(-EINVAL, "the context: expected an object");
 	r = value_from_json(a, v, value);
 	if (r < 0)

@@ -129,7 +129,7 @@ static int read_all(struct arena *a, const struct cedar_schema *s, const struct 
 	size_t room, struct entity **ret)
 {
 	struct entity *items;
-	if (v->type != JSON_ARRAY)
+	if (!v || v->type != JSON_ARRAY)
 		return err_raise(-EINVAL, "entities: expected an array");
 	if (v->count > LIMIT_CEDAR_ENTITIES)
 		return err_raise(-E2BIG, "%zu entities; at most %d are accepted", v->count,
@@ -187,7 +187,7 @@ int cedar_entities_from_json_typed(struct arena *a, const struct cedar_schema *s
 {
 	const struct cedar_entities *actions = s->action_entities;
 	struct entity *items;
-	size_t count = v->count;
+	size_t count = v ? v->count : 0;
 	int r = read_all(a, s, v, actions->count, &items);
 	if (r == 0)
 		r = drop_actions(a, s, items, &count);

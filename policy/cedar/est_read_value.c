@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /* Values of the reference's JSON form of policies (EST), read as expressions. */
+#include "policy/cedar/entities.h"
 #include "policy/cedar/reader.h"
 
 static int no_memory(void)
@@ -33,27 +34,20 @@ static int read_value_list(struct reader *rd, const struct json *v, struct expr 
 	return 0;
 }
 
+/* Members beside fn and arg or args are passed over, as the reference does. */
 static int read_extension(struct reader *rd, const struct json *v, const struct expr **ret)
 {
-	static const char *const members[] = {"fn", "arg", "args", NULL};
 	const struct json *args = json_get(v, "args"), *arg = json_get(v, "arg");
 	struct expr *e;
-	struct span name;
 	enum ext_fn fn;
-	int r = reader_only(rd, v, members);
-	if (r == 0)
-		r = reader_string(rd, v, "fn", &name);
+	int r = value_call_function(v, &fn);
 	if (r < 0)
-		return err_trace(r);
-	if (!ext_find(name, &fn))
 		return reader_fail(rd, "an extension function: decimal, ip, datetime, duration");
-	if ((args != NULL) == (arg != NULL) || (args && args->type != JSON_ARRAY))
-		return reader_fail(rd, "either `arg`, or `args` with an array");
-	e = est_make(rd, EXPR_CALL, args ? args->count : 1);
+	e = est_make(rd, EXPR_CALL, arg ? 1 : args->count);
 	if (!e)
 		return no_memory();
 	e->ext = fn;
-	r = args ? read_value_list(rd, args, e) : est_read_value(rd, arg, &e->kids[0]);
+	r = arg ? est_read_value(rd, arg, &e->kids[0]) : read_value_list(rd, args, e);
 	return r < 0 ? err_trace(r) : est_finish(rd, e, ret);
 }
 
@@ -73,21 +67,22 @@ static int read_value_record(struct reader *rd, const struct json *v, const stru
 	return r < 0 ? err_trace(r) : est_finish(rd, e, ret);
 }
 
+/* An escape that is not formed as one is a record, as in the reference. */
 static int read_value_object(struct reader *rd, const struct json *v, const struct expr **ret)
 {
-	const struct json *inner;
+	const struct json *only = v->count == 1 ? v->items : NULL;
 	struct expr *e;
-	int r;
-	if (v->count == 1 && (inner = json_get(v, "__extn")))
-		return read_extension(rd, inner, ret);
-	if (v->count != 1 || !json_get(v, "__entity"))
+	if (only && span_is(only->key, "__extn") && value_is_call(only))
+		return read_extension(rd, only, ret);
+	if (only && span_is(only->key, "__expr") && only->type == JSON_STRING)
+		return reader_fail(rd, "__entity or __extn: there is no __expr any more");
+	if (!only || !span_is(only->key, "__entity") || !value_is_uid(only))
 		return read_value_record(rd, v, ret);
 	e = est_make(rd, EXPR_UID, 0);
 	if (!e)
 		return no_memory();
-	r = reader_uid(rd, v, &e->uid);
-	if (r < 0)
-		return err_trace(r);
+	if (cedar_uid_from_json(only, &e->uid) < 0)
+		return reader_fail(rd, "an entity {type, id}");
 	*ret = e;
 	return 0;
 }

@@ -18,7 +18,7 @@ static const struct json *string_of(const struct json *v, const char *name)
 	return m && m->type == JSON_STRING ? m : NULL;
 }
 
-static bool names_entity(const struct json *v)
+bool value_is_uid(const struct json *v)
 {
 	return string_of(v, "type") && string_of(v, "id");
 }
@@ -27,9 +27,9 @@ static bool names_entity(const struct json *v)
 int cedar_uid_from_json(const struct json *v, struct cedar_uid *ret)
 {
 	const struct json *inner = json_get(v, "__entity");
-	if (names_entity(inner))
+	if (value_is_uid(inner))
 		v = inner;
-	if (!names_entity(v) || string_of(v, "__expr"))
+	if (!value_is_uid(v) || string_of(v, "__expr"))
 		return err_raise(-EINVAL, "expected an entity: {\"type\": ..., \"id\": ...}");
 	*ret = cedar_uid_of(json_get(v, "type")->text, json_get(v, "id")->text);
 	return cedar_check_name(ret->type);
@@ -103,7 +103,7 @@ int value_uid_from_json(struct arena *a, const struct json *v, struct cedar_valu
 static int object_from_json(struct arena *a, const struct json *v, struct cedar_value *ret)
 {
 	const struct json *only = v->count == 1 ? v->items : NULL;
-	if (only && span_is(only->key, "__entity") && names_entity(only))
+	if (only && span_is(only->key, "__entity") && value_is_uid(only))
 		return value_uid_from_json(a, only, ret);
 	if (only && span_is(only->key, "__extn") && value_is_call(only))
 		return extension_from_json(a, only, ret);

@@ -88,7 +88,7 @@ int value_record_from_json_typed(struct arena *a, const struct json *v,
 	const struct schema_attrs *attrs, struct cedar_value *ret)
 {
 	struct value_member *members;
-	if (v->type != JSON_OBJECT)
+	if (!v || v->type != JSON_OBJECT)
 		return err_raise(-EINVAL, "expected a record, as an object");
 	members = arena_make_array(a, struct value_member, v->count + 1);
 	if (!members)

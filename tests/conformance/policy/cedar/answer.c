@@ -10,7 +10,7 @@
  * for each {allow, reasons, errors} or {refused: what}. What follows from something refused is left
  * out.
  */
-#include "policy/cedar/cedar.h"
+#include "policy/cedar/ast.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -198,15 +198,36 @@ static void put_formatted(struct run *run, struct span text)
 		json_put_span(run->w, buf_view(&b));
 }
 
-/* A policy set in JSON, read and written again. */
+/* JSON -> policy -> text -> policy -> JSON: what was written several ways becomes one. */
+static void put_again(struct run *run, const struct cedar_policy *p)
+{
+	struct buf b CLEANUP(buf_fini) = buf_init(TEXT_BYTES);
+	const struct cedar_policy *again;
+	cedar_policy_print(&b, p);
+	json_key_span(run->w, cedar_policy_id(p));
+	if (p->template) {
+		json_put_null(run->w); /* the reference has no text of links */
+		return;
+	}
+	if (cedar_policy_parse(run->arena, arena_span(run->arena, buf_view(&b)), cedar_policy_id(p),
+		    &again) < 0)
+		json_put_cstr(run->w, "our text is refused");
+	else
+		cedar_policy_to_json(run->w, again);
+}
+
+/* A policy set in JSON. */
 static void answer_est(struct run *run, const struct json *est)
 {
 	bool good = cedar_policies_from_json(run->arena, est, &run->policies) == 0;
 	json_field_bool(run->w, "accepted", good);
 	if (!good)
 		return;
-	json_key(run->w, "est");
-	cedar_policies_to_json(run->w, &run->policies);
+	json_key(run->w, "again");
+	json_object(run->w);
+	for (size_t i = 0; i < run->policies.count; i++)
+		put_again(run, run->policies.items[i]);
+	json_end(run->w);
 }
 
 /* False if the case has a schema that is refused. */

@@ -50,8 +50,85 @@ class Peer:
         self.process.wait()
 
 
+def logic(op, left, right):
+    """The reference decides literals when it reads JSON, but not when it reads text."""
+    values = [side.get("Value") for side in (left, right)]
+    if all(isinstance(v, bool) for v in values):
+        return {"Value": all(values) if op == "&&" else any(values)}
+    return {op: {"left": left, "right": right}}
+
+
+def both(left, right):
+    return logic("&&", left, right)
+
+
+def negated(e):
+    return {"!": {"arg": e}}
+
+
+def plain_value(v):
+    """A value in JSON as the expression that it stands for."""
+    if isinstance(v, list):
+        return {"Set": [plain_value(i) for i in v]}
+    if isinstance(v, dict) and not ("__entity" in v and len(v) == 1 and {"type", "id"} <= set(v["__entity"])):
+        if "__extn" in v and len(v) == 1 and "fn" in v["__extn"]:
+            call = v["__extn"]
+            args = [call["arg"]] if "arg" in call else call["args"]
+            return {call["fn"]: [plain_value(a) for a in args]}
+        return {"Record": {k: plain_value(i) for k, i in v.items()}}
+    if isinstance(v, dict):
+        return {"Value": {"__entity": {k: v["__entity"][k] for k in ("type", "id")}}}
+    return {"Value": v}
+
+
+def plain_pattern(pieces):
+    text = "".join("*" if p == "Wildcard" else p["Literal"].replace("*", "\\*") for p in pieces)
+    return text
+
+
+def plain(e):
+    """An expression in JSON with fewer operators: the reference prints no others."""
+    if not isinstance(e, dict):
+        return [plain(i) for i in e] if isinstance(e, list) else e
+    if len(e) != 1:
+        return {k: plain(v) for k, v in e.items()}
+    (op, v), = e.items()
+    if op == "Value":
+        return plain_value(v)
+    if op == "like":
+        return {op: {"left": plain(v["left"]), "pattern": plain_pattern(v["pattern"])}}
+    if op == "Record":
+        return {op: {k: plain(i) for k, i in v.items()}}
+    v = plain(v)
+    if op in ("!=", ">", ">="):
+        return negated({{"!=": "==", ">": "<=", ">=": "<"}[op]: v})
+    if op in ("&&", "||"):
+        return logic(op, v["left"], v["right"])
+    if op == "is" and "in" in v:
+        return both({"is": {k: v[k] for k in ("left", "entity_type")}}, {"in": {"left": v["left"], "right": v["in"]}})
+    return {op: v}
+
+
+def plain_policy(p):
+    if not isinstance(p, dict):
+        return p
+    condition = None
+    for c in reversed(p["conditions"]):
+        e = plain(c["body"])
+        e = negated(e) if c["kind"] == "unless" else e
+        condition = both(e, condition) if condition else e
+    annotations = {k: v or "" for k, v in p.get("annotations", {}).items()}
+    return {**p, "conditions": condition, "annotations": annotations}
+
+
 def joined(case):
     return {**case, "policies": "\n".join(case["policies"])} if "policies" in case else case
+
+
+def comparable(answer):
+    if isinstance(answer.get("again"), dict):
+        answer["again"] = {k: plain_policy(v) for k, v in answer["again"].items()}
+    return answer
 
 
 def differing(ours, theirs):
@@ -60,7 +137,7 @@ def differing(ours, theirs):
 
 def compare(us, oracle, case):
     whole = joined(case)
-    ours, theirs = us.ask(whole), oracle.ask(whole)
+    ours, theirs = comparable(us.ask(whole)), comparable(oracle.ask(whole))
     return differing(ours, theirs), ours, theirs
 
 
@@ -85,8 +162,8 @@ def report(case, keys, ours, theirs):
     print(f"differs in {', '.join(keys)}:")
     print(f"  {json.dumps(case, ensure_ascii=False)}")
     for key in keys:
-        print(f"  ours   {key}: {json.dumps(ours.get(key))[:2000]}")
-        print(f"  theirs {key}: {json.dumps(theirs.get(key))[:2000]}")
+        print(f"  ours   {key}: {json.dumps(ours.get(key))[:100000]}")
+        print(f"  theirs {key}: {json.dumps(theirs.get(key))[:100000]}")
     sys.stdout.flush()
 
 
@@ -139,7 +216,7 @@ def replay(args):
     with open(args.file, encoding="utf-8") as f:
         for line in f:
             kept = json.loads(line)
-            ours = us.ask(kept["case"])
+            ours = comparable(us.ask(kept["case"]))
             keys = differing(ours, kept["answer"])
             count += 1
             if keys:

@@ -3,8 +3,9 @@
 //! answer.c says what a case and an answer hold.
 
 use cedar_policy::{
-    AuthorizationError, Authorizer, Context, Decision, Entities, EntityUid, PolicyId, PolicySet,
-    Request, Schema, SchemaFragment, SlotId, ValidationMode, ValidationWarning, Validator,
+    AuthorizationError, Authorizer, Context, Decision, Entities, EntityUid, Policy, PolicyId,
+    PolicySet, Request, Schema, SchemaFragment, SlotId, Template, ValidationMode,
+    ValidationWarning, Validator,
 };
 use serde_json::{json, Map, Value};
 use std::collections::HashMap;
@@ -134,14 +135,35 @@ fn load_schema(case: &Value, answer: &mut Map<String, Value>) -> Option<Schema> 
     schema
 }
 
+/// JSON -> policy -> text -> policy -> JSON: what was written several ways becomes one.
+fn again(text: &str) -> Value {
+    if let Ok(p) = Policy::parse(None, text) {
+        return json!(p.to_json().ok());
+    }
+    let template = Template::parse(None, text);
+    json!(template.ok().and_then(|t| t.to_json().ok()))
+}
+
+fn answer_est(est: &Value, answer: &mut Map<String, Value>) {
+    let set = PolicySet::from_json_value(est.clone());
+    answer.insert("accepted".into(), json!(set.is_ok()));
+    if let Ok(set) = set {
+        let mut all = Map::new();
+        for p in set.policies() {
+            let form = p.to_cedar().map(|text| again(&text)); // links have none
+            all.insert(p.id().to_string(), json!(form));
+        }
+        for t in set.templates() {
+            all.insert(t.id().to_string(), again(&t.to_cedar()));
+        }
+        answer.insert("again".into(), Value::Object(all));
+    }
+}
+
 fn answer(case: &Value) -> Value {
     let mut answer = Map::new();
     if !case["est"].is_null() {
-        let set = PolicySet::from_json_value(case["est"].clone());
-        answer.insert("accepted".into(), json!(set.is_ok()));
-        if let Ok(set) = set {
-            answer.insert("est".into(), json!(set.to_json().ok()));
-        }
+        answer_est(&case["est"], &mut answer);
         return Value::Object(answer);
     }
     let text = case["policies"].as_str().unwrap_or("");
