@@ -146,3 +146,21 @@ int events_read(struct session *s, const char *path, struct events *e)
 		nanosleep(&pause, NULL);
 	}
 }
+
+int events_verb(const struct cli *c, const char *before, const char *errors)
+{
+	struct session s;
+	struct events e = {
+		.errors_only = cli_value(c, errors),
+		.verbose = cli_value(c, "verbose"),
+		.follow = cli_value(c, "follow"),
+	};
+	int code = session_open(&s, c);
+	if (code == CLI_OK)
+		code = events_read(&s,
+			session_path(&s, before, c->args[0],
+				e.follow ? "/events?follow=true" : "/events?follow=false"),
+			&e);
+	session_close(&s);
+	return code;
+}

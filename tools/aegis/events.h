@@ -20,3 +20,7 @@ struct events {
 
 /* Reads the stream at `path` to its end. An enum cli_exit. */
 int events_read(struct session *s, const char *path, struct events *e);
+
+/* The whole of a verb that shows the events of args[0]; `errors` is its option for failures only.
+ */
+int events_verb(const struct cli *c, const char *before, const char *errors);

@@ -6,6 +6,15 @@
 #include <stdio.h>
 #include <unistd.h>
 
+struct execute {
+	const char *agent; /* name, id, or the file of a manifest, which is deployed first */
+	const char *input; /* NULL: none */
+	bool force; /* of that deploy */
+	bool wait;
+	bool follow; /* print events; implies wait */
+	bool verbose;
+};
+
 bool execute_is_file(const char *text)
 {
 	struct span s = span_cstr(text);
@@ -109,7 +118,7 @@ static int print_result(struct session *s, const char *id, const struct json *v)
 		why.len ? ": " : "", SPAN_ARG(buf_view(&why)));
 }
 
-int execute_agent(const struct cli *c, const struct execute *x)
+static int execute_agent(const struct cli *c, const struct execute *x)
 {
 	struct session s;
 	const char *id = NULL;
@@ -133,4 +142,17 @@ int execute_agent(const struct cli *c, const struct execute *x)
 	}
 	session_close(&s);
 	return code;
+}
+
+int execute_verb(const struct cli *c, bool wait)
+{
+	return execute_agent(c,
+		&(struct execute){
+			.agent = c->args[0],
+			.input = cli_value(c, "input"),
+			.force = cli_value(c, "force"),
+			.wait = wait,
+			.follow = cli_value(c, "follow"),
+			.verbose = cli_value(c, "verbose"),
+		});
 }

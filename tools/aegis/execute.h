@@ -4,17 +4,18 @@
 
 #include "tools/aegis/session.h"
 
-struct execute {
-	const char *agent; /* name, id, or the file of a manifest, which is deployed first */
-	const char *input; /* --input, NULL: none */
-	bool force; /* of that deploy */
-	bool wait;
-	bool follow; /* print events; implies wait */
-	bool verbose;
-};
+/* The options that both verbs take; `task execute` has --wait, too. */
+#define EXECUTE_OPTIONS \
+	{"input", 'i', "INPUT", "JSON, @FILE with JSON, or a text", NULL}, \
+		{"follow", 'f', NULL, "Print events as they happen", NULL}, \
+		{"verbose", 0, NULL, "With all details, prompts and answers included", NULL}, \
+	{ \
+		"force", 0, NULL, "Deploy the file even if its version exists", NULL \
+	}
 
-/* An enum cli_exit; CLI_INTERNAL for an execution that ended otherwise than well. */
-int execute_agent(const struct cli *c, const struct execute *x);
+/* The whole of a verb with these options. An enum cli_exit; CLI_INTERNAL for an execution that
+ * ended otherwise than well. */
+int execute_verb(const struct cli *c, bool wait);
 
 /* Deploys a manifest file: CLI_OK with the reply. Findings are said by file and line. */
 int execute_deploy(struct session *s, const char *file, const char *method, const char *path,

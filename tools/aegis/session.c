@@ -52,6 +52,35 @@ int session_show(struct session *s, const char *path, const struct cli_column *c
 	return cli_print(s->cli, items ? items : v, columns);
 }
 
+static int print_view(const struct json *v, const char *const *members,
+	void (*rest)(struct buf *b, const struct json *v))
+{
+	struct buf b CLEANUP(buf_fini) = buf_init(2 * (size_t)LIMIT_JSON_BYTES);
+	for (; *members; members++) {
+		buf_printf(&b, "%-14s ", *members);
+		cli_put_safe(&b, json_str(v, *members, SPAN("-")), false);
+		buf_putc(&b, '\n');
+	}
+	if (rest)
+		rest(&b, v);
+	return cli_write(buf_view(&b));
+}
+
+int session_view(struct cli *c, const char *before, const char *const *members,
+	void (*rest)(struct buf *b, const struct json *v))
+{
+	struct session s;
+	const struct json *v;
+	int code = session_open(&s, c);
+	if (code == CLI_OK)
+		code = session_call(
+			&s, "GET", session_path(&s, before, c->args[0], ""), NULL, SPAN(""), &v);
+	if (code == CLI_OK)
+		code = c->format == CLI_TEXT ? print_view(v, members, rest) : cli_print(c, v, NULL);
+	session_close(&s);
+	return code;
+}
+
 int session_do(
 	struct cli *c, const char *method, const char *before, const char *after, const char *done)
 {

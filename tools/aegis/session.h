@@ -25,6 +25,11 @@ int session_call(struct session *s, const char *method, const char *path, const 
 /* GET, and the reply printed; lists ({"items": [...]}) by columns. */
 int session_show(struct session *s, const char *path, const struct cli_column *columns);
 
+/* The whole of a verb that shows the thing args[0]: in text the members named (NULL ends), one a
+ * line, and what `rest` (may be NULL) writes below them; else the reply as it is. */
+int session_view(struct cli *c, const char *before, const char *const *members,
+	void (*rest)(struct buf *b, const struct json *v));
+
 /* The whole of a verb that sends one request about args[0] and says what came of it: "paused x". */
 int session_do(
 	struct cli *c, const char *method, const char *before, const char *after, const char *done);

@@ -4,20 +4,7 @@
 
 static int run(struct cli *c)
 {
-	struct session s;
-	struct events e = {
-		.errors_only = cli_value(c, "errors"),
-		.verbose = cli_value(c, "verbose"),
-		.follow = cli_value(c, "follow"),
-	};
-	int code = session_open(&s, c);
-	if (code == CLI_OK)
-		code = events_read(&s,
-			session_path(&s, "/v1/agents/", c->args[0],
-				e.follow ? "/events?follow=true" : "/events?follow=false"),
-			&e);
-	session_close(&s);
-	return code;
+	return events_verb(c, "/v1/agents/", "errors");
 }
 
 static const struct cli_option options[] = {

@@ -4,22 +4,11 @@
 
 static int run(struct cli *c)
 {
-	return execute_agent(c,
-		&(struct execute){
-			.agent = c->args[0],
-			.input = cli_value(c, "input"),
-			.force = cli_value(c, "force"),
-			.wait = true,
-			.follow = cli_value(c, "follow"),
-			.verbose = cli_value(c, "verbose"),
-		});
+	return execute_verb(c, true);
 }
 
 static const struct cli_option options[] = {
-	{"input", 'i', "INPUT", "JSON, @FILE with JSON, or a text", NULL},
-	{"follow", 'f', NULL, "Print events as they happen", NULL},
-	{"verbose", 0, NULL, "With all details, prompts and answers included", NULL},
-	{"force", 0, NULL, "Deploy the file even if its version exists", NULL},
+	EXECUTE_OPTIONS,
 	{NULL, 0, NULL, NULL, NULL},
 };
 

@@ -4,23 +4,12 @@
 
 static int run(struct cli *c)
 {
-	return execute_agent(c,
-		&(struct execute){
-			.agent = c->args[0],
-			.input = cli_value(c, "input"),
-			.force = cli_value(c, "force"),
-			.wait = cli_value(c, "wait"),
-			.follow = cli_value(c, "follow"),
-			.verbose = cli_value(c, "verbose"),
-		});
+	return execute_verb(c, cli_value(c, "wait"));
 }
 
 static const struct cli_option options[] = {
-	{"input", 'i', "INPUT", "JSON, @FILE with JSON, or a text", NULL},
+	EXECUTE_OPTIONS,
 	{"wait", 0, NULL, "Wait for the end", NULL},
-	{"follow", 'f', NULL, "Print events as they happen", NULL},
-	{"verbose", 0, NULL, "With all details, prompts and answers included", NULL},
-	{"force", 0, NULL, "Deploy the file even if its version exists", NULL},
 	{NULL, 0, NULL, NULL, NULL},
 };
 

@@ -17,41 +17,25 @@ static void put_iteration(struct buf *b, const struct json *v)
 	buf_putc(b, '\n');
 }
 
-static int print_text(const struct json *v)
+static void put_outcome(struct buf *b, const struct json *v)
 {
-	static const char *const members[] = {"id", "agent_id", "agent_version", "status",
-		"started_at", "ended_at", "file_access", "error"};
-	struct buf b CLEANUP(buf_fini) = buf_init(2 * (size_t)LIMIT_JSON_BYTES);
-	for (size_t i = 0; i < ARRAY_LEN(members); i++) {
-		buf_printf(&b, "%-14s ", members[i]);
-		cli_put_safe(&b, json_str(v, members[i], SPAN("-")), false);
-		buf_putc(&b, '\n');
-	}
 	const struct json *iterations = json_get(v, "iterations");
 	if (iterations && iterations->type == JSON_ARRAY)
 		json_for_each (iteration, iterations)
-			put_iteration(&b, iteration);
+			put_iteration(b, iteration);
 	struct span output = json_str(v, "output", SPAN(""));
 	if (output.n) {
-		buf_putc(&b, '\n');
-		cli_put_safe(&b, output, true);
-		buf_putc(&b, '\n');
+		buf_putc(b, '\n');
+		cli_put_safe(b, output, true);
+		buf_putc(b, '\n');
 	}
-	return cli_write(buf_view(&b));
 }
 
 static int run(struct cli *c)
 {
-	struct session s;
-	const struct json *v;
-	int code = session_open(&s, c);
-	if (code == CLI_OK)
-		code = session_call(&s, "GET", session_path(&s, "/v1/executions/", c->args[0], ""),
-			NULL, SPAN(""), &v);
-	if (code == CLI_OK)
-		code = c->format == CLI_TEXT ? print_text(v) : cli_print(c, v, NULL);
-	session_close(&s);
-	return code;
+	static const char *const members[] = {"id", "agent_id", "agent_version", "status",
+		"started_at", "ended_at", "file_access", "error", NULL};
+	return session_view(c, "/v1/executions/", members, put_outcome);
 }
 
 const struct verb verb_task_status = {

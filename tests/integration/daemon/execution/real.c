@@ -41,13 +41,6 @@ static void end(struct uuid id)
 	bench_end(&b);
 }
 
-static void wait_type(struct uuid id, enum event_type t)
-{
-	for (int i = 0; i < 3000 && count_of_type(&b, id, t) == 0; i++)
-		EXPECT_INT(rt_sleep_until(deadline_in_ms(10)), 0);
-	EXPECT(count_of_type(&b, id, t) > 0);
-}
-
 /* What the daemon's file tools write the sandbox runs, and the other way round. */
 static void works(void *arg)
 {
@@ -90,7 +83,7 @@ static void goes_on(void *arg)
 		(struct script_call){"fs.read", "{\"path\":\"/workspace/runs\"}"};
 	b.model.turns[0][2].content = "done";
 	struct uuid id = start(&b, "\"it\"");
-	wait_type(id, EVENT_COMMAND_STARTED);
+	wait_type(&b, id, EVENT_COMMAND_STARTED);
 	EXPECT_INT(rt_sleep_until(deadline_in_ms(500)), 0);
 	daemon_down(&b);
 	daemon_up(&b);
@@ -109,7 +102,7 @@ static void cancelled(void *arg)
 	b.model.turns[0][0].calls[0] = (struct script_call){
 		"cmd.run", "{\"command\":\"python3 -c \\\"import time; time.sleep(60)\\\"\"}"};
 	struct uuid id = start(&b, "\"it\"");
-	wait_type(id, EVENT_COMMAND_STARTED);
+	wait_type(&b, id, EVENT_COMMAND_STARTED);
 	EXPECT_INT(execution_cancel(b.x, id, SPAN("enough"), false, deadline_in_ms(30000)), 0);
 	EXPECT_TEXT(row_of(&b, id).status, "cancelled");
 	end(id);

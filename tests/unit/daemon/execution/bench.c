@@ -241,3 +241,11 @@ const char *detail_of(struct bench *b, struct uuid id, enum event_type t, int n,
 	}
 	return "(no such event)";
 }
+
+void wait_type(struct bench *b, struct uuid id, enum event_type t)
+{
+	int64_t deadline_ns = deadline_in_ms(30000);
+	while (count_of_type(b, id, t) == 0 && rt_now_ns() < deadline_ns)
+		EXPECT_INT(rt_sleep_until(deadline_in_ms(1)), 0);
+	EXPECT(count_of_type(b, id, t) > 0);
+}

@@ -50,6 +50,7 @@ AWAITS void deploy_as(struct bench *b, const char *name, const char *execution, 
 /* EXPECTs 0. */
 AWAITS struct uuid start(struct bench *b, const char *input);
 AWAITS void wait_end(struct bench *b, struct uuid id);
+AWAITS void wait_type(struct bench *b, struct uuid id, enum event_type t); /* on record */
 AWAITS struct store_execution row_of(struct bench *b, struct uuid id);
 
 /* Types of the execution's events in order, joined by blanks; short names of the usual ones. */

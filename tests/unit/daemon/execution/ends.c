@@ -6,13 +6,6 @@
 
 static struct bench b; /* too large for a stack */
 
-static void wait_type(struct uuid id, enum event_type t)
-{
-	for (int i = 0; i < 5000 && count_of_type(&b, id, t) == 0; i++)
-		EXPECT_INT(rt_sleep_until(deadline_in_ms(1)), 0);
-	EXPECT(count_of_type(&b, id, t) > 0);
-}
-
 static void clean(void)
 {
 	EXPECT_INT(host_boxes(&b.host), 0);
@@ -44,7 +37,7 @@ static void iteration_times_out(void *arg)
 	b.host.mute = true;
 	b.host.stubborn = true;
 	struct uuid id = start(&b, "\"x\"");
-	wait_type(id, EVENT_ITERATION_FAILED);
+	wait_type(&b, id, EVENT_ITERATION_FAILED);
 	b.host.mute = false;
 	wait_end(&b, id);
 	EXPECT_HAS(detail_of(&b, id, EVENT_ITERATION_FAILED, 0, "error"), "iteration_timeout");
@@ -83,7 +76,7 @@ static void cancel_starting(void *arg)
 	deploy(&b, "mode: one-shot", TOOLS);
 	b.host.start_delay_ms = 60000;
 	struct uuid id = start(&b, "\"x\"");
-	wait_type(id, EVENT_ITERATION_STARTED);
+	wait_type(&b, id, EVENT_ITERATION_STARTED);
 	cancelled(id, false);
 	clean();
 }
@@ -109,7 +102,7 @@ static void cancel_in_command(void *arg)
 	b.host.stubborn = true;
 	for (int force = 0; force < 2; force++) {
 		struct uuid id = start(&b, "\"x\"");
-		wait_type(id, EVENT_COMMAND_STARTED);
+		wait_type(&b, id, EVENT_COMMAND_STARTED);
 		int64_t began_ns = rt_now_ns();
 		b.host.terms = 0;
 		cancelled(id, force);
@@ -129,7 +122,7 @@ static void cancel_pending(void *arg)
 	deploy(&b, "mode: one-shot", TOOLS);
 	b.host.mute = true;
 	struct uuid first = start(&b, "\"x\"");
-	wait_type(first, EVENT_INSTANCE_SPAWNED);
+	wait_type(&b, first, EVENT_INSTANCE_SPAWNED);
 	struct uuid second = start(&b, "\"x\"");
 	EXPECT_INT(execution_cancel(b.x, second, SPAN("enough"), false, deadline_in_ms(5000)), 0);
 	EXPECT_TEXT(row_of(&b, second).status, "cancelled");

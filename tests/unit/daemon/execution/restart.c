@@ -42,6 +42,31 @@ static bool wait_events(struct uuid id, uint64_t n)
 	return true;
 }
 
+static struct uuid begin(int64_t command_ms)
+{
+	bench_begin(&b);
+	script();
+	b.host.command_ms = command_ms;
+	return start(&b, "\"work\"");
+}
+
+static void restart(void)
+{
+	daemon_down(&b);
+	daemon_up(&b);
+}
+
+/* The iteration in which the sandbox died says why, and another one does the work. */
+static void end_after(struct uuid id, const char *reason)
+{
+	wait_end(&b, id);
+	EXPECT_TEXT(row_of(&b, id).status, "completed");
+	const char *error = detail_of(&b, id, EVENT_ITERATION_FAILED, 0, "error");
+	if (!strstr(error, reason))
+		expect_text(error, reason, "error", __FILE__, __LINE__);
+	bench_end(&b);
+}
+
 static const enum event_type once[] = {EVENT_EXECUTION_STARTED, EVENT_ITERATION_STARTED,
 	EVENT_INSTANCE_SPAWNED, EVENT_INSTANCE_TERMINATED, EVENT_LLM_INTERACTION,
 	EVENT_COMMAND_STARTED, EVENT_COMMAND_COMPLETED, EVENT_TOOL_COMPLETED, EVENT_TOOL_DENIED,
@@ -83,8 +108,7 @@ static void after_each_event(void *arg)
 		b.host.started = b.host.ran = 0;
 		id = start(&b, "\"work\"");
 		EXPECT(wait_events(id, cut));
-		daemon_down(&b);
-		daemon_up(&b);
+		restart();
 		int r = execution_wait(b.x, id, deadline_in_ms(10000));
 		if (r)
 			print_message("after event %d: %s\n", (int)cut, history_of(&b, id));
@@ -99,15 +123,11 @@ static void after_each_event(void *arg)
 /* Down twice in a row, and down again before anything happened. */
 static void again_and_again(void *arg)
 {
-	bench_begin(&b);
-	script();
-	b.host.command_ms = 30;
-	struct uuid id = start(&b, "\"work\"");
+	struct uuid id = begin(30);
 	for (int i = 0; i < 20; i++) {
 		if (execution_wait(b.x, id, deadline_in_ms(i % 7)) == 0)
 			break;
-		daemon_down(&b);
-		daemon_up(&b);
+		restart();
 	}
 	wait_end(&b, id);
 	expect_same(id, 0);
@@ -117,12 +137,8 @@ static void again_and_again(void *arg)
 /* The command ends while nobody is there, and its result comes in before its call is open again. */
 static void result_comes_first(void *arg)
 {
-	bench_begin(&b);
-	script();
-	b.host.command_ms = 50;
-	struct uuid id = start(&b, "\"work\"");
-	while (count_of_type(&b, id, EVENT_COMMAND_STARTED) == 0)
-		EXPECT_INT(rt_sleep_until(deadline_in_ms(1)), 0);
+	struct uuid id = begin(50);
+	wait_type(&b, id, EVENT_COMMAND_STARTED);
 	daemon_down(&b);
 	EXPECT_INT(rt_sleep_until(deadline_in_ms(100)), 0);
 	b.host.call_open_ms = 100;
@@ -135,39 +151,25 @@ static void result_comes_first(void *arg)
 /* The sandbox dies while nobody is there: the iteration is interrupted, the next one works. */
 static void sandbox_gone(void *arg)
 {
-	bench_begin(&b);
-	script();
-	b.host.command_ms = 10000;
-	struct uuid id = start(&b, "\"work\"");
-	while (count_of_type(&b, id, EVENT_COMMAND_STARTED) == 0)
-		EXPECT_INT(rt_sleep_until(deadline_in_ms(1)), 0);
+	struct uuid id = begin(10000);
+	wait_type(&b, id, EVENT_COMMAND_STARTED);
 	daemon_down(&b);
 	host_forget(&b.host);
 	b.host.command_ms = 0;
 	daemon_up(&b);
-	wait_end(&b, id);
-	EXPECT_TEXT(row_of(&b, id).status, "completed");
-	EXPECT_HAS(detail_of(&b, id, EVENT_ITERATION_FAILED, 0, "error"), "interrupted");
-	bench_end(&b);
+	end_after(id, "interrupted");
 }
 
 /* Killed while nobody was there, but the kernel still tells how it ended. */
 static void sandbox_killed(void *arg)
 {
-	bench_begin(&b);
-	script();
-	b.host.command_ms = 10000;
-	struct uuid id = start(&b, "\"work\"");
-	while (count_of_type(&b, id, EVENT_COMMAND_STARTED) == 0)
-		EXPECT_INT(rt_sleep_until(deadline_in_ms(1)), 0);
+	struct uuid id = begin(10000);
+	wait_type(&b, id, EVENT_COMMAND_STARTED);
 	daemon_down(&b);
 	box_kill(host_box(&b.host), 9);
 	b.host.command_ms = 0;
 	daemon_up(&b);
-	wait_end(&b, id);
-	EXPECT_TEXT(row_of(&b, id).status, "completed");
-	EXPECT_HAS(detail_of(&b, id, EVENT_ITERATION_FAILED, 0, "error"), "signal 9");
-	bench_end(&b);
+	end_after(id, "signal 9");
 }
 
 /* It dies while a command is on its way in: what ended it is the reason, not the command. */
@@ -177,14 +179,10 @@ static void sandbox_killed_before_a_command(void *arg)
 	script();
 	b.host.call_open_ms = 100;
 	struct uuid id = start(&b, "\"work\"");
-	while (count_of_type(&b, id, EVENT_TOOL_STARTED) == 0)
-		EXPECT_INT(rt_sleep_until(deadline_in_ms(1)), 0);
+	wait_type(&b, id, EVENT_TOOL_STARTED);
 	box_kill(host_box(&b.host), 9);
 	b.host.call_open_ms = 0;
-	wait_end(&b, id);
-	EXPECT_TEXT(row_of(&b, id).status, "completed");
-	EXPECT_HAS(detail_of(&b, id, EVENT_ITERATION_FAILED, 0, "error"), "signal 9");
-	bench_end(&b);
+	end_after(id, "signal 9");
 }
 
 /* A model call that was under way is made again, and the record says so. */
@@ -196,8 +194,7 @@ static void model_call_repeated(void *arg)
 	struct uuid id = start(&b, "\"work\"");
 	while (b.model.requests == 0)
 		EXPECT_INT(rt_sleep_until(deadline_in_ms(1)), 0);
-	daemon_down(&b);
-	daemon_up(&b);
+	restart();
 	wait_end(&b, id);
 	EXPECT_INT(b.model.requests, 2);
 	EXPECT_INT(count_of_type(&b, id, EVENT_LLM_INTERACTION), 1);
