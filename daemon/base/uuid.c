@@ -2,6 +2,7 @@
 /* UUIDs in the text form of RFC 9562 section 4: 8-4-4-4-12 hexadecimal digits. */
 #include "daemon/base/uuid.h"
 #include "daemon/base/check.h"
+#include "daemon/base/clock.h"
 #include "daemon/base/encode.h"
 #include "daemon/base/err.h"
 #include <errno.h>
@@ -26,6 +27,20 @@ struct uuid uuid_new(void)
 	uint8_t random[16];
 	CHECK(getrandom(random, sizeof(random), 0) == (ssize_t)sizeof(random));
 	return uuid_from_random(random);
+}
+
+struct uuid uuid_ordered(int64_t wall_ns)
+{
+	struct uuid u = uuid_new();
+	uint64_t ms = (uint64_t)wall_ns / NS_PER_MS;
+	/* RFC 9562 section 6.2, method 3: twelve bits of the millisecond's fraction. */
+	uint64_t fraction = (uint64_t)wall_ns % NS_PER_MS * 4096 / NS_PER_MS;
+
+	for (int i = 0; i < 6; i++)
+		u.bytes[i] = (uint8_t)(ms >> (40 - 8 * i));
+	u.bytes[6] = (uint8_t)(0x70 | fraction >> 8);
+	u.bytes[7] = (uint8_t)fraction;
+	return u;
 }
 
 void uuid_text(struct uuid u, char ret_text[UUID_TEXT_BYTES])

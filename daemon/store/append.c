@@ -301,10 +301,10 @@ static int append_event(struct append *x, size_t index)
 
 	if (r < 0)
 		return err_trace(r);
-	if (uuid_is_nil(e->id))
-		e->id = uuid_new();
 	if (e->wall_ns == 0)
 		e->wall_ns = store_wall_ns();
+	if (uuid_is_nil(e->id))
+		e->id = uuid_ordered(e->wall_ns);
 	if (e->details.n == 0)
 		e->details = SPAN("{}");
 	for (size_t i = 0; i < x->commit->change_count; i++) {

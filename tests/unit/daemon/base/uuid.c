@@ -21,6 +21,18 @@ static void new_ones_are_version_4_and_differ(void **state)
 	assert_string_equal(text, "00000000-0000-4000-8000-000000000000");
 }
 
+/* RFC 9562 appendix A.6: 2022-02-22T19:22:22Z. */
+static void ordered_ones_sort_by_their_time(void **state)
+{
+	int64_t at_ns = INT64_C(1645557742000) * NS_PER_MS;
+	struct uuid before = uuid_ordered(at_ns), after = uuid_ordered(at_ns + 1000);
+	char text[UUID_TEXT_BYTES];
+	uuid_text(before, text);
+	assert_true(span_starts(span_cstr(text), SPAN("017f22e2-79b0-7000-")));
+	assert_int_equal(before.bytes[8] >> 6, 2);
+	assert_true(memcmp(before.bytes, after.bytes, sizeof(before.bytes)) < 0);
+}
+
 static void reads_and_writes(void **state)
 {
 	struct uuid u;
@@ -76,6 +88,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(new_ones_are_version_4_and_differ),
+		cmocka_unit_test(ordered_ones_sort_by_their_time),
 		cmocka_unit_test(reads_and_writes),
 		cmocka_unit_test(refuses_other_forms),
 		cmocka_unit_test(damaged_ones_never_break_it),
