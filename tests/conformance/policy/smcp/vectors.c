@@ -7,8 +7,10 @@
  * A case that is refused as malformed, because it is no strict JSON, may bear another code.
  * Payloads that the specification's canonical form or strict JSON do not know (lone surrogates,
  * duplicate keys, numbers beyond a double) are refused; all others give the bytes of
- * `raw_number_tokens`.
+ * `raw_number_tokens`. Of scopes, codes 2000 and 2006 count as one: the specification's "tool not
+ * allowed" and "no matching capability" are the same default denial.
  */
+#include "policy/context/context.h"
 #include "policy/smcp/smcp.h"
 #include <sodium.h>
 #include <stdio.h>
@@ -134,8 +136,7 @@ static struct outcome envelope_outcome(struct vectors *v, struct span text, int6
 		r = smcp_token_verify(
 			e.security_token, &v->gateway, 1, now_ns, v->arena, &claims, &why);
 	if (r == 0)
-		r = smcp_envelope_verify(
-			&e, v->client, now_ns, 0, v->arena, &signed_bytes, &why);
+		r = smcp_envelope_verify(&e, v->client, now_ns, 0, v->arena, &signed_bytes, &why);
 	CHECK(r >= 0);
 	o = (struct outcome){.accepted = r == 0, .code = r};
 	snprintf(o.reason, sizeof(o.reason), "%s", r == 0 ? "accepted" : why.reason);
@@ -208,6 +209,93 @@ static bool check_wire(struct vectors *v, const struct json *c, const char *memb
 	return same(member, field(c, "sender"), o.accepted == expected, o.reason);
 }
 
+/* ---- scopes ---- */
+
+static struct rule_strings strings_of(struct vectors *v, const struct json *list)
+{
+	size_t count = list ? list->count : 0;
+	const char **items = arena_make_array(v->arena, const char *, count + 1);
+
+	for (size_t i = 0; i < count; i++)
+		items[i] = arena_cstr(v->arena, list->items[i].text);
+	return (struct rule_strings){items, count};
+}
+
+static struct rule_set *scope_rules(struct vectors *v, const struct json *scope)
+{
+	const struct json *from = json_get(scope, "capabilities");
+	struct rule_capability *list =
+		arena_make_array(v->arena, struct rule_capability, from->count + 1);
+	struct rule_set_builder *b = rule_set_builder_new();
+	struct rule_context c = {
+		.name = "scope",
+		.capabilities = list,
+		.capability_count = from->count,
+		.deny_list = strings_of(v, json_get(scope, "deny_list")),
+	};
+
+	for (size_t i = 0; i < from->count; i++) {
+		const struct json *limits = json_get(&from->items[i], "constraints");
+		list[i].tool_pattern = arena_cstr(v->arena, field(&from->items[i], "tool_pattern"));
+		list[i].paths = strings_of(v, json_get(limits, "path_allowlist"));
+		list[i].domains = strings_of(v, json_get(limits, "domain_allowlist"));
+	}
+	struct rule_set *s =
+		b && rule_add_context(b, &c, RULE_CONTEXT_GRANTS) == 0 ? rule_set_seal(b) : NULL;
+	rule_set_builder_free(b);
+	return s;
+}
+
+/* As daemon/tool asks: a path is made canonical first, and one that has no such form is refused. */
+static int scope_decide(struct vectors *v, const struct rule_set *rules, const struct json *c)
+{
+	struct span path = field(json_get(c, "arguments"), "path");
+	struct decision_request q = {.execution_id = SPAN("e"), .agent = SPAN("a"), .paths = &path};
+	struct decision d;
+
+	q.action = span_cstr(arena_printf(v->arena, "tool:" SPAN_FMT, SPAN_ARG(field(c, "tool"))));
+	if (path.n) {
+		q.path_count = 1;
+		if (context_canonical_path(path, SPAN("/workspace"), v->arena, &path) < 0) {
+			err_clear();
+			return DECISION_PATH_NOT_ALLOWED;
+		}
+	}
+	CHECK(policy_decide(rules, NULL, &q, 0, v->arena, &d) == 0);
+	return d.allowed ? DECISION_OK : (int)d.code;
+}
+
+static int default_denial(int code)
+{
+	return code == DECISION_NO_MATCHING_CAPABILITY ? DECISION_TOOL_NOT_ALLOWED : code;
+}
+
+static void run_scopes(struct vectors *v, const struct json *scopes)
+{
+	static const char *const members[] = {"cases", "extra"};
+	struct rule_set *rules = scopes ? scope_rules(v, json_get(scopes, "scope")) : NULL;
+
+	if (!scopes)
+		return;
+	for (size_t m = 0; m < ARRAY_LEN(members); m++) {
+		const struct json *list = json_get(scopes, members[m]);
+		size_t passed = 0;
+		json_for_each (c, list) {
+			int expected = (int)json_i64(c, "code", DECISION_OK);
+			int got = rules ? scope_decide(v, rules, c) : -1;
+			char why[64];
+			snprintf(why, sizeof(why), "%d, not %d", got, expected);
+			passed += same("scope_evaluation", field(c, "tool"),
+				default_denial(got) == default_denial(expected), why);
+		}
+		printf("scope_evaluation, %s: %zu passed, %zu failed\n", members[m], passed,
+			list->count - passed);
+		v->passed += passed;
+		v->failed += list->count - passed;
+	}
+	rule_set_unref(rules);
+}
+
 /* ---- all of them ---- */
 
 typedef bool (*check_fn)(struct vectors *v, const struct json *c, const char *member);
@@ -255,6 +343,7 @@ int main(int argc, char **argv)
 	run(&v, json_get(v.root, "envelopes"), "envelopes", check_envelope);
 	run(&v, json_get(v.root, "jwt"), "jwt", check_jwt);
 	run(&v, json_get(v.root, "wire"), "wire", check_wire);
+	run_scopes(&v, json_get(v.root, "scope_evaluation"));
 	printf("%zu passed, %zu failed\n", v.passed, v.failed);
 	smcp_key_free(v.gateway);
 	arena_free(v.arena);
