@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /*
- * The walk over expressions: literals, variables, logic, sets and records. Errors are reported
+ * The walk over expressions, and literals, variables, sets and records. Errors are reported
  * where they are; an expression with an error keeps its type if that is known all the same, so that
  * the rest can be looked at.
  */
@@ -119,82 +119,7 @@ const struct typed *typecheck_expect(struct checker *c, const struct capabilitie
 	return typed_keep(c, mistyped, 0, NULL);
 }
 
-static const struct capabilities *both(
-	struct checker *c, const struct capabilities *x, const struct capabilities *y)
-{
-	return capabilities_union(c->arena, x, y, &c->no_memory);
-}
-
-static const struct capabilities *common(
-	struct checker *c, const struct capabilities *x, const struct capabilities *y)
-{
-	return capabilities_common(c->arena, x, y, &c->no_memory);
-}
-
-/* What of `||` and `&&` is left when the left side decides: the left side. */
-static const struct typed *decided(
-	struct checker *c, const struct typed *left, const struct capabilities *grants)
-{
-	struct typed t = *left;
-	t.grants = grants;
-	return typed_keep(c, t, 0, NULL);
-}
-
-static const struct typed *check_and(
-	struct checker *c, const struct capabilities *prior, const struct expr *e)
-{
-	const struct typed *kids[2];
-	struct typed t = {.expr = e, .type = plain(TYPE_BOOL)};
-	kids[0] = typecheck_expect(c, prior, e->kids[0], EXPECT_BOOL, NULL);
-	if (typed_is(kids[0], TYPE_FALSE))
-		return decided(c, kids[0], NULL);
-	kids[1] =
-		typecheck_expect(c, both(c, prior, kids[0]->grants), e->kids[1], EXPECT_BOOL, NULL);
-	t.failed = kids[0]->failed || kids[1]->failed || !kids[0]->type || !kids[1]->type;
-	if (!kids[0]->type || !kids[1]->type)
-		return typed_keep(c, t, 2, kids);
-	if (typed_is(kids[1], TYPE_FALSE)) {
-		t.type = kids[1]->type;
-		return typed_keep(c, t, 2, kids);
-	}
-	t.grants = both(c, kids[0]->grants, kids[1]->grants);
-	if (typed_is(kids[1], TYPE_TRUE)) {
-		t.type = kids[0]->type;
-	} else if (typed_is(kids[0], TYPE_TRUE)) {
-		t.type = kids[1]->type;
-		t.grants = kids[1]->grants; /* as the reference: what the left grants is lost */
-	}
-	return typed_keep(c, t, 2, kids);
-}
-
-static const struct typed *check_or(
-	struct checker *c, const struct capabilities *prior, const struct expr *e)
-{
-	const struct typed *kids[2];
-	struct typed t = {.expr = e, .type = plain(TYPE_BOOL)};
-	kids[0] = typecheck_expect(c, prior, e->kids[0], EXPECT_BOOL, NULL);
-	if (typed_is(kids[0], TYPE_TRUE))
-		return decided(c, kids[0], kids[0]->grants);
-	kids[1] = typecheck_expect(c, prior, e->kids[1], EXPECT_BOOL, NULL);
-	t.failed = kids[0]->failed || kids[1]->failed || !kids[0]->type || !kids[1]->type;
-	if (!kids[0]->type || !kids[1]->type)
-		return typed_keep(c, t, 2, kids);
-	if (typed_is(kids[1], TYPE_TRUE)) {
-		t.type = kids[1]->type;
-		t.grants = kids[1]->grants;
-	} else if (typed_is(kids[1], TYPE_FALSE)) {
-		t.type = kids[0]->type;
-		t.grants = kids[0]->grants;
-	} else if (typed_is(kids[0], TYPE_FALSE)) {
-		t.type = kids[1]->type;
-		t.grants = kids[1]->grants;
-	} else {
-		t.grants = common(c, kids[0]->grants, kids[1]->grants);
-	}
-	return typed_keep(c, t, 2, kids);
-}
-
-static void report_unequal(struct checker *c, const struct expr *e, const char *what,
+void typecheck_unequal(struct checker *c, const struct expr *e, const char *what,
 	const struct cedar_type *x, const struct cedar_type *y, const char *why)
 {
 	struct buf one CLEANUP(buf_fini) = buf_init(512), two CLEANUP(buf_fini) = buf_init(512);
@@ -202,44 +127,6 @@ static void report_unequal(struct checker *c, const struct expr *e, const char *
 	type_print(&two, y);
 	cedar_report_error(c->report, e->pos, "%s of types " SPAN_FMT " and " SPAN_FMT ": %s", what,
 		SPAN_ARG(buf_view(&one)), SPAN_ARG(buf_view(&two)), why);
-}
-
-/* A condition that is known leaves one branch, which then stands for both. */
-static const struct typed *check_one_branch(struct checker *c, const struct capabilities *prior,
-	const struct expr *e, const struct typed *test)
-{
-	bool yes = typed_is(test, TYPE_TRUE);
-	const struct typed *branch =
-		typecheck(c, yes ? both(c, prior, test->grants) : prior, e->kids[yes ? 1 : 2]);
-	const struct typed *kids[] = {test, branch, branch};
-	struct typed t = {.expr = e, .type = branch->type, .grants = branch->grants};
-	t.failed = test->failed || branch->failed;
-	if (yes && !t.failed)
-		t.grants = both(c, branch->grants, test->grants);
-	return typed_keep(c, t, 3, kids);
-}
-
-static const struct typed *check_if(
-	struct checker *c, const struct capabilities *prior, const struct expr *e)
-{
-	const struct typed *kids[3];
-	struct typed t = {.expr = e};
-	const char *why;
-	kids[0] = typecheck_expect(c, prior, e->kids[0], EXPECT_BOOL, NULL);
-	if (typed_is(kids[0], TYPE_TRUE) || typed_is(kids[0], TYPE_FALSE))
-		return check_one_branch(c, prior, e, kids[0]);
-	kids[1] = typecheck(c, both(c, prior, kids[0]->grants), e->kids[1]);
-	kids[2] = typecheck(c, prior, e->kids[2]);
-	t.failed = kids[0]->failed || kids[1]->failed || kids[2]->failed;
-	if (kids[1]->type && kids[2]->type) {
-		t.type = type_join(c, kids[1]->type, kids[2]->type, &why);
-		if (!t.type)
-			report_unequal(c, e, "the branches are", kids[1]->type, kids[2]->type, why);
-	}
-	t.failed |= !t.type;
-	if (!t.failed)
-		t.grants = common(c, kids[2]->grants, both(c, kids[1]->grants, kids[0]->grants));
-	return typed_keep(c, t, 3, kids);
 }
 
 static const struct typed *check_set(
@@ -266,7 +153,7 @@ static const struct typed *check_set(
 		if (kids[i]->type) {
 			joined = type_join(c, element, kids[i]->type, &why);
 			if (!joined)
-				report_unequal(c, e->kids[i], "this set has elements", element,
+				typecheck_unequal(c, e->kids[i], "this set has elements", element,
 					kids[i]->type, why);
 		}
 		element = joined;
@@ -383,11 +270,11 @@ const struct typed *typecheck(
 	case EXPR_SLOT:
 		return check_leaf(c, e);
 	case EXPR_AND:
-		return check_and(c, prior, e);
+		return typecheck_and(c, prior, e);
 	case EXPR_OR:
-		return check_or(c, prior, e);
+		return typecheck_or(c, prior, e);
 	case EXPR_IF:
-		return check_if(c, prior, e);
+		return typecheck_if(c, prior, e);
 	case EXPR_SET:
 		return check_set(c, prior, e);
 	case EXPR_RECORD:

@@ -70,6 +70,16 @@ const struct typed *typecheck_expect(struct checker *c, const struct capabilitie
 void typecheck_mismatch(struct checker *c, const struct expr *e, unsigned expected,
 	const struct cedar_type *found, const char *help);
 
+/* `what` (such as "the branches are") of two types that have none in common, and why. */
+void typecheck_unequal(struct checker *c, const struct expr *e, const char *what,
+	const struct cedar_type *x, const struct cedar_type *y, const char *why);
+
+const struct typed *typecheck_and(
+	struct checker *c, const struct capabilities *prior, const struct expr *e);
+const struct typed *typecheck_or(
+	struct checker *c, const struct capabilities *prior, const struct expr *e);
+const struct typed *typecheck_if(
+	struct checker *c, const struct capabilities *prior, const struct expr *e);
 const struct typed *typecheck_attr(
 	struct checker *c, const struct capabilities *prior, const struct expr *e);
 const struct typed *typecheck_has(
