@@ -115,6 +115,10 @@ int cedar_context_from_json_typed(struct arena *a, const struct cedar_schema *s,
 	const struct cedar_uid *action, const struct json *v,
 	const struct cedar_value **ret) MUST_USE;
 
+/* Entities that were not read by the schema: -EINVAL if one is not as it says. */
+int cedar_entities_validate(
+	const struct cedar_schema *s, const struct cedar_entities *entities) MUST_USE;
+
 /* Policies made ready for decisions. Templates among them are passed over: link them first. */
 int cedar_set_compile(struct arena *a, const struct cedar_policies *policies,
 	const struct cedar_set **ret) MUST_USE;

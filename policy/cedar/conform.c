@@ -158,3 +158,42 @@ int conform_action(const struct cedar_schema *s, const struct entity *e)
 		"and the same groups",
 		SPAN_ARG(span_sub(e->uid.id, 0, 60)));
 }
+
+/* All that is above, where conform_entity() looks at the parents only. */
+static int conform_ancestors(const struct cedar_schema *s, const struct entity *e)
+{
+	const struct schema_entity *type = schema_entity_find(s, e->uid.type);
+	for (size_t i = 0; type && i < e->ancestor_count; i++) {
+		const struct schema_entity *above = schema_entity_find(s, e->ancestors[i]->type);
+		int r;
+		if (!above || !schema_entities_have(&type->ancestors, above))
+			return err_raise(-EINVAL,
+				"`" SPAN_FMT "` is above it, of which `" SPAN_FMT "` is no member",
+				SPAN_ARG(span_sub(e->ancestors[i]->type, 0, 60)),
+				SPAN_ARG(type->name));
+		r = conform_uid(s, e->ancestors[i]);
+		if (r < 0)
+			return err_trace(r);
+	}
+	return 0;
+}
+
+int cedar_entities_validate(const struct cedar_schema *s, const struct cedar_entities *entities)
+{
+	for (size_t i = 0; i < entities->count; i++) {
+		const struct entity *e = &entities->items[i];
+		int r;
+		if (span_is(cedar_name_base(e->uid.type), "Action")) {
+			r = conform_action(s, e);
+		} else {
+			r = conform_entity(s, e);
+			if (r == 0)
+				r = conform_ancestors(s, e);
+		}
+		if (r < 0)
+			return err_wrap(r, SPAN_FMT "::\"" SPAN_FMT "\"",
+				SPAN_ARG(span_sub(e->uid.type, 0, 60)),
+				SPAN_ARG(span_sub(e->uid.id, 0, 60)));
+	}
+	return 0;
+}

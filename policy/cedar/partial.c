@@ -4,7 +4,7 @@
  * is built as a balanced tree, so that its depth does not grow with the number of conditions.
  */
 #include "policy/cedar/parse.h"
-#include "policy/cedar/partial_node.h"
+#include "policy/cedar/residual.h"
 
 static int no_memory(void)
 {
@@ -21,9 +21,9 @@ struct chain {
 static int chain_add(struct partial *p, struct chain *c, const struct residual *r)
 {
 	const struct residual **slot;
-	if (c->ended || node_is(r, true))
+	if (c->ended || residual_is(r, true))
 		return 0;
-	if (node_is(r, false) && !c->may_fail)
+	if (residual_is(r, false) && !c->may_fail)
 		c->parts.count = 0;
 	slot = vec_push(p->arena, &c->parts, sizeof(struct residual *));
 	if (!slot)
@@ -40,7 +40,7 @@ static int chain_join(struct partial *p, const struct residual *const *parts, si
 	const struct residual *kids[2];
 	int r;
 	if (count == 0)
-		return node_bool(p, true, ret);
+		return residual_bool(p, true, ret);
 	if (count == 1) {
 		*ret = parts[0];
 		return 0;
@@ -48,7 +48,8 @@ static int chain_join(struct partial *p, const struct residual *const *parts, si
 	r = chain_join(p, parts, count / 2, &kids[0]);
 	if (r == 0)
 		r = chain_join(p, parts + count / 2, count - count / 2, &kids[1]);
-	return r < 0 ? err_trace(r) : node_open(p, (struct residual){.op = EXPR_AND}, kids, 2, ret);
+	return r < 0 ? err_trace(r)
+		     : residual_open(p, (struct residual){.op = EXPR_AND}, kids, 2, ret);
 }
 
 /* The variable against the entities that the head names: == one, or in any of them. */
@@ -68,7 +69,7 @@ static int scope_entities(struct partial *p, const struct scope *s, const struct
 	else
 		v = items[0];
 	if (r == 0)
-		r = node_value(p, &v, &right);
+		r = residual_value(p, &v, &right);
 	return r < 0 ? err_trace(r)
 		     : partial_binary(p, s->op == SCOPE_EQ ? EXPR_EQ : EXPR_IN, var, right, ret);
 }
@@ -100,12 +101,12 @@ static int add_condition(struct partial *p, struct chain *c, const struct condit
 	if (r < 0)
 		return err_trace(r);
 	if (body->state == RESIDUAL_VALUE && body->value.type != VALUE_BOOL) {
-		r = node_error(p, "type error: expected bool", &body);
+		r = residual_error(p, "type error: expected bool", &body);
 	} else if (condition->unless && body->state == RESIDUAL_VALUE) {
-		r = node_bool(p, !body->value.boolean, &body);
+		r = residual_bool(p, !body->value.boolean, &body);
 	} else if (condition->unless && body->state == RESIDUAL_OPEN) {
 		const struct residual *kid = body;
-		r = node_open(p, (struct residual){.op = EXPR_NOT}, &kid, 1, &body);
+		r = residual_open(p, (struct residual){.op = EXPR_NOT}, &kid, 1, &body);
 	}
 	return r < 0 ? err_trace(r) : chain_add(p, c, body);
 }
@@ -115,11 +116,12 @@ static int must_be_bool(struct partial *p, const struct residual **r)
 {
 	const struct residual *kids[2];
 	int e;
-	if ((*r)->state != RESIDUAL_OPEN || node_is_bool(*r))
+	if ((*r)->state != RESIDUAL_OPEN || residual_is_bool(*r))
 		return 0;
 	kids[0] = *r;
-	e = node_bool(p, true, &kids[1]);
-	return e < 0 ? err_trace(e) : node_open(p, (struct residual){.op = EXPR_AND}, kids, 2, r);
+	e = residual_bool(p, true, &kids[1]);
+	return e < 0 ? err_trace(e)
+		     : residual_open(p, (struct residual){.op = EXPR_AND}, kids, 2, r);
 }
 
 static int policy_residual(
@@ -186,7 +188,7 @@ int cedar_partial(struct arena *a, const struct cedar_policies *policies,
 		r = policy_residual(&p, item->policy, &item->condition);
 		if (r < 0)
 			return err_wrap(r, "policy `" SPAN_FMT "`", SPAN_ARG(item->policy->id));
-		count += !node_is(item->condition, false);
+		count += !residual_is(item->condition, false);
 	}
 	*ret = (struct cedar_residuals){.count = count, .items = items};
 	ret->outlook = outlook(ret);

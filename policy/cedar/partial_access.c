@@ -3,7 +3,7 @@
  * Partial evaluation of what looks into entities and records: attributes, has, is, tags. Data that
  * is not known is as the schema says, or may be anything.
  */
-#include "policy/cedar/partial_node.h"
+#include "policy/cedar/residual.h"
 
 /* What is known of one attribute of the context. */
 enum presence { ABSENT, MAY_BE, PRESENT, KNOWN };
@@ -35,7 +35,7 @@ static int open_attr(struct partial *p, const struct residual *of, struct span n
 	const struct cedar_type *type, bool fails, const struct residual **ret)
 {
 	struct residual form = {.op = EXPR_ATTR, .name = name, .type = type, .may_fail = fails};
-	return node_open(p, form, &of, 1, ret);
+	return residual_open(p, form, &of, 1, ret);
 }
 
 static int context_attr(
@@ -45,9 +45,9 @@ static int context_attr(
 	const struct cedar_type *type;
 	switch (context_presence(p, name, &value, &type)) {
 	case KNOWN:
-		return node_value(p, value, ret);
+		return residual_value(p, value, ret);
 	case ABSENT:
-		return node_error(p, "the context does not have the attribute", ret);
+		return residual_error(p, "the context does not have the attribute", ret);
 	case PRESENT:
 		return open_attr(p, of, name, type, false, ret);
 	default:
@@ -59,7 +59,7 @@ static int context_attr(
 static bool exists(struct partial *p, const struct residual *r)
 {
 	if (r->state == RESIDUAL_VALUE)
-		return known_entity(p, r->value.uid) != NULL;
+		return partial_known_entity(p, r->value.uid) != NULL;
 	return r->op == EXPR_VAR && p->known->unknown_exist;
 }
 
@@ -72,7 +72,7 @@ static int attr_by_type(struct partial *p, const struct residual *of, const stru
 		return open_attr(p, of, name, NULL, true, ret);
 	attr = schema_attr_find(entity ? &type->entity->attrs : type->attrs, name);
 	if (!attr)
-		return node_error(p, "the schema has no such attribute there", ret);
+		return residual_error(p, "the schema has no such attribute there", ret);
 	return open_attr(
 		p, of, name, attr->type, !attr->required || (entity && !exists(p, of)), ret);
 }
@@ -86,9 +86,9 @@ static int attr_of_parts(
 		if (span_eq(of->names[i], name))
 			found = of->kids[i];
 	if (!found)
-		return node_error(p, "record does not have the attribute", ret);
+		return residual_error(p, "record does not have the attribute", ret);
 	if (of->may_fail)
-		return open_attr(p, of, name, node_type(p, found), false, ret);
+		return open_attr(p, of, name, residual_type(p, found), false, ret);
 	*ret = found;
 	return 0;
 }
@@ -108,10 +108,11 @@ int partial_attr(
 		return attr_of_parts(p, of, name, ret);
 	if (of->state == RESIDUAL_OPEN)
 		return attr_by_type(p, of, of->type, name, ret);
-	if (v.type == VALUE_ENTITY && !known_entity(p, v.uid) && !known_absent(p, v.uid))
-		return attr_by_type(p, of, node_type(p, of), name, ret);
+	if (v.type == VALUE_ENTITY && !partial_known_entity(p, v.uid) &&
+		!partial_known_absent(p, v.uid))
+		return attr_by_type(p, of, residual_type(p, of), name, ret);
 	r = operator_attr(p->known->entities, name, &v);
-	return node_outcome(p, r, &v, ret);
+	return residual_outcome(p, r, &v, ret);
 }
 
 /* Whether values of a type have names[0].names[1]...: MAY_BE, or certain; *ret_fails if looking may
@@ -143,11 +144,11 @@ static int has_by_type(struct partial *p, const struct residual *of, const struc
 	const struct span *names, size_t count, const struct residual **ret)
 {
 	struct residual form = {.op = EXPR_HAS, .names = names, .name_count = count};
-	bool sure = node_kind(of) == TYPE_ANY_ENTITY && exists(p, of);
+	bool sure = residual_kind(of) == TYPE_ANY_ENTITY && exists(p, of);
 	enum presence there = path_by_type(type, names, count, sure, &form.may_fail);
 	if (there != MAY_BE && !of->may_fail)
-		return node_bool(p, there == PRESENT, ret);
-	return node_open(p, form, &of, 1, ret);
+		return residual_bool(p, there == PRESENT, ret);
+	return residual_open(p, form, &of, 1, ret);
 }
 
 /* A value: as far as it is known, then by type. */
@@ -162,24 +163,24 @@ static int has_of_value(struct partial *p, const struct cedar_value *of, const s
 		const struct cedar_value *member;
 		if (v.type != VALUE_RECORD && v.type != VALUE_ENTITY) {
 			r = operator_has(NULL, names, 1, &v); /* fails: neither of both */
-			return node_outcome(p, r, &v, ret);
+			return residual_outcome(p, r, &v, ret);
 		}
 		if (v.type == VALUE_ENTITY) {
-			const struct entity *e = known_entity(p, v.uid);
-			if (!e && !known_absent(p, v.uid)) {
-				r = node_value(p, &v, &node);
+			const struct entity *e = partial_known_entity(p, v.uid);
+			if (!e && !partial_known_absent(p, v.uid)) {
+				r = residual_value(p, &v, &node);
 				return r < 0 ? err_trace(r)
-					     : has_by_type(p, node, node_type(p, node), names + i,
-						       count - i, ret);
+					     : has_by_type(p, node, residual_type(p, node),
+						       names + i, count - i, ret);
 			}
 			record = e ? e->attrs : NULL;
 		}
 		member = record ? value_member(record, names[i]) : NULL;
 		if (!member)
-			return node_bool(p, false, ret);
+			return residual_bool(p, false, ret);
 		v = *member;
 	}
-	return node_bool(p, true, ret);
+	return residual_bool(p, true, ret);
 }
 
 static int context_has(struct partial *p, const struct residual *of, const struct span *names,
@@ -190,14 +191,14 @@ static int context_has(struct partial *p, const struct residual *of, const struc
 	const struct cedar_type *type;
 	enum presence first = context_presence(p, names[0], &value, &type), rest;
 	if (first == ABSENT)
-		return node_bool(p, false, ret);
+		return residual_bool(p, false, ret);
 	if (first == KNOWN)
-		return count == 1 ? node_bool(p, true, ret)
+		return count == 1 ? residual_bool(p, true, ret)
 				  : has_of_value(p, value, names + 1, count - 1, ret);
 	rest = path_by_type(type, names + 1, count - 1, false, &form.may_fail);
 	if (rest == ABSENT || (rest == PRESENT && first == PRESENT))
-		return node_bool(p, rest == PRESENT, ret);
-	return node_open(p, form, &of, 1, ret);
+		return residual_bool(p, rest == PRESENT, ret);
+	return residual_open(p, form, &of, 1, ret);
 }
 
 int partial_has(struct partial *p, const struct residual *of, const struct span *names,
@@ -214,7 +215,7 @@ int partial_has(struct partial *p, const struct residual *of, const struct span 
 	if (of->op == EXPR_RECORD) { /* of parts, whose types are not put together */
 		struct residual form = {.op = EXPR_HAS, .names = names, .name_count = count};
 		form.may_fail = count > 1;
-		return node_open(p, form, &of, 1, ret);
+		return residual_open(p, form, &of, 1, ret);
 	}
 	return has_by_type(p, of, of->type, names, count, ret);
 }
@@ -232,34 +233,35 @@ int partial_is(
 	}
 	if (of->state == RESIDUAL_VALUE) {
 		r = operator_is(type, &of->value, &same);
-		return node_outcome(p, r,
+		return residual_outcome(p, r,
 			&(struct cedar_value){.type = VALUE_BOOL, .boolean = r == 0 && same}, ret);
 	}
-	if (!of->may_fail && node_entity_type(of, &known))
-		return node_bool(p, span_eq(known, type), ret);
-	return node_open(p, form, &of, 1, ret);
+	if (!of->may_fail && residual_entity_type(of, &known))
+		return residual_bool(p, span_eq(known, type), ret);
+	return residual_open(p, form, &of, 1, ret);
 }
 
 int partial_tag(struct partial *p, enum expr_op op, const struct residual *of,
 	const struct residual *tag, const struct residual **ret)
 {
 	const struct residual *kids[] = {of, tag};
-	const struct cedar_type *type = node_type(p, of);
+	const struct cedar_type *type = residual_type(p, of);
 	const struct cedar_type *tags = NULL;
 	struct residual form = {.op = op};
 	struct cedar_value v = of->value;
 	if (of->state == RESIDUAL_VALUE && tag->state == RESIDUAL_VALUE &&
-		(v.type != VALUE_ENTITY || known_entity(p, v.uid) || known_absent(p, v.uid))) {
+		(v.type != VALUE_ENTITY || partial_known_entity(p, v.uid) ||
+			partial_known_absent(p, v.uid))) {
 		int r = operator_binary(p->known->entities, op, &v, &tag->value);
-		return node_outcome(p, r, &v, ret);
+		return residual_outcome(p, r, &v, ret);
 	}
 	if (type && type->kind == TYPE_ENTITY) {
 		tags = type->entity->tags;
 		if (!tags && op == EXPR_GET_TAG)
-			return node_error(p, "the schema has no tags there", ret);
-		if (!tags && !of->may_fail && !tag->may_fail && node_kind(tag) == TYPE_STRING)
-			return node_bool(p, false, ret);
+			return residual_error(p, "the schema has no tags there", ret);
+		if (!tags && !of->may_fail && !tag->may_fail && residual_kind(tag) == TYPE_STRING)
+			return residual_bool(p, false, ret);
 	}
 	form.type = tags;
-	return node_open(p, form, kids, 2, ret);
+	return residual_open(p, form, kids, 2, ret);
 }

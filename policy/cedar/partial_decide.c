@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /* Residuals under a completion: the rest of the evaluation, over the tree. */
-#include "policy/cedar/partial_node.h"
+#include "policy/cedar/residual.h"
 
 struct completion {
 	struct arena *arena;

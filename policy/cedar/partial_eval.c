@@ -3,7 +3,7 @@
  * Partial evaluation of expressions. What all kids decide is computed; of && and || one side may
  * decide; what is left keeps its order, for the errors on the way.
  */
-#include "policy/cedar/partial_node.h"
+#include "policy/cedar/residual.h"
 
 static int no_memory(void)
 {
@@ -28,18 +28,18 @@ int partial_var(struct partial *p, enum cedar_var var, const struct residual **r
 	if (var == VAR_CONTEXT) {
 		form.type = p->action ? p->action->context : NULL;
 		if (!unknown[var])
-			return node_value(p, k->context ? k->context : &v, ret);
-		return node_open(p, form, NULL, 0, ret);
+			return residual_value(p, k->context ? k->context : &v, ret);
+		return residual_open(p, form, NULL, 0, ret);
 	}
 	if (!unknown[var]) {
 		v = (struct cedar_value){.type = VALUE_ENTITY, .uid = uids[var]};
-		return node_value(p, &v, ret);
+		return residual_value(p, &v, ret);
 	}
 	if (k->schema && uids[var]->type.n > 0)
 		e = schema_entity_find(k->schema, uids[var]->type);
 	form.name = uids[var]->type;
 	form.type = e ? e->type : type_plain(TYPE_ANY_ENTITY);
-	return node_open(p, form, NULL, 0, ret);
+	return residual_open(p, form, NULL, 0, ret);
 }
 
 static int eval_leaf(struct partial *p, const struct expr *e, const struct residual **ret)
@@ -66,13 +66,13 @@ static int eval_leaf(struct partial *p, const struct expr *e, const struct resid
 	default:
 		return err_raise(-EINVAL, "a slot in a condition");
 	}
-	return node_value(p, &v, ret);
+	return residual_value(p, &v, ret);
 }
 
 /* Always false, true being `op` == EXPR_OR, without looking at the other side. */
 static bool decides(const struct residual *r, enum expr_op op)
 {
-	return node_is(r, op == EXPR_OR);
+	return residual_is(r, op == EXPR_OR);
 }
 
 static int eval_logic(struct partial *p, const struct expr *e, const struct residual **ret)
@@ -84,22 +84,22 @@ static int eval_logic(struct partial *p, const struct expr *e, const struct resi
 	if (kids[0]->state == RESIDUAL_ERROR || decides(kids[0], e->op))
 		return give(kids[0], ret);
 	if (kids[0]->state == RESIDUAL_VALUE && kids[0]->value.type != VALUE_BOOL)
-		return node_error(p, "type error: expected bool", ret);
+		return residual_error(p, "type error: expected bool", ret);
 	r = partial_eval(p, e->kids[1], &kids[1]);
 	if (r == 0 && kids[1]->state == RESIDUAL_VALUE && kids[1]->value.type != VALUE_BOOL)
-		r = node_error(p, "type error: expected bool", &kids[1]);
+		r = residual_error(p, "type error: expected bool", &kids[1]);
 	if (r < 0)
 		return err_trace(r);
 	if (kids[0]->state == RESIDUAL_VALUE) { /* the neutral one: the right side decides */
-		if (kids[1]->state != RESIDUAL_OPEN || node_is_bool(kids[1]))
+		if (kids[1]->state != RESIDUAL_OPEN || residual_is_bool(kids[1]))
 			return give(kids[1], ret);
-	} else if (node_is_bool(kids[0])) {
-		if (node_is(kids[1], e->op == EXPR_AND))
+	} else if (residual_is_bool(kids[0])) {
+		if (residual_is(kids[1], e->op == EXPR_AND))
 			return give(kids[0], ret);
 		if (decides(kids[1], e->op) && !kids[0]->may_fail)
 			return give(kids[1], ret);
 	}
-	return node_open(p, (struct residual){.op = e->op}, kids, 2, ret);
+	return residual_open(p, (struct residual){.op = e->op}, kids, 2, ret);
 }
 
 static bool same_value(const struct residual *a, const struct residual *b)
@@ -117,7 +117,7 @@ static int eval_if(struct partial *p, const struct expr *e, const struct residua
 	if (kids[0]->state == RESIDUAL_ERROR)
 		return give(kids[0], ret);
 	if (kids[0]->state == RESIDUAL_VALUE && kids[0]->value.type != VALUE_BOOL)
-		return node_error(p, "type error: expected bool", ret);
+		return residual_error(p, "type error: expected bool", ret);
 	if (kids[0]->state == RESIDUAL_VALUE)
 		return partial_eval(p, e->kids[kids[0]->value.boolean ? 1 : 2], ret);
 	r = partial_eval(p, e->kids[1], &kids[1]);
@@ -127,15 +127,15 @@ static int eval_if(struct partial *p, const struct expr *e, const struct residua
 		return err_trace(r);
 	if (kids[1]->state == RESIDUAL_ERROR && kids[2]->state == RESIDUAL_ERROR)
 		return give(kids[1], ret);
-	if (same_value(kids[1], kids[2]) && node_is_bool(kids[0]) && !kids[0]->may_fail)
+	if (same_value(kids[1], kids[2]) && residual_is_bool(kids[0]) && !kids[0]->may_fail)
 		return give(kids[1], ret);
-	return node_open(p, (struct residual){.op = EXPR_IF}, kids, 3, ret);
+	return residual_open(p, (struct residual){.op = EXPR_IF}, kids, 3, ret);
 }
 
 /* Can the two never be equal, or always? 1, 0; -1: it depends. Neither may fail. */
 static int equal(const struct residual *a, const struct residual *b)
 {
-	enum type_kind ka = node_kind(a), kb = node_kind(b);
+	enum type_kind ka = residual_kind(a), kb = residual_kind(b);
 	struct span ta, tb;
 	if (a->state == RESIDUAL_OPEN && b->state == RESIDUAL_OPEN && a->op == EXPR_VAR &&
 		b->op == EXPR_VAR && a->var == b->var)
@@ -144,7 +144,7 @@ static int equal(const struct residual *a, const struct residual *b)
 		return -1;
 	if (ka != kb)
 		return 0;
-	if (node_entity_type(a, &ta) && node_entity_type(b, &tb) && !span_eq(ta, tb))
+	if (residual_entity_type(a, &ta) && residual_entity_type(b, &tb) && !span_eq(ta, tb))
 		return 0;
 	return -1;
 }
@@ -165,14 +165,14 @@ int partial_binary(struct partial *p, enum expr_op op, const struct residual *le
 		return partial_tag(p, op, left, right, ret);
 	if (left->state == RESIDUAL_VALUE && right->state == RESIDUAL_VALUE) {
 		r = operator_binary(p->known->entities, op, &v, &right->value);
-		return node_outcome(p, r, &v, ret);
+		return residual_outcome(p, r, &v, ret);
 	}
 	if ((op == EXPR_EQ || op == EXPR_NE) && !left->may_fail && !right->may_fail) {
 		r = equal(left, right);
 		if (r >= 0)
-			return node_bool(p, r == (op == EXPR_EQ), ret);
+			return residual_bool(p, r == (op == EXPR_EQ), ret);
 	}
-	return node_open(p, (struct residual){.op = op}, kids, 2, ret);
+	return residual_open(p, (struct residual){.op = op}, kids, 2, ret);
 }
 
 static int eval_operator(struct partial *p, const struct expr *e, const struct residual **ret)
@@ -190,9 +190,9 @@ static int eval_operator(struct partial *p, const struct expr *e, const struct r
 	if (kids[0]->state == RESIDUAL_VALUE) {
 		struct cedar_value v = kids[0]->value;
 		r = operator_unary(e->op, &v);
-		return node_outcome(p, r, &v, ret);
+		return residual_outcome(p, r, &v, ret);
 	}
-	return node_open(p, (struct residual){.op = e->op}, kids, 1, ret);
+	return residual_open(p, (struct residual){.op = e->op}, kids, 1, ret);
 }
 
 static int eval_like(struct partial *p, const struct expr *e, const struct residual *of,
@@ -204,9 +204,9 @@ static int eval_like(struct partial *p, const struct expr *e, const struct resid
 	if (of->state == RESIDUAL_ERROR)
 		return give(of, ret);
 	if (of->state == RESIDUAL_OPEN)
-		return node_open(p, form, &of, 1, ret);
+		return residual_open(p, form, &of, 1, ret);
 	r = operator_like(e->pieces, e->name_count, &v);
-	return node_outcome(p, r, &v, ret);
+	return residual_outcome(p, r, &v, ret);
 }
 
 /* `a is T in b` is `a is T && a in b`, and does not look at b if the type is another. */
@@ -217,18 +217,18 @@ static int eval_is(struct partial *p, const struct expr *e, const struct residua
 	int r = partial_is(p, of, e->string, &kids[0]);
 	if (r < 0)
 		return err_trace(r);
-	if (e->count == 1 || kids[0]->state == RESIDUAL_ERROR || node_is(kids[0], false))
+	if (e->count == 1 || kids[0]->state == RESIDUAL_ERROR || residual_is(kids[0], false))
 		return give(kids[0], ret);
 	r = partial_eval(p, e->kids[1], &right);
 	if (r == 0)
 		r = partial_binary(p, EXPR_IN, of, right, &kids[1]);
 	if (r < 0)
 		return err_trace(r);
-	if (node_is(kids[0], true))
+	if (residual_is(kids[0], true))
 		return give(kids[1], ret);
-	if (node_is(kids[1], false) && !kids[0]->may_fail)
+	if (residual_is(kids[1], false) && !kids[0]->may_fail)
 		return give(kids[1], ret);
-	return node_open(p, (struct residual){.op = EXPR_AND}, kids, 2, ret);
+	return residual_open(p, (struct residual){.op = EXPR_AND}, kids, 2, ret);
 }
 
 static int eval_on_one(struct partial *p, const struct expr *e, const struct residual **ret)
@@ -255,7 +255,7 @@ static int make(struct partial *p, const struct expr *e, const struct cedar_valu
 		r = operator_record(p->arena, e->names, values, e->count, &v);
 	else
 		r = ext_apply(p->arena, e->ext, values, e->count, &v);
-	return node_outcome(p, r, &v, ret);
+	return residual_outcome(p, r, &v, ret);
 }
 
 static int eval_many(struct partial *p, const struct expr *e, const struct residual **ret)
@@ -287,7 +287,7 @@ static int eval_many(struct partial *p, const struct expr *e, const struct resid
 		form.names = e->names;
 		form.name_count = e->count;
 	}
-	return node_open(p, form, kids, e->count, ret);
+	return residual_open(p, form, kids, e->count, ret);
 }
 
 int partial_eval(struct partial *p, const struct expr *e, const struct residual **ret)

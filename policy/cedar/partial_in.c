@@ -3,7 +3,7 @@
  * Partial evaluation of `in`. What is above a known entity is known; of others the schema says
  * which types may be.
  */
-#include "policy/cedar/partial_node.h"
+#include "policy/cedar/residual.h"
 
 /* May an entity of the one type be in one of the other, if they are not the same entity? */
 static bool type_may_be_in(struct partial *p, struct span left, struct span right)
@@ -21,7 +21,7 @@ static bool may_go_on(struct partial *p, const struct entity *e, const struct ce
 {
 	for (size_t i = 0; i < e->ancestor_count; i++) {
 		const struct cedar_uid *above = e->ancestors[i];
-		if (!known_entity(p, above) && !known_absent(p, above) &&
+		if (!partial_known_entity(p, above) && !partial_known_absent(p, above) &&
 			type_may_be_in(p, above->type, to->type))
 			return true;
 	}
@@ -34,18 +34,18 @@ static int value_in(struct partial *p, const struct residual *left, const struct
 	struct span type;
 	if (left->state == RESIDUAL_VALUE) {
 		const struct cedar_uid *uid = left->value.uid;
-		const struct entity *e = known_entity(p, uid);
+		const struct entity *e = partial_known_entity(p, uid);
 		if (cedar_uid_eq(uid, right))
 			return 1;
 		if (e && entity_below(e, right))
 			return 1;
 		if (e)
 			return may_go_on(p, e, right) ? -1 : 0;
-		if (known_absent(p, uid))
+		if (partial_known_absent(p, uid))
 			return 0;
 		return type_may_be_in(p, uid->type, right->type) ? -1 : 0;
 	}
-	if (!node_entity_type(left, &type) || span_eq(type, right->type))
+	if (!residual_entity_type(left, &type) || span_eq(type, right->type))
 		return -1;
 	/* Another type, so not the same entity. */
 	return type_may_be_in(p, type, right->type) ? -1 : 0;
@@ -67,16 +67,17 @@ static int in_set(struct partial *p, const struct residual *left, const struct r
 	for (size_t i = 0; i < set->count; i++) {
 		int verdict = value_in(p, left, set->items[i].uid);
 		if (verdict > 0)
-			return node_bool(p, true, ret);
+			return residual_bool(p, true, ret);
 		if (verdict < 0)
 			possible[n++] = set->items[i];
 	}
 	if (n == 0)
-		return node_bool(p, false, ret);
+		return residual_bool(p, false, ret);
 	r = value_make_set(p->arena, possible, n, &rest);
 	if (r == 0)
-		r = node_value(p, &rest, &kids[1]);
-	return r < 0 ? err_trace(r) : node_open(p, (struct residual){.op = EXPR_IN}, kids, 2, ret);
+		r = residual_value(p, &rest, &kids[1]);
+	return r < 0 ? err_trace(r)
+		     : residual_open(p, (struct residual){.op = EXPR_IN}, kids, 2, ret);
 }
 
 static bool entities_only(const struct cedar_value *v)
@@ -94,7 +95,7 @@ static bool impossible(struct partial *p, const struct residual *left, const str
 {
 	const struct cedar_type *t = right->type;
 	struct span type;
-	if (left->may_fail || right->may_fail || !node_entity_type(left, &type) || !t)
+	if (left->may_fail || right->may_fail || !residual_entity_type(left, &type) || !t)
 		return false;
 	if (t->kind == TYPE_SET)
 		t = t->element;
@@ -111,19 +112,19 @@ int partial_in(struct partial *p, const struct residual *left, const struct resi
 	if (left->state == RESIDUAL_VALUE && right->state == RESIDUAL_VALUE &&
 		(v.type != VALUE_ENTITY || !entities_only(&right->value))) {
 		r = operator_binary(p->known->entities, EXPR_IN, &v, &right->value); /* fails */
-		return node_outcome(p, r, &v, ret);
+		return residual_outcome(p, r, &v, ret);
 	}
 	if (right->state == RESIDUAL_VALUE && !entities_only(&right->value))
-		return node_error(p, "type error: expected set or entity behind `in`", ret);
+		return residual_error(p, "type error: expected set or entity behind `in`", ret);
 	if (right->state == RESIDUAL_VALUE && !left->may_fail &&
-		node_kind(left) == TYPE_ANY_ENTITY) {
+		residual_kind(left) == TYPE_ANY_ENTITY) {
 		if (right->value.type == VALUE_SET)
 			return in_set(p, left, right, ret);
 		verdict = value_in(p, left, right->value.uid);
 		if (verdict >= 0)
-			return node_bool(p, verdict, ret);
+			return residual_bool(p, verdict, ret);
 	} else if (right->state == RESIDUAL_OPEN && impossible(p, left, right)) {
-		return node_bool(p, false, ret);
+		return residual_bool(p, false, ret);
 	}
-	return node_open(p, (struct residual){.op = EXPR_IN}, kids, 2, ret);
+	return residual_open(p, (struct residual){.op = EXPR_IN}, kids, 2, ret);
 }

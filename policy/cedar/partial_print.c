@@ -3,7 +3,7 @@
  * Residuals for people, as expressions in Cedar. Every operation stands in parentheses but chains
  * of one && or ||.
  */
-#include "policy/cedar/partial_node.h"
+#include "policy/cedar/residual.h"
 
 static void print(struct buf *b, const struct residual *r);
 

@@ -65,7 +65,7 @@ static int invert(
 	return 0;
 }
 
-int closure(struct arena *a, size_t count, const struct index_list *parents,
+int schema_closure(struct arena *a, size_t count, const struct index_list *parents,
 	struct index_list **ret_ancestors, struct index_list **ret_descendants)
 {
 	struct index_list *up = arena_make_array(a, struct index_list, count + 1);

@@ -135,7 +135,7 @@ static const char *hint_for(
 	return nearest_hint(&n, bytes, size);
 }
 
-int names_find(struct resolver *r, const struct schema_namespace *ns, struct schema_ref ref,
+int schema_names_find(struct resolver *r, const struct schema_namespace *ns, struct schema_ref ref,
 	int kinds, struct ref_target *ret)
 {
 	char hint[128];
@@ -172,7 +172,7 @@ static struct action_def *action_find(
 	return NULL;
 }
 
-int names_find_action(struct resolver *r, const struct schema_namespace *ns,
+int schema_names_find_action(struct resolver *r, const struct schema_namespace *ns,
 	const struct action_parent *ref, struct action_def **ret)
 {
 	struct span type = ref->type.name.p ? ref->type.name : SPAN("Action");
@@ -329,7 +329,7 @@ static int make_lists(struct resolver *r)
 	return r->types && r->entities && r->action_types && r->actions ? 0 : no_memory();
 }
 
-int names_collect(struct resolver *r)
+int schema_names_collect(struct resolver *r)
 {
 	int e = make_lists(r);
 	for (size_t i = 0; e == 0 && i < r->fragment->count; i++)

@@ -39,7 +39,7 @@ struct resolver {
 };
 
 /* Fills the lists; refuses what is declared twice, reserved, or shadows (RFC 70). */
-int names_collect(struct resolver *r) MUST_USE;
+int schema_names_collect(struct resolver *r) MUST_USE;
 
 enum ref_kind { REF_COMMON = 1, REF_ENTITY = 2 };
 
@@ -51,16 +51,16 @@ struct ref_target {
 };
 
 /* `kinds`: what may be meant. A bare name is sought in the namespace, then outside of all. */
-int names_find(struct resolver *r, const struct schema_namespace *ns, struct schema_ref ref,
+int schema_names_find(struct resolver *r, const struct schema_namespace *ns, struct schema_ref ref,
 	int kinds, struct ref_target *ret) MUST_USE;
 
-int names_find_action(struct resolver *r, const struct schema_namespace *ns,
+int schema_names_find_action(struct resolver *r, const struct schema_namespace *ns,
 	const struct action_parent *ref, struct action_def **ret) MUST_USE;
 
 /* schema_types.c */
-int types_resolve(struct resolver *r, const struct schema_namespace *ns,
+int schema_types_resolve(struct resolver *r, const struct schema_namespace *ns,
 	const struct schema_type *t, const struct cedar_type **ret) MUST_USE;
-int types_resolve_all(struct resolver *r) MUST_USE; /* the common types, used or not */
+int schema_types_resolve_all(struct resolver *r) MUST_USE; /* the common types, used or not */
 
 /* schema_closure.c: of `count` nodes, each with a list of nodes directly above it. */
 struct index_list {
@@ -68,5 +68,5 @@ struct index_list {
 	uint32_t *items; /* ascending */
 };
 
-int closure(struct arena *a, size_t count, const struct index_list *parents,
+int schema_closure(struct arena *a, size_t count, const struct index_list *parents,
 	struct index_list **ret_ancestors, struct index_list **ret_descendants) MUST_USE;

@@ -77,7 +77,7 @@ static int find_entity(struct resolver *r, const struct schema_namespace *ns, st
 	struct entity_def **ret)
 {
 	struct ref_target target;
-	int e = names_find(r, ns, ref, REF_ENTITY, &target);
+	int e = schema_names_find(r, ns, ref, REF_ENTITY, &target);
 	if (e < 0)
 		return err_trace(e);
 	if (!target.entity->decl)
@@ -109,9 +109,9 @@ static int resolve_entity(struct resolver *r, struct entity_def *d, struct index
 			parents->items[parents->count++] = parent->entity->index;
 	}
 	if (err == 0)
-		err = types_resolve(r, d->ns, decl->shape, &shape);
+		err = schema_types_resolve(r, d->ns, decl->shape, &shape);
 	if (err == 0 && decl->tags)
-		err = types_resolve(r, d->ns, decl->tags, &e->tags);
+		err = schema_types_resolve(r, d->ns, decl->tags, &e->tags);
 	if (err < 0)
 		return err_trace(err);
 	if (shape->kind != TYPE_RECORD)
@@ -145,7 +145,7 @@ static int resolve_entities(struct resolver *r, struct cedar_schema *s)
 	for (size_t i = 0; e == 0 && i < r->entity_count; i++)
 		e = resolve_entity(r, &r->entities[i], &parents[i]);
 	if (e == 0)
-		e = closure(r->arena, r->entity_count, parents, &up, &down);
+		e = schema_closure(r->arena, r->entity_count, parents, &up, &down);
 	for (size_t i = 0; e == 0 && i < r->entity_count; i++) {
 		struct schema_entity *entity = r->entities[i].entity;
 		e = list_entities(r, &s->entities, &up[i], &entity->ancestors);
@@ -213,7 +213,7 @@ static int resolve_action(struct resolver *r, struct cedar_schema *s, struct act
 	parents->items = arena_make_array(r->arena, uint32_t, decl->parent_count + 1);
 	if (!parents->items)
 		return no_memory();
-	e = types_resolve(r, d->ns, decl->context, &a->context);
+	e = schema_types_resolve(r, d->ns, decl->context, &a->context);
 	if (e == 0 && a->context->kind != TYPE_RECORD)
 		return schema_fail(r->fragment, d->ns->name, decl->context->pos,
 			"the context of the action `" SPAN_FMT "` is no record",
@@ -224,7 +224,7 @@ static int resolve_action(struct resolver *r, struct cedar_schema *s, struct act
 		e = resolve_applies(r, d->ns, &decl->resources, &s->entities, &a->resources);
 	for (size_t i = 0; e == 0 && i < decl->parent_count; i++) {
 		struct action_def *parent;
-		e = names_find_action(r, d->ns, &decl->parents[i], &parent);
+		e = schema_names_find_action(r, d->ns, &decl->parents[i], &parent);
 		if (e == 0)
 			parents->items[parents->count++] = parent->action->index;
 	}
@@ -248,7 +248,7 @@ static int close_actions(
 	struct resolver *r, struct cedar_schema *s, const struct index_list *parents)
 {
 	struct index_list *up, *down;
-	int e = closure(r->arena, r->action_count, parents, &up, &down);
+	int e = schema_closure(r->arena, r->action_count, parents, &up, &down);
 	for (size_t i = 0; e == 0 && i < r->action_count; i++) {
 		struct action_def *d = &r->actions[i];
 		e = list_actions(r, &s->actions, &up[i], &d->action->ancestors);
@@ -308,13 +308,13 @@ int schema_resolve(
 	if (!s)
 		return no_memory();
 	s->fragment = f;
-	e = names_collect(&r);
+	e = schema_names_collect(&r);
 	if (e == 0)
 		e = make_entities(&r, r.entities, r.entity_count, false, &s->entities);
 	if (e == 0)
 		e = make_entities(&r, r.action_types, r.action_type_count, true, &s->action_types);
 	if (e == 0)
-		e = types_resolve_all(&r);
+		e = schema_types_resolve_all(&r);
 	if (e == 0)
 		e = resolve_entities(&r, s);
 	if (e == 0)

@@ -26,7 +26,7 @@ static int resolve_common(struct resolver *r, const struct schema_namespace *ns,
 			"the common type `" SPAN_FMT "` contains itself", SPAN_ARG(d->name));
 	if (d->visit == TYPE_NEW) {
 		d->visit = TYPE_BEGUN;
-		e = types_resolve(r, d->ns, d->decl->type, &d->type);
+		e = schema_types_resolve(r, d->ns, d->decl->type, &d->type);
 		if (e < 0)
 			return err_trace(e);
 		d->visit = TYPE_DONE;
@@ -42,7 +42,7 @@ static int resolve_name(struct resolver *r, const struct schema_namespace *ns,
 		: t->form == FORM_ENTITY   ? REF_ENTITY
 					   : REF_COMMON | REF_ENTITY;
 	struct ref_target target;
-	int e = names_find(r, ns, (struct schema_ref){t->name, t->pos}, kinds, &target);
+	int e = schema_names_find(r, ns, (struct schema_ref){t->name, t->pos}, kinds, &target);
 	if (e < 0)
 		return err_trace(e);
 	if (target.common)
@@ -69,7 +69,7 @@ static int resolve_set(struct resolver *r, const struct schema_namespace *ns,
 	const struct schema_type *t, const struct cedar_type **ret)
 {
 	struct cedar_type *out = arena_make(r->arena, struct cedar_type);
-	int e = types_resolve(r, ns, t->element, ret);
+	int e = schema_types_resolve(r, ns, t->element, ret);
 	if (!out)
 		return no_memory();
 	if (e < 0)
@@ -97,7 +97,7 @@ static int resolve_record(struct resolver *r, const struct schema_namespace *ns,
 	attrs->count = t->member_count;
 	for (size_t i = 0; i < t->member_count; i++) {
 		const struct schema_member *m = &t->members[i];
-		int e = types_resolve(r, ns, m->type, &items[i].type);
+		int e = schema_types_resolve(r, ns, m->type, &items[i].type);
 		if (e < 0)
 			return err_trace(e);
 		items[i].name = m->name;
@@ -108,7 +108,7 @@ static int resolve_record(struct resolver *r, const struct schema_namespace *ns,
 	return 0;
 }
 
-int types_resolve(struct resolver *r, const struct schema_namespace *ns,
+int schema_types_resolve(struct resolver *r, const struct schema_namespace *ns,
 	const struct schema_type *t, const struct cedar_type **ret)
 {
 	int e = 0;
@@ -144,7 +144,7 @@ int types_resolve(struct resolver *r, const struct schema_namespace *ns,
 	return (*ret)->depth > LIMIT_CEDAR_DEPTH ? too_deep(r, ns, t->pos) : 0;
 }
 
-int types_resolve_all(struct resolver *r)
+int schema_types_resolve_all(struct resolver *r)
 {
 	for (size_t i = 0; i < r->type_count; i++) {
 		const struct cedar_type *t;

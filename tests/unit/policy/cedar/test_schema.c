@@ -279,6 +279,46 @@ static void typed_entities_refused(void **state)
 	}
 }
 
+/* Entities that were read without the schema, and its judgement of them. */
+static void entities_validated(void **state)
+{
+	(void)state;
+	const struct cedar_schema *s =
+		parse("entity A in [B] { n: Long }; entity B in [C]; entity C; entity D;"
+		      "action x in y; action y;");
+	static const char good[] =
+		"[{\"uid\":{\"type\":\"A\",\"id\":\"1\"},\"attrs\":{\"n\":1},\"parents\":"
+		"[{\"type\":\"B\",\"id\":\"1\"}]},"
+		"{\"uid\":{\"type\":\"B\",\"id\":\"1\"},\"attrs\":{},\"parents\":"
+		"[{\"type\":\"C\",\"id\":\"1\"}]},"
+		"{\"uid\":{\"type\":\"Action\",\"id\":\"x\"},\"attrs\":{},\"parents\":"
+		"[{\"type\":\"Action\",\"id\":\"y\"}]}]";
+	static const struct {
+		const char *text, *says;
+	} cases[] = {
+		{"[{\"uid\":{\"type\":\"A\",\"id\":\"1\"},\"attrs\":{\"n\":\"1\"},"
+		 "\"parents\":[]}]",
+			"A::\"1\": `n`: expected Long, got string"},
+		{"[{\"uid\":{\"type\":\"B\",\"id\":\"1\"},\"attrs\":{},\"parents\":"
+		 "[{\"type\":\"D\",\"id\":\"1\"}]}]",
+			"is no member of"},
+		{"[{\"uid\":{\"type\":\"Action\",\"id\":\"x\"},\"attrs\":{},"
+		 "\"parents\":[]}]",
+			"not as the schema declares it"},
+		{"[{\"uid\":{\"type\":\"E\",\"id\":\"1\"},\"attrs\":{},\"parents\":[]}]",
+			"no entity type `E`"},
+	};
+	const struct cedar_entities *e;
+	assert_int_equal(cedar_entities_from_json(arena, json(good), &e), 0);
+	assert_int_equal(cedar_entities_validate(s, e), 0);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		assert_int_equal(cedar_entities_from_json(arena, json(cases[i].text), &e), 0);
+		assert_int_equal(cedar_entities_validate(s, e), -EINVAL);
+		if (!strstr(err_message(-EINVAL), cases[i].says))
+			fail_msg("%s: %s", cases[i].says, err_message(-EINVAL));
+	}
+}
+
 static int ask(const struct cedar_schema *s, const char *principal, const char *resource,
 	const char *action, const char *context)
 {
@@ -356,6 +396,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(deep_types, setup, teardown),
 		cmocka_unit_test_setup_teardown(typed_entities, setup, teardown),
 		cmocka_unit_test_setup_teardown(typed_entities_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(entities_validated, setup, teardown),
 		cmocka_unit_test_setup_teardown(requests, setup, teardown),
 		cmocka_unit_test_setup_teardown(prints, setup, teardown),
 	};

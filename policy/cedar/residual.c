@@ -4,14 +4,14 @@
  * Types come from data that conforms to the schema and from what operators yield, never from what a
  * policy expects: they hold for policies that would not validate too.
  */
-#include "policy/cedar/partial_node.h"
+#include "policy/cedar/residual.h"
 
 static int no_memory(void)
 {
 	return err_raise(-ENOMEM, "no memory for a residual");
 }
 
-int node_value(struct partial *p, const struct cedar_value *v, const struct residual **ret)
+int residual_value(struct partial *p, const struct cedar_value *v, const struct residual **ret)
 {
 	struct residual *r = arena_make(p->arena, struct residual);
 	if (!r)
@@ -22,13 +22,13 @@ int node_value(struct partial *p, const struct cedar_value *v, const struct resi
 	return 0;
 }
 
-int node_bool(struct partial *p, bool b, const struct residual **ret)
+int residual_bool(struct partial *p, bool b, const struct residual **ret)
 {
 	struct cedar_value v = bool_value(b);
-	return node_value(p, &v, ret);
+	return residual_value(p, &v, ret);
 }
 
-int node_error(struct partial *p, const char *message, const struct residual **ret)
+int residual_error(struct partial *p, const char *message, const struct residual **ret)
 {
 	struct residual *r = arena_make(p->arena, struct residual);
 	if (!r)
@@ -40,19 +40,20 @@ int node_error(struct partial *p, const char *message, const struct residual **r
 	return 0;
 }
 
-int node_outcome(struct partial *p, int r, const struct cedar_value *v, const struct residual **ret)
+int residual_outcome(
+	struct partial *p, int r, const struct cedar_value *v, const struct residual **ret)
 {
 	const char *message;
 	if (r == 0)
-		return node_value(p, v, ret);
+		return residual_value(p, v, ret);
 	if (r != -EINVAL && r != -ERANGE)
 		return err_trace(r);
 	message = arena_strdup(p->arena, err_message(r));
 	err_clear();
-	return message ? node_error(p, message, ret) : no_memory();
+	return message ? residual_error(p, message, ret) : no_memory();
 }
 
-enum type_kind node_kind(const struct residual *r)
+enum type_kind residual_kind(const struct residual *r)
 {
 	static const enum type_kind kinds[] = {[VALUE_BOOL] = TYPE_BOOL,
 		[VALUE_LONG] = TYPE_LONG,
@@ -71,18 +72,18 @@ enum type_kind node_kind(const struct residual *r)
 	return r->type->kind == TYPE_ENTITY ? TYPE_ANY_ENTITY : r->type->kind;
 }
 
-bool node_is_bool(const struct residual *r)
+bool residual_is_bool(const struct residual *r)
 {
-	return node_kind(r) == TYPE_BOOL;
+	return residual_kind(r) == TYPE_BOOL;
 }
 
-bool node_is(const struct residual *r, bool value)
+bool residual_is(const struct residual *r, bool value)
 {
 	return r->state == RESIDUAL_VALUE && r->value.type == VALUE_BOOL &&
 		r->value.boolean == value;
 }
 
-bool node_entity_type(const struct residual *r, struct span *ret)
+bool residual_entity_type(const struct residual *r, struct span *ret)
 {
 	if (r->state == RESIDUAL_VALUE && r->value.type == VALUE_ENTITY)
 		*ret = r->value.uid->type;
@@ -95,10 +96,10 @@ bool node_entity_type(const struct residual *r, struct span *ret)
 	return true;
 }
 
-const struct cedar_type *node_type(struct partial *p, const struct residual *r)
+const struct cedar_type *residual_type(struct partial *p, const struct residual *r)
 {
 	const struct cedar_schema *s = p->known->schema;
-	enum type_kind kind = node_kind(r);
+	enum type_kind kind = residual_kind(r);
 	const struct schema_entity *e;
 	if (r->state != RESIDUAL_VALUE)
 		return r->type;
@@ -110,7 +111,7 @@ const struct cedar_type *node_type(struct partial *p, const struct residual *r)
 	return e ? e->type : type_plain(kind);
 }
 
-const struct entity *known_entity(struct partial *p, const struct cedar_uid *uid)
+const struct entity *partial_known_entity(struct partial *p, const struct cedar_uid *uid)
 {
 	const struct entity *e = entities_find(p->known->entities, uid);
 	return e || !p->known->schema ? e : entities_find(p->known->schema->action_entities, uid);
@@ -121,10 +122,10 @@ static bool may_be(bool unknown, const struct cedar_uid *of, const struct cedar_
 	return unknown && (of->type.n == 0 || span_eq(of->type, uid->type));
 }
 
-bool known_absent(struct partial *p, const struct cedar_uid *uid)
+bool partial_known_absent(struct partial *p, const struct cedar_uid *uid)
 {
 	const struct cedar_known *k = p->known;
-	return k->entities_closed && !known_entity(p, uid) &&
+	return k->entities_closed && !partial_known_entity(p, uid) &&
 		!may_be(k->principal_unknown, &k->principal, uid) &&
 		!may_be(k->resource_unknown, &k->resource, uid);
 }
@@ -134,12 +135,12 @@ static const struct cedar_type *set_type(
 	struct partial *p, const struct residual *const *kids, size_t count)
 {
 	struct cedar_type *t = arena_make(p->arena, struct cedar_type);
-	const struct cedar_type *element = count ? node_type(p, kids[0]) : NULL;
+	const struct cedar_type *element = count ? residual_type(p, kids[0]) : NULL;
 	for (size_t i = 1; element && i < count; i++) {
-		const struct cedar_type *other = node_type(p, kids[i]);
+		const struct cedar_type *other = residual_type(p, kids[i]);
 		if (other && type_eq(other, element))
 			continue;
-		element = other && node_kind(kids[i]) == TYPE_ANY_ENTITY &&
+		element = other && residual_kind(kids[i]) == TYPE_ANY_ENTITY &&
 				(element->kind == TYPE_ENTITY || element->kind == TYPE_ANY_ENTITY)
 			? type_plain(TYPE_ANY_ENTITY)
 			: NULL;
@@ -181,8 +182,8 @@ static const struct cedar_type *result_type(struct partial *p, const struct resi
 	case EXPR_GET_TAG:
 		return r->type;
 	case EXPR_IF:
-		a = node_type(p, r->kids[1]);
-		b = node_type(p, r->kids[2]);
+		a = residual_type(p, r->kids[1]);
+		b = residual_type(p, r->kids[2]);
 		return a && b && type_eq(a, b) ? a : NULL;
 	case EXPR_SET:
 		return set_type(p, r->kids, r->count);
@@ -198,7 +199,7 @@ static const struct cedar_type *result_type(struct partial *p, const struct resi
 static bool all_are(const struct residual *r, enum type_kind kind)
 {
 	for (size_t i = 0; i < r->count; i++)
-		if (node_kind(r->kids[i]) != kind)
+		if (residual_kind(r->kids[i]) != kind)
 			return false;
 	return true;
 }
@@ -249,7 +250,7 @@ static bool is_entity_set(const struct residual *r)
 /* May it fail though none of its kids does? */
 static bool fails_by_itself(const struct residual *r)
 {
-	enum type_kind first = r->count ? node_kind(r->kids[0]) : TYPE_NEVER;
+	enum type_kind first = r->count ? residual_kind(r->kids[0]) : TYPE_NEVER;
 	switch (r->op) {
 	case EXPR_VAR:
 	case EXPR_EQ:
@@ -271,7 +272,8 @@ static bool fails_by_itself(const struct residual *r)
 			!all_are(r, TYPE_DURATION);
 	case EXPR_IN:
 		return first != TYPE_ANY_ENTITY ||
-			(node_kind(r->kids[1]) != TYPE_ANY_ENTITY && !is_entity_set(r->kids[1]));
+			(residual_kind(r->kids[1]) != TYPE_ANY_ENTITY &&
+				!is_entity_set(r->kids[1]));
 	case EXPR_IS_EMPTY:
 	case EXPR_CONTAINS:
 		return first != TYPE_SET;
@@ -279,7 +281,7 @@ static bool fails_by_itself(const struct residual *r)
 	case EXPR_CONTAINS_ANY:
 		return !all_are(r, TYPE_SET);
 	case EXPR_HAS_TAG:
-		return first != TYPE_ANY_ENTITY || node_kind(r->kids[1]) != TYPE_STRING;
+		return first != TYPE_ANY_ENTITY || residual_kind(r->kids[1]) != TYPE_STRING;
 	case EXPR_IS:
 		return first != TYPE_ANY_ENTITY;
 	case EXPR_LIKE:
@@ -294,7 +296,7 @@ static bool fails_by_itself(const struct residual *r)
 	}
 }
 
-int node_open(struct partial *p, struct residual form, const struct residual *const *kids,
+int residual_open(struct partial *p, struct residual form, const struct residual *const *kids,
 	size_t count, const struct residual **ret)
 {
 	struct residual *r = arena_make(p->arena, struct residual);

@@ -12,32 +12,32 @@ struct partial {
 };
 
 /* Nodes. -ENOMEM beyond the arena. */
-int node_value(
+int residual_value(
 	struct partial *p, const struct cedar_value *v, const struct residual **ret) MUST_USE;
-int node_bool(struct partial *p, bool b, const struct residual **ret) MUST_USE;
-int node_error(struct partial *p, const char *message, const struct residual **ret) MUST_USE;
+int residual_bool(struct partial *p, bool b, const struct residual **ret) MUST_USE;
+int residual_error(struct partial *p, const char *message, const struct residual **ret) MUST_USE;
 
 /* What an operator on values gave: its value, or for -EINVAL and -ERANGE, an error node. */
-int node_outcome(struct partial *p, int r, const struct cedar_value *v,
+int residual_outcome(struct partial *p, int r, const struct cedar_value *v,
 	const struct residual **ret) MUST_USE;
 
 /* An open node like `form`, over copies of the kids; its type and whether it may fail are found
  * from these, unless it is an EXPR_VAR or EXPR_ATTR: then `form` says. */
-int node_open(struct partial *p, struct residual form, const struct residual *const *kids,
+int residual_open(struct partial *p, struct residual form, const struct residual *const *kids,
 	size_t count, const struct residual **ret) MUST_USE;
 
 /* The kind of its values; TYPE_NEVER: not known. Entities of whatever type are TYPE_ANY_ENTITY. */
-enum type_kind node_kind(const struct residual *r);
-bool node_is_bool(const struct residual *r);
-bool node_is(const struct residual *r, bool value); /* is this bool in every completion */
+enum type_kind residual_kind(const struct residual *r);
+bool residual_is_bool(const struct residual *r);
+bool residual_is(const struct residual *r, bool value); /* is this bool in every completion */
 
 /* The type of an entity; false if it is not known, or if it is none. */
-bool node_entity_type(const struct residual *r, struct span *ret);
-const struct cedar_type *node_type(struct partial *p, const struct residual *r);
+bool residual_entity_type(const struct residual *r, struct span *ret);
+const struct cedar_type *residual_type(struct partial *p, const struct residual *r);
 
 /* An entity that is known whole, NULL if it is not. */
-const struct entity *known_entity(struct partial *p, const struct cedar_uid *uid);
-bool known_absent(struct partial *p, const struct cedar_uid *uid); /* in every completion */
+const struct entity *partial_known_entity(struct partial *p, const struct cedar_uid *uid);
+bool partial_known_absent(struct partial *p, const struct cedar_uid *uid); /* in every completion */
 
 /* partial_eval.c */
 int partial_eval(struct partial *p, const struct expr *e, const struct residual **ret) MUST_USE;
