@@ -257,6 +257,37 @@ static int grant_programs(struct naming *n, const struct rule_capability *c)
 	return err_trace(r);
 }
 
+/* Tools of the web reach the net; what they may reach by name, a program in the sandbox may. */
+static bool reaches_net(const struct rule_capability *c)
+{
+	return tool_pattern_covers(span_cstr(c->tool_pattern), SPAN("web.fetch")) ||
+		span_starts(span_cstr(c->tool_pattern), SPAN("web."));
+}
+
+static int grant_net(struct naming *n, const struct rule_capability *c)
+{
+	struct buf accepts CLEANUP(buf_fini) = buf_init(8192);
+	struct rule_head head = {
+		.origin = n->origin, .suffix = ".net", .code = DECISION_DOMAIN_NOT_ALLOWED};
+
+	if (!reaches_net(c))
+		return 0;
+	put_list(&accepts, &c->domains);
+	head.accepts = accepts.len ? buf_view(&accepts) : SPAN("*");
+	int r = rule_begin(n->b, &head);
+	if (r < 0)
+		return err_trace(r);
+	buf_puts(&n->b->text,
+		"permit (principal, action == Action::\"net:connect\", resource is Domain)");
+	if (c->domains.count) {
+		buf_puts(&n->b->text, "\nwhen { ");
+		put_domains(&n->b->text, "resource", &c->domains);
+		buf_puts(&n->b->text, " }");
+	}
+	buf_puts(&n->b->text, ";\n");
+	return 0;
+}
+
 /* ---- as a ceiling ---- */
 
 /* All capabilities, one behind the other, as the body of an `unless`. */
@@ -384,6 +415,44 @@ static int forbid_other_programs(struct naming *n, const struct rule_capability 
 	return err_trace(r);
 }
 
+static int forbid_other_net(struct naming *n, const struct rule_capability *list, size_t count)
+{
+	struct buf accepts CLEANUP(buf_fini) = buf_init(8192),
+			   any CLEANUP(buf_fini) = buf_init(LIMIT_RULE_SET_BYTES);
+	struct rule_head head = {
+		.origin = n->origin, .suffix = ".net", .code = DECISION_DOMAIN_NOT_ALLOWED};
+
+	for (size_t i = 0; i < count; i++) {
+		if (!reaches_net(&list[i]))
+			continue;
+		if (is_wide(&list[i]) && !list[i].domains.count)
+			return 0;
+		buf_puts(&any, any.len ? " || " : "");
+		buf_puts(&accepts, accepts.len ? ", " : "");
+		if (list[i].domains.count) {
+			put_domains(&any, "resource", &list[i].domains);
+			put_list(&accepts, &list[i].domains);
+		} else {
+			buf_puts(&any, "resource is Domain");
+			buf_puts(&accepts, "*");
+		}
+	}
+	head.accepts = accepts.len ? buf_view(&accepts) : SPAN("nothing");
+	int r = buf_error(&any);
+	if (r == 0)
+		r = rule_begin(n->b, &head);
+	if (r < 0)
+		return err_trace(r);
+	buf_puts(&n->b->text, "forbid (principal, action == Action::\"net:connect\", resource)");
+	if (any.len) {
+		buf_puts(&n->b->text, "\nunless { ");
+		buf_span(&n->b->text, buf_view(&any));
+		buf_puts(&n->b->text, " }");
+	}
+	buf_puts(&n->b->text, ";\n");
+	return 0;
+}
+
 /* ---- limits ---- */
 
 static int add_limit(struct naming *n, const struct rule_capability *c)
@@ -481,6 +550,27 @@ static int forbid_files(struct naming *n, const struct deny_entry *e, bool writi
 	return 0;
 }
 
+/* Who denies the tools of the web denies the net, too. */
+static int forbid_net(struct naming *n, const struct deny_entry *e)
+{
+	const struct rule_head head = {
+		.origin = n->origin, .suffix = ".net", .code = DECISION_DOMAIN_NOT_ALLOWED};
+
+	if (!tool_pattern_covers(span_cstr(e->pattern), SPAN("web.fetch")) || e->path || e->command)
+		return 0;
+	int r = rule_begin(n->b, &head);
+	if (r < 0)
+		return err_trace(r);
+	buf_puts(&n->b->text, "forbid (principal, action == Action::\"net:connect\", resource)");
+	if (e->domain) {
+		buf_puts(&n->b->text, "\nwhen { ");
+		put_domains(&n->b->text, "resource", &(const struct rule_strings){&e->domain, 1});
+		buf_puts(&n->b->text, " }");
+	}
+	buf_puts(&n->b->text, ";\n");
+	return 0;
+}
+
 static int add_deny(struct naming *n, const char *entry, struct arena *a)
 {
 	const struct rule_head head = {.origin = n->origin, .code = DECISION_TOOL_DENIED};
@@ -514,7 +604,9 @@ static int add_deny(struct naming *n, const char *entry, struct arena *a)
 	}
 	buf_puts(b, ";\n");
 	r = forbid_files(n, &e, false);
-	return r < 0 ? err_trace(r) : err_trace(forbid_files(n, &e, true));
+	if (r == 0)
+		r = forbid_files(n, &e, true);
+	return r < 0 ? err_trace(r) : err_trace(forbid_net(n, &e));
 }
 
 /* ---- the whole context ---- */
@@ -538,6 +630,8 @@ static int add_capability(struct naming *n, const struct rule_capability *c)
 		r = grant_files(n, c, false);
 	if (r == 0)
 		r = grant_files(n, c, true);
+	if (r == 0)
+		r = grant_net(n, c);
 	return r < 0 ? err_trace(r) : err_trace(grant_programs(n, c));
 }
 
@@ -554,6 +648,8 @@ static int add_ceiling(
 		r = forbid_other_files(n, list, count, true);
 	if (r == 0)
 		r = forbid_other_programs(n, list, count);
+	if (r == 0)
+		r = forbid_other_net(n, list, count);
 	for (size_t i = 0; r == 0 && i < count; i++) {
 		name_field(n, c, ".capabilities", i, list[i].line);
 		r = forbid_unlisted(n, list, count, i);

@@ -260,6 +260,13 @@ const char *rule_fate_text(enum rule_fate f); /* "its action is another one" */
 int policy_explain(const struct rule_set *s, const struct decision_request *q, struct arena *a,
 	struct decision *ret, struct rule_verdict **ret_verdicts, size_t *ret_count) MUST_USE;
 
+/* What the set says of net:connect, for the execution, agent and tenant of `who`, as rules for the
+ * kernel: same verdicts as policy_decide(), forbidding rules first. -EOPNOTSUPP with policy, file
+ * and line for a policy that the kernel cannot check exactly. Needs stack as sealing does. */
+struct kernel_rules;
+int rule_set_kernel_rules(const struct rule_set *s, const struct decision_request *who,
+	struct arena *a, struct kernel_rules *ret) MUST_USE;
+
 /* ---- canonical values ---- */
 
 /* Absolute POSIX path: `cwd` in front of a relative one, "." and "//" folded. ".." is refused, as

@@ -187,7 +187,9 @@ static bool deny_concerns(const struct deny_entry *e, const struct rule_capabili
 	return (tool_pattern_covers(denied, SPAN("fs.write")) &&
 		       pattern_touches_files(pattern, true)) ||
 		(tool_pattern_covers(denied, SPAN("fs.read")) &&
-			pattern_touches_files(pattern, false));
+			pattern_touches_files(pattern, false)) ||
+		(tool_pattern_covers(denied, SPAN("web.fetch")) &&
+			span_starts(pattern, SPAN("web.")));
 }
 
 static bool same_text(const char *a, const char *b)
