@@ -50,7 +50,9 @@ static uint32_t shown_mode(const char *path, uint32_t mode)
 	text[n] = '\0';
 	if (sscanf(text, "%o", &value) != 1 || value > 07777)
 		return mode;
-	return (mode & S_IFMT) | value;
+	/* The kernel takes set-id bits away from a file that is written. */
+	uint32_t real = S_IFMT | (S_ISREG(mode) ? S_ISUID | S_ISGID : 0);
+	return (mode & real) | (value & ~real);
 }
 
 int local_set_mode(struct local_volume *v, int fd, uint32_t type, uint32_t mode)

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 #include "tests/unit/nfs/fsal/fixture.h"
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 void fixture_observe(void *ctx, const struct fsal_record *r)
@@ -213,4 +215,22 @@ struct fsal_attr attr_of(struct fixture *f, struct fsal_object *o)
 	struct fsal_attr a = {0};
 	EXPECT_INT(fsal_getattr(&f->call, o, &a), 0);
 	return a;
+}
+
+bool fixture_powers(uint32_t effective[2], bool take)
+{
+	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[2];
+
+	if (syscall(SYS_capget, &head, data) < 0)
+		return false;
+	for (int i = 0; i < 2; i++) {
+		if (take) {
+			effective[i] = data[i].effective;
+			data[i].effective = 0;
+		} else {
+			data[i].effective = effective[i];
+		}
+	}
+	return syscall(SYS_capset, &head, data) == 0;
 }

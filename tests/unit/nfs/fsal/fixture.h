@@ -48,6 +48,9 @@ void fixture_observe(void *f, const struct fsal_record *r);
 void fixture_settle(struct fixture *f);
 const struct seen *fixture_saw(const struct fixture *f, const char *operation, const char *path);
 
+/* Takes the powers from this thread that a process which is not root lacks, or gives them back. */
+bool fixture_powers(uint32_t effective[2], bool take);
+
 /* A rule set of absolute folders; NULL ends each list. */
 struct rule_set *rules_of(const char *const *read, const char *const *write);
 

@@ -2,9 +2,7 @@
 /* Handles: what they are good for, and how long. */
 #include "tests/unit/nfs/fsal/fixture.h"
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <stdio.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 struct kept {
@@ -99,25 +97,6 @@ static void body_foreign(void *arg)
 	fixture_end(&f);
 }
 
-/* The powers that a process which is not root lacks; gone for this thread until they are set. */
-static bool powers(uint32_t effective[2], bool take)
-{
-	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct data[2];
-
-	if (syscall(SYS_capget, &head, data) < 0)
-		return false;
-	for (int i = 0; i < 2; i++) {
-		if (take) {
-			effective[i] = data[i].effective;
-			data[i].effective = 0;
-		} else {
-			data[i].effective = effective[i];
-		}
-	}
-	return syscall(SYS_capset, &head, data) == 0;
-}
-
 /* Rename, restart, write through the old handle; the same after somebody else has moved it. */
 static void outlive(struct fixture *f)
 {
@@ -168,11 +147,11 @@ static void body_restart(void *arg)
 	fixture_end(&f);
 	/* Without open_by_handle_at. */
 	f = (struct fixture){.kind = ON_DISK};
-	EXPECT(powers(had, true));
+	EXPECT(fixture_powers(had, true));
 	fixture_begin(&f);
 	outlive(&f);
 	fixture_end(&f);
-	EXPECT(powers(had, false));
+	EXPECT(fixture_powers(had, false));
 }
 
 /* What lies beyond the caches' sizes works as well. */
@@ -252,7 +231,7 @@ static void body_modes(void *arg)
 	struct fsal_wcc wcc;
 	struct fsal_sattr s = {.set_mode = true};
 
-	EXPECT(powers(had, true));
+	EXPECT(fixture_powers(had, true));
 	fixture_begin(&f);
 	EXPECT_INT(make_file(&f, root_of(&f), "a", 0444, &o), 0);
 	EXPECT_INT(write_text(&f, o, 0, "git does this"), 0);
@@ -292,7 +271,7 @@ static void body_modes(void *arg)
 	EXPECT(has_text(&f, o, "y"));
 	fsal_unref(o);
 	fixture_end(&f);
-	EXPECT(powers(had, false));
+	EXPECT(fixture_powers(had, false));
 }
 
 static void forged(void **state)
