@@ -29,6 +29,13 @@ static void decision_put(struct json_writer *w, const struct fsal_record *r)
 		err_clear();
 }
 
+static AWAITS void gap(struct journal *j, uint64_t count, const char *reason)
+{
+	int r = journal_gap(j, AUDIT_FILE, count, reason, DEADLINE_NONE);
+	if (r < 0)
+		err_log(r, "record that file records were lost");
+}
+
 void record_file(void *ctx, const struct fsal_record *r)
 {
 	struct buf b CLEANUP(buf_fini) = buf_init(LIMIT_AUDIT_PAYLOAD_BYTES);
@@ -40,6 +47,8 @@ void record_file(void *ctx, const struct fsal_record *r)
 	json_field_span(&w, "path", r->path);
 	json_field_i64(&w, "offset", (int64_t)r->offset);
 	json_field_i64(&w, "bytes", (int64_t)r->bytes);
+	json_field_i64(&w, "count", (int64_t)r->count);
+	json_field_i64(&w, "iteration", r->iteration);
 	json_field_i64(&w, "latency_ns", r->latency_ns);
 	if (r->result < 0)
 		json_field_cstr(&w, "error", err_name(r->result));
@@ -50,15 +59,14 @@ void record_file(void *ctx, const struct fsal_record *r)
 	(void)!uuid_parse(r->execution_id, &record.execution_id);
 	(void)!uuid_parse(r->call_id, &record.call_id);
 	fiber_shield_begin();
+	if (r->lost_before)
+		gap(ctx, r->lost_before, "the queue of file records was full");
 	int bad = buf_error(&b);
 	if (bad == 0)
 		bad = journal_post(ctx, &record, DEADLINE_NONE);
 	if (bad < 0) {
 		err_log(bad, "record a file operation");
-		bad = journal_gap(
-			ctx, AUDIT_FILE, 1, "the record could not be written", DEADLINE_NONE);
-		if (bad < 0)
-			err_log(bad, "record that a file record was lost");
+		gap(ctx, 1, "the record could not be written");
 	}
 	fiber_shield_end();
 }

@@ -113,7 +113,7 @@ int fsal_find(struct fsal *f, struct fsal_call *c, struct span handle, struct fs
 	r = handle_check(f, handle, &at, &id);
 	if (r < 0)
 		return r;
-	if (at->o.door != c->door)
+	if (at->o.door != c->door || handle_dead(f, handle))
 		return -ESTALE;
 	/* The caller's buffer may change while this waits. */
 	memcpy(copy, id.p, id.n);
@@ -171,7 +171,7 @@ int object_attr(struct fsal_call *c, struct fsal_object *o, struct fsal_attr *re
 			r = v->backend->getattr(v->state, &io, &o->node, ret);
 	}
 	if (r == 0 && ret->nlink == 0) {
-		object_gone(o);
+		object_dead(o);
 		r = -ESTALE;
 	}
 	if (r == 0) {

@@ -45,6 +45,7 @@ struct fsal {
 	uint8_t key[32]; /* [0..16) of MACs, [16..32) of tags */
 	struct table by_handle;
 	struct table by_file;
+	uint64_t *dead; /* ends of handles whose objects were deleted; the newest ones */
 	struct list lru; /* the least recently queued first */
 	struct list attachments;
 	size_t objects;
@@ -111,6 +112,9 @@ struct fsal_object *object_insert(struct fsal_attachment *at, struct fsal_object
 int object_place(struct fsal_object *o, struct fsal_object *parent, struct span name);
 void object_touch(struct fsal_object *o);
 void object_gone(struct fsal_object *o); /* out of the tables; freed when nobody holds it */
+/* And it will never come back: its handle needs not be looked for. */
+void object_dead(struct fsal_object *o);
+bool handle_dead(const struct fsal *f, struct span handle);
 void objects_detach(struct fsal_attachment *at);
 
 /* ---- find.c ---- */

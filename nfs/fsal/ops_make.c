@@ -365,7 +365,7 @@ int fsal_replace(
 			v->state, &io, &dir->node, name, content, before.mode & 07777, &new);
 	if (r == 0 && old && before.nlink <= 1) {
 		quota_gone(old, &before);
-		object_gone(old);
+		object_dead(old);
 	}
 	if (r == 0)
 		r = keep(&m, &new, &made);

@@ -51,7 +51,7 @@ static void vanished(struct place *p)
 	if (!p->object || (p->attr.nlink > 1 && p->object->node.type != S_IFDIR))
 		return;
 	quota_gone(p->object, &p->attr);
-	object_gone(p->object);
+	object_dead(p->object);
 }
 
 static AWAITS int take_away(struct fsal_call *c, struct fsal_object *dir, struct span name,

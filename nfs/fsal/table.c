@@ -14,6 +14,7 @@
 #include <sodium.h>
 #include <stdlib.h>
 
+enum { DEAD = 16 * 1024 }; /* a power of two */
 enum { VERSION = 1, TAG_AT = 2, ID_AT = 10, MAC_BYTES = 16, KEEP = 2048, SWEEP = 64 };
 
 _Static_assert(ID_AT + FSAL_ID_BYTES + MAC_BYTES <= FSAL_HANDLE_BYTES, "RFC 1813, section 2.4");
@@ -34,7 +35,8 @@ int layer_tables_init(struct fsal *f)
 	int r = table_init(&f->by_handle, f->objects_max);
 	if (r == 0)
 		r = table_init(&f->by_file, f->objects_max);
-	return r;
+	f->dead = calloc(DEAD, sizeof(*f->dead));
+	return f->dead ? r : -ENOMEM;
 }
 
 void layer_tables_fini(struct fsal *f)
@@ -42,6 +44,7 @@ void layer_tables_fini(struct fsal *f)
 	CHECK(f->objects == 0);
 	free(f->by_handle.buckets);
 	free(f->by_file.buckets);
+	free(f->dead);
 }
 
 /* ---- handles ---- */
@@ -89,11 +92,22 @@ int handle_check(
 
 /* ---- the tables ---- */
 
-static struct fsal_object **handle_bucket(struct fsal *f, struct span handle)
+static uint64_t handle_hash(struct span handle)
 {
 	uint64_t hash;
 	memcpy(&hash, handle.p + handle.n - sizeof(hash), sizeof(hash));
-	return &f->by_handle.buckets[hash & f->by_handle.mask];
+	return hash;
+}
+
+static struct fsal_object **handle_bucket(struct fsal *f, struct span handle)
+{
+	return &f->by_handle.buckets[handle_hash(handle) & f->by_handle.mask];
+}
+
+bool handle_dead(const struct fsal *f, struct span handle)
+{
+	uint64_t hash = handle_hash(handle);
+	return f->dead[hash & (DEAD - 1)] == hash;
 }
 
 static struct fsal_object **file_bucket(const struct fsal_volume *v, uint64_t file_id)
@@ -318,6 +332,14 @@ void object_gone(struct fsal_object *o)
 	o->gone = true;
 	if (o->refs == 0)
 		release(o);
+}
+
+void object_dead(struct fsal_object *o)
+{
+	uint64_t hash = handle_hash(fsal_handle(o));
+
+	o->at->volume->layer->dead[hash & (DEAD - 1)] = hash;
+	object_gone(o);
 }
 
 /* All of an attachment: children are released before their parents by their holding them. */

@@ -220,6 +220,46 @@ static void body_denied(void *arg)
 	end(&f);
 }
 
+/* The tools and whoever holds objects, a mount's server, say: what one writes the other reads, in
+ * the file that both know and in one that was replaced. */
+static void body_agree(void *arg)
+{
+	struct fixture f;
+	struct fsal_call c = {.may_park = true, .deadline_ns = DEADLINE_NONE};
+	struct fsal_object *dir, *o;
+	struct fsal_attr attr;
+	struct fsal_post post;
+	struct fsal_wcc wcc;
+	enum fsal_stability committed;
+	char text[64], p[64];
+	size_t n;
+	bool eof;
+	int stale = 0;
+
+	begin(&f);
+	EXPECT_INT(fsal_walk(&c, f.context.workspace, SPAN("w"), true, &dir), 0);
+	fsal_ref(dir);
+	EXPECT(call(&f, "fs.write", "{\"path\":\"w/x\",\"content\":\"start\"}", TOOL_OK, "Wrote"));
+	for (int i = 0; i < 1000; i++) {
+		snprintf(text, sizeof(text), "{\"path\":\"w/x\",\"content\":\"tool %d\"}", i);
+		EXPECT(call(&f, "fs.write", text, TOOL_OK, "Wrote"));
+		EXPECT_INT(fsal_lookup(&c, dir, SPAN("x"), &o, &attr, &post), 0);
+		EXPECT_INT(fsal_read(&c, o, 0, p, sizeof(p), &n, &eof, &post), 0);
+		snprintf(text, sizeof(text), "tool %d", i);
+		stale += !span_is(span_of(p, n), text);
+		snprintf(text, sizeof(text), "mount %d      ", i);
+		EXPECT_INT(
+			fsal_write(&c, o, 0, span_cstr(text), FSAL_UNSTABLE, &committed, &wcc), 0);
+		arena_reset(f.arena);
+		EXPECT(call(&f, "fs.read", "{\"path\":\"w/x\"}", TOOL_OK, ""));
+		stale += !span_is(f.result.content, text);
+		arena_reset(f.arena);
+	}
+	EXPECT_INT(stale, 0);
+	fsal_unref(dir);
+	end(&f);
+}
+
 static void body_search(void *arg)
 {
 	struct fixture f;
@@ -445,6 +485,7 @@ static void schemas(void **state)
 IN_FIBER(arguments)
 IN_FIBER(files)
 IN_FIBER(denied)
+IN_FIBER(agree)
 IN_FIBER(search)
 IN_FIBER(commands)
 IN_FIBER(envelope)
@@ -460,6 +501,7 @@ int main(void)
 		cmocka_unit_test(arguments),
 		cmocka_unit_test(files),
 		cmocka_unit_test(denied),
+		cmocka_unit_test(agree),
 		cmocka_unit_test(search),
 		cmocka_unit_test(commands),
 		cmocka_unit_test(envelope),
