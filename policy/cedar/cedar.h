@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /*
  * Cedar, language version 4.5 as the reference implementation 4.13 behaves: policies and templates
- * as text and as JSON (EST), entities, evaluation and authorisation.
+ * as text and as JSON (EST), schemas, entities, evaluation and authorisation, validation, layout.
  *
  * Everything here is a pure function over memory: no I/O, no clock, no locks, no AWAITS. What is
  * loaded lives in the arena that it was loaded into, is immutable afterwards and may be read by

@@ -104,19 +104,25 @@ void typecheck_mismatch(struct checker *c, const struct expr *e, unsigned expect
 		help ? help : "");
 }
 
+/* Out of line, like all that would make the frames of the recursion large. */
+static __attribute__((noinline)) const struct typed *without_type(
+	struct checker *c, const struct typed *t)
+{
+	struct typed mistyped = *t;
+	mistyped.type = NULL;
+	mistyped.failed = true;
+	return typed_keep(c, mistyped, 0, NULL);
+}
+
 const struct typed *typecheck_expect(struct checker *c, const struct capabilities *prior,
 	const struct expr *e, unsigned expected, const char *(*help)(const struct cedar_type *t))
 {
 	const struct typed *t = typecheck(c, prior, e);
-	struct typed mistyped;
 	if (t->type && (kind_of(t->type) & expected))
 		return t;
 	if (t->type)
 		typecheck_mismatch(c, e, expected, t->type, help ? help(t->type) : NULL);
-	mistyped = *t;
-	mistyped.type = NULL;
-	mistyped.failed = true;
-	return typed_keep(c, mistyped, 0, NULL);
+	return without_type(c, t);
 }
 
 void typecheck_unequal(struct checker *c, const struct expr *e, const char *what,
@@ -129,7 +135,7 @@ void typecheck_unequal(struct checker *c, const struct expr *e, const char *what
 		SPAN_ARG(buf_view(&one)), SPAN_ARG(buf_view(&two)), why);
 }
 
-static const struct typed *check_set(
+static __attribute__((noinline)) const struct typed *check_set(
 	struct checker *c, const struct capabilities *prior, const struct expr *e)
 {
 	const struct typed **kids = arena_make_array(c->arena, const struct typed *, e->count + 1);
@@ -170,7 +176,7 @@ static int by_name(const void *x, const void *y)
 	return span_cmp(a->name, b->name);
 }
 
-static const struct typed *check_record(
+static __attribute__((noinline)) const struct typed *check_record(
 	struct checker *c, const struct capabilities *prior, const struct expr *e)
 {
 	const struct typed **kids = arena_make_array(c->arena, const struct typed *, e->count + 1);
@@ -228,7 +234,8 @@ static const struct cedar_type *uid_type(const struct checker *c, const struct c
 	return e ? e->type : NULL;
 }
 
-static const struct typed *check_leaf(struct checker *c, const struct expr *e)
+static __attribute__((noinline)) const struct typed *check_leaf(
+	struct checker *c, const struct expr *e)
 {
 	struct typed t = {.expr = e};
 	switch (e->op) {

@@ -42,8 +42,9 @@ static void report_unknown(
 }
 
 /* The attribute's type, or NULL and an error, if it cannot be read safely. */
-static const struct cedar_type *readable(struct checker *c, const struct capabilities *prior,
-	const struct expr *at, const struct cedar_type *t, const struct expr *of, struct span name)
+static __attribute__((noinline)) const struct cedar_type *readable(struct checker *c,
+	const struct capabilities *prior, const struct expr *at, const struct cedar_type *t,
+	const struct expr *of, struct span name)
 {
 	const struct schema_attr *attr = type_attr(t, name);
 	if (!attr) {

@@ -18,7 +18,7 @@ static const struct capabilities *common(
 }
 
 /* What of `||` and `&&` is left when the left side decides: the left side. */
-static const struct typed *decided(
+static __attribute__((noinline)) const struct typed *decided(
 	struct checker *c, const struct typed *left, const struct capabilities *grants)
 {
 	struct typed t = *left;

@@ -9,8 +9,8 @@
 enum { EXPECT_ORDERED = EXPECT_LONG | EXPECT_DATETIME | EXPECT_DURATION };
 
 /* The two sides have a common type, or the result is known, or an error is reported. */
-static bool comparable(struct checker *c, const struct expr *e, const struct cedar_type *result,
-	const struct cedar_type *x, const struct cedar_type *y)
+static __attribute__((noinline)) bool comparable(struct checker *c, const struct expr *e,
+	const struct cedar_type *result, const struct cedar_type *x, const struct cedar_type *y)
 {
 	struct buf one CLEANUP(buf_fini) = buf_init(512), two CLEANUP(buf_fini) = buf_init(512);
 	const char *why;

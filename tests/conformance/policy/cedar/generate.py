@@ -91,32 +91,41 @@ class World:
         return {n: (self.type(depth), self.rng.random() < 0.6) for n in names}
 
     def type_text(self, t):
-        if t[0] == "Set":
-            return f"Set<{self.type_text(t[1])}>"
-        if t[0] == "Record":
-            return self.record_text(t[1])
-        return t[1] if t[0] == "Entity" else t[0]
+        if t[0] not in ("Set", "Record"):
+            name = t[1] if t[0] == "Entity" else t[0]
+            return self.prefix + name if t[0] == "Entity" and self.rng.random() < 0.2 else name
+        text = f"Set<{self.type_text(t[1])}>" if t[0] == "Set" else self.record_text(t[1])
+        if self.rng.random() < 0.2:
+            self.common.setdefault(text, f"Common{len(self.common)}")
+            return self.common[text]
+        return text
 
     def record_text(self, attrs):
         return "{" + ", ".join(f"{quote(n)}{'' if required else '?'}: {self.type_text(t)}"
                                for n, (t, required) in attrs.items()) + "}"
 
+    def annotation(self):
+        return self.rng.choice(['@doc("text") ', "@internal "]) if self.rng.random() < 0.05 else ""
+
     def schema_text(self):
         out = []
+        self.common = {}
         for name, e in self.entities.items():
             if e["enum"]:
-                out.append(f"entity {name} enum [{', '.join(map(quote, e['enum']))}];")
+                out.append(f"{self.annotation()}entity {name} enum [{', '.join(map(quote, e['enum']))}];")
                 continue
             parents = f" in [{', '.join(e['parents'])}]" if e["parents"] else ""
             tags = f" tags {self.type_text(e['tags'])}" if e["tags"] else ""
-            out.append(f"entity {name}{parents} = {self.record_text(e['attrs'])}{tags};")
+            out.append(f"{self.annotation()}entity {name}{parents} = {self.record_text(e['attrs'])}{tags};")
         for name, a in self.actions.items():
             groups = f" in [{', '.join(map(quote, a['groups']))}]" if a["groups"] else ""
             applies = a["applies"]
             to = "" if not applies else (
                 f" appliesTo {{principal: [{', '.join(applies['principals'])}], resource: "
                 f"[{', '.join(applies['resources'])}], context: {self.record_text(applies['context'])}}}")
-            out.append(f"action {quote(name)}{groups}{to};")
+            out.append(f"{self.annotation()}action {quote(name)}{groups}{to};")
+        out += [f"type {name} = {text};" for text, name in self.common.items()]
+        self.rng.shuffle(out)
         text = "\n".join(out)
         return f"namespace {self.prefix[:-2]} {{\n{text}\n}}" if self.prefix else text
 
