@@ -135,13 +135,14 @@ static int parse(int argc, char **argv, struct host_options *o)
 		{"prepared", required_argument, NULL, 'p'},
 		{"network-range", required_argument, NULL, 'w'},
 		{"log-format", required_argument, NULL, 'l'},
+		{"version", no_argument, NULL, 'v'},
 		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
 	};
 	int c, r = 0;
 	while (r == 0 && (c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (c == 'h') {
-			fputs(usage, stdout);
+		if (c == 'h' || c == 'v') {
+			fputs(c == 'h' ? usage : "aegis-helper " AEGIS_VERSION "\n", stdout);
 			exit(0);
 		}
 		r = take_option(c, optarg, o);

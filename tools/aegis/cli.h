@@ -66,7 +66,7 @@ struct cli {
 	const char *port;
 	const char *log_level;
 	enum cli_format format;
-	bool daemon;
+	bool daemon, version; /* in place of a verb */
 	/* the verb and what it was given */
 	const struct verb *verb;
 	const char *args[CLI_ARGS_MAX];

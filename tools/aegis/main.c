@@ -43,6 +43,8 @@ static int set_global(struct cli *c, const struct cli_option *o, const char *val
 		c->log_level = value;
 	else if (strcmp(o->name, "daemon") == 0)
 		c->daemon = true;
+	else if (strcmp(o->name, "version") == 0)
+		c->version = true;
 	else if (strcmp(o->name, "output") == 0)
 		for (int i = 0; i < 4; i++)
 			if (strcmp(formats[i], value) == 0)
@@ -223,7 +225,9 @@ int main(int argc, char **argv)
 	int code = read_rest(&r, cli.verb, cli.verb ? used : r.word_count);
 	if (code)
 		return code;
-	if (cli.daemon && !r.word_count)
+	if (cli.version && !r.word_count)
+		cli.verb = &verb_version;
+	else if (cli.daemon && !r.word_count)
 		cli.verb = &verb_daemon_start;
 	if (!cli.verb)
 		return r.word_count ? unknown_verb(&r)

@@ -67,6 +67,7 @@ const struct cli_option cli_globals[] = {
 		"trace debug info warn error"},
 	{"output", 0, "FORMAT", "Form of the result", "text table json yaml"},
 	{"daemon", 0, NULL, "Run the daemon, as `aegis daemon start` does", NULL},
+	{"version", 'V', NULL, "Print the version, as `aegis version` does", NULL},
 	{"help", 'h', NULL, "Help on the verb", NULL},
 	{NULL, 0, NULL, NULL, NULL},
 };
