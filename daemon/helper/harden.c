@@ -46,7 +46,8 @@ static const unsigned char own_capabilities[] = {
 	CAP_SETGID, CAP_SETUID, /* id maps, and becoming nobody: userns.c, launch_child.c */
 	CAP_SETPCAP, /* this file */
 	CAP_NET_ADMIN, /* lo, links and their rules: netpool.c, veth.c, nat.c */
-	CAP_NET_RAW, /* a link is made by its index: veth.c */
+	CAP_NET_BIND_SERVICE, /* the resolver's port 53 of each link: veth.c */
+	CAP_NET_RAW, /* SO_BINDTODEVICE for it, before Linux 5.7 */
 	CAP_SYS_ADMIN, /* namespaces, mounts, marks on cgroups */
 	CAP_SYS_CHROOT, /* entering a mount namespace */
 	CAP_SYS_PTRACE, /* pidfd_getfd from pid 1, which is not dumpable */
