@@ -27,6 +27,7 @@ struct host_options {
 	uint32_t slot_count;
 	uint32_t network_pool; /* network namespaces kept ready */
 	uint32_t prepared; /* sandboxes kept ready */
+	uint32_t seats; /* processes kept ready in cgroups, where that saves a wait */
 	struct in_addr network_range; /* sandboxes' addresses; 0: they get no network */
 };
 

@@ -175,13 +175,19 @@ static void plan_init(const struct host *h, const struct sandbox *s, const struc
 		p->shm_options, sizeof(p->shm_options), "mode=1777,uid=%u,gid=%u,%s", id, id, size);
 }
 
-static int run(struct host *h, struct sandbox *s, const struct cgroup_dirs *dirs)
+static int run(struct host *h, struct sandbox *s, const struct cgroup_dirs *dirs, struct seat *seat)
 {
 	struct launch_plan plan;
 	pid_t pid;
 	int pidfd;
+	char *stack_end = h->child_stack + HOST_CHILD_STACK_BYTES;
 	plan_init(h, s, dirs, &plan);
-	int r = launch_child_start(&plan, h->child_stack + HOST_CHILD_STACK_BYTES, &pid, &pidfd);
+	if (seat) {
+		plan.join_count = 0; /* inherited */
+		plan.from_seat = true;
+	}
+	int r = seat ? seat_launch(seat, &plan, stack_end, &pid, &pidfd)
+		     : launch_child_start(&plan, stack_end, &pid, &pidfd);
 	if (r < 0)
 		return err_sys(r, "clone a sandbox");
 	if (plan.failed_step) {
@@ -197,27 +203,45 @@ static int run(struct host *h, struct sandbox *s, const struct cgroup_dirs *dirs
 	return 0;
 }
 
+struct helper_limits launch_limits(const struct wire_limits *l)
+{
+	return (struct helper_limits){
+		.cpu_millis = l->cpu_millis, .pids = l->pids, .memory_bytes = l->memory_bytes};
+}
+
 static int limit_cgroup(const struct host *h, const struct sandbox *s, const struct wire_limits *l)
 {
-	const struct helper_limits limits = {
-		.cpu_millis = l->cpu_millis, .pids = l->pids, .memory_bytes = l->memory_bytes};
+	const struct helper_limits limits = launch_limits(l);
 	return err_trace(cgroup_limit(&h->cgroups, s->name, &limits));
 }
 
-int launch_prepare(struct host *h, struct sandbox *s, int *ret_log)
+/* New cgroups, or a seat's. */
+static int take_cgroups(struct host *h, const struct sandbox *s, struct seat *seat,
+	struct cgroup_dirs *ret, bool *ret_limited)
+{
+	*ret_limited = false;
+	if (!seat)
+		return err_trace(cgroup_make(&h->cgroups, s->name, ret));
+	const struct helper_limits limits = launch_limits(&s->limits);
+	*ret_limited = memcmp(&limits, &seat->limits, sizeof(limits)) == 0;
+	*ret = seat->dirs;
+	seat->dirs = (struct cgroup_dirs){.v2 = -1, .join = {-1, -1, -1}};
+	return 0;
+}
+
+int launch_prepare(struct host *h, struct sandbox *s, struct seat *seat, int *ret_log)
 {
 	struct ends e = {-1, -1, -1, -1, -1, -1, -1, ""};
 	struct cgroup_dirs dirs;
-	int root;
-	int r = root_get(
-		&h->roots, runtime_registry_at(h->registry, s->runtime), s->runtime, &root);
+	bool limited;
+	int root = -1;
+	int r = take_cgroups(h, s, seat, &dirs, &limited);
 	if (r < 0)
 		return err_trace(r);
-	r = cgroup_make(&h->cgroups, s->name, &dirs);
-	if (r < 0)
-		return err_trace(r);
+	r = root_get(&h->roots, runtime_registry_at(h->registry, s->runtime), s->runtime, &root);
 	s->cgroup_id = dirs.id;
-	r = network_admit(&h->network, s->cgroup_id, s->mark.slot);
+	if (r == 0)
+		r = network_admit(&h->network, s->cgroup_id, s->mark.slot);
 	if (r == 0)
 		r = make_ends(h, s, &e);
 	if (r == 0) {
@@ -225,12 +249,12 @@ int launch_prepare(struct host *h, struct sandbox *s, int *ret_log)
 		s->mark.listener_cookie = host_socket_cookie(e.listener);
 		r = cgroup_mark_set(dirs.v2, &s->mark);
 	}
-	if (r == 0)
+	if (r == 0 && !limited)
 		r = limit_cgroup(h, s, &s->limits);
 	if (r == 0)
 		r = place(h, s, &e, root, &dirs);
 	if (r == 0)
-		r = run(h, s, &dirs);
+		r = run(h, s, &dirs, seat);
 	unplace(h);
 	if (r == 0) {
 		s->control = TAKE_FD(e.control_helper);
@@ -240,6 +264,8 @@ int launch_prepare(struct host *h, struct sandbox *s, int *ret_log)
 	}
 	ends_close(&e);
 	cgroup_dirs_close(&dirs);
+	if (seat)
+		seat_stop(seat);
 	if (r < 0 && cgroup_remove(&h->cgroups, s->name) < 0)
 		log_warn("cgroup %s is left behind", s->name);
 	return err_trace(r);

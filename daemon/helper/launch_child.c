@@ -232,8 +232,9 @@ static const struct {
 	{"execute aegis-bootstrap", bootstrap_execute},
 };
 
-static __attribute__((noreturn, used)) void launch_child_main(struct launch_plan *p)
+static void launch_child_main(void *arg)
 {
+	struct launch_plan *p = arg;
 	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
 		if (steps[i].take(p) < 0) {
 			p->failed_errno = errno;
@@ -245,23 +246,22 @@ static __attribute__((noreturn, used)) void launch_child_main(struct launch_plan
 		syscall(SYS_exit, 127);
 }
 
-/* clone3 whose child calls launch_child_main(plan) on the new stack and never returns. */
 #if defined(__x86_64__)
-static long clone3_call(struct clone_args *args, size_t bytes, struct launch_plan *plan)
+long launch_clone(struct clone_args *args, size_t bytes, void (*run)(void *arg), void *arg)
 {
 	long r;
-	__asm__ volatile("syscall\n\t"
-			 "test %%rax, %%rax\n\t"
-			 "jnz 1f\n\t"
-			 "xor %%ebp, %%ebp\n\t"
-			 "mov %[plan], %%rdi\n\t"
-			 "call *%[run]\n\t"
-			 "hlt\n"
-			 "1:"
-			 : "=a"(r)
-			 : "0"((long)SYS_clone3), "D"(args),
-			 "S"(bytes), [plan] "r"(plan), [run] "r"(launch_child_main)
-			 : "rcx", "r11", "memory", "cc");
+	__asm__ volatile(
+		"syscall\n\t"
+		"test %%rax, %%rax\n\t"
+		"jnz 1f\n\t"
+		"xor %%ebp, %%ebp\n\t"
+		"mov %[arg], %%rdi\n\t"
+		"call *%[run]\n\t"
+		"hlt\n"
+		"1:"
+		: "=a"(r)
+		: "0"((long)SYS_clone3), "D"(args), "S"(bytes), [arg] "r"(arg), [run] "r"(run)
+		: "rcx", "r11", "memory", "cc");
 	return r;
 }
 #else
@@ -275,15 +275,16 @@ int launch_child_start(struct launch_plan *plan, void *stack_end, pid_t *ret_pid
 	struct clone_args args = {
 		.flags = CLONE_VM | CLONE_VFORK | CLONE_FILES | CLONE_PIDFD | CLONE_CLEAR_SIGHAND |
 			CLONE_INTO_CGROUP | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS |
-			CLONE_NEWTIME,
+			CLONE_NEWTIME | (plan->from_seat ? CLONE_PARENT : 0),
 		.pidfd = (uint64_t)(uintptr_t)&pidfd,
-		.exit_signal = SIGCHLD,
+		/* A sibling of the seat's process has its exit signal, and must not name one. */
+		.exit_signal = plan->from_seat ? 0 : SIGCHLD,
 		.stack = (uint64_t)(uintptr_t)stack_end - STACK_BYTES,
 		.stack_size = STACK_BYTES,
 		.cgroup = (unsigned)plan->cgroup,
 	};
 	plan->failed_step = NULL;
-	long pid = clone3_call(&args, sizeof(args), plan);
+	long pid = launch_clone(&args, sizeof(args), launch_child_main, plan);
 	if (pid < 0)
 		return (int)pid;
 	*ret_pid = (pid_t)pid;

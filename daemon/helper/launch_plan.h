@@ -41,6 +41,7 @@ struct plan_mask {
 struct launch_plan {
 	int cgroup; /* directory in the v2 hierarchy */
 	int join_count; /* v1 directories to join */
+	bool from_seat; /* the caller is a child of the helper's, which is to be the parent */
 	char tmp_options[128]; /* of the two tmpfs mounts */
 	char shm_options[128];
 	const struct plan_mask *masks;
@@ -62,6 +63,11 @@ struct launch_plan {
  * the caller's, also of a child that failed (plan->failed_step). */
 int launch_child_start(
 	struct launch_plan *plan, void *stack_end, pid_t *ret_pid, int *ret_pidfd) MUST_USE;
+
+/* clone3 whose child calls run(arg) on the new stack, which must never return. -errno in the parent
+ * if there is no child, else its pid. Sets no errno. */
+struct clone_args;
+long launch_clone(struct clone_args *args, size_t bytes, void (*run)(void *arg), void *arg);
 
 /* What hides in /proc on this kernel: OCI's list, as far as it exists. What OCI makes read-only is
  * so already, because all of /proc is. */

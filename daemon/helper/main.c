@@ -24,6 +24,8 @@ static const char usage[] =
 	"  --network-pool N       network namespaces kept ready, 0 to 256 (default 8)\n"
 	"  --prepared N           sandboxes kept ready, of the runtime asked for last, 0 to 256 "
 	"(default 2)\n"
+	"  --seats N              cgroups kept ready on hosts with v1 controllers, 0 to 256 "
+	"(default 4)\n"
 	"  --network-range NET    a /19 of IPv4 that nobody else uses, such as 10.231.0.0/19, for\n"
 	"                         sandboxes with network; the node then forwards for them "
 	"(default\n"
@@ -98,6 +100,8 @@ static int take_option(int option, const char *value, struct host_options *o)
 		return err_trace(number("prepared", span_cstr(value), 256, &o->prepared));
 	case 'w':
 		return err_trace(network_range(value, o));
+	case 'e':
+		return err_trace(number("seats", span_cstr(value), 256, &o->seats));
 	case 'l':
 		return err_trace(log_format(value));
 	case 'b':
@@ -133,6 +137,7 @@ static int parse(int argc, char **argv, struct host_options *o)
 		{"cgroup-parent", required_argument, NULL, 'c'},
 		{"network-pool", required_argument, NULL, 'n'},
 		{"prepared", required_argument, NULL, 'p'},
+		{"seats", required_argument, NULL, 'e'},
 		{"network-range", required_argument, NULL, 'w'},
 		{"log-format", required_argument, NULL, 'l'},
 		{"version", no_argument, NULL, 'v'},
@@ -162,6 +167,7 @@ int main(int argc, char **argv)
 		.cgroup_parent = "aegis-sandboxes",
 		.network_pool = 8,
 		.prepared = 2,
+		.seats = 4,
 	};
 	static struct monitor m;
 	log_setup(LOG_INFO, LOG_TEXT, "aegis-helper");

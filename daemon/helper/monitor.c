@@ -305,7 +305,8 @@ int monitor_open(struct monitor *m, const struct host_options *o)
 /* Nothing has happened for a moment: makes one thing that somebody will soon want. */
 static bool refill(struct monitor *m)
 {
-	return netpool_refill_one(&m->host.net) || sandbox_pool_refill_one(&m->sandboxes);
+	return netpool_refill_one(&m->host.net) || sandbox_seat_refill_one(&m->sandboxes) ||
+		sandbox_pool_refill_one(&m->sandboxes);
 }
 
 int monitor_run(struct monitor *m)

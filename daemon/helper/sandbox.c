@@ -312,6 +312,7 @@ int sandbox_release(struct sandbox_set *set, struct sandbox *s)
 
 void sandbox_set_fini(struct sandbox_set *set)
 {
+	sandbox_seats_fini(set);
 	list_for_each_safe (node, &set->all) {
 		struct sandbox *s = list_entry(node, struct sandbox, link);
 		if (s->pooled)

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "daemon/helper/host.h"
+#include "daemon/helper/seat.h"
 #include "daemon/helper/wire.h"
 
 struct sandbox_call {
@@ -55,6 +56,8 @@ struct sandbox_set {
 	/* What the pool is filled with: as the last one that was asked for. */
 	size_t wanted_runtime;
 	struct wire_limits wanted_limits;
+	struct seat *seats; /* host->options.seats of them; id 0: none */
+	size_t seat_count;
 	size_t unfinished; /* gone but not ended, or released but not removed: sandbox_set_tick */
 	/* The loop's: watch a pidfd from now on, and no more; a sandbox has ended. */
 	int (*watch)(void *arg, const struct sandbox *s);
@@ -71,6 +74,17 @@ int sandbox_create(struct sandbox_set *set, const struct wire_create *w, struct 
 
 /* Prepares one more if the pool is not full: for idle moments. True if it did. */
 bool sandbox_pool_refill_one(struct sandbox_set *set);
+
+/* Makes one more seat if there is need of it, and too few: for idle moments. True if it did. */
+bool sandbox_seat_refill_one(struct sandbox_set *set);
+
+/* The one that was ready first, NULL if there is none; and it is used up. */
+struct seat *sandbox_seat_ready(struct sandbox_set *set);
+void sandbox_seat_used(struct sandbox_set *set, struct seat *seat);
+void sandbox_seats_fini(struct sandbox_set *set);
+
+/* Larger than any before, over restarts too. */
+uint64_t sandbox_next_id(struct sandbox_set *set);
 
 /* Kills and removes one that is nobody's. */
 void sandbox_abandon(struct sandbox_set *set, struct sandbox *s);
@@ -118,8 +132,10 @@ void sandbox_unlink(struct sandbox_set *set, struct sandbox *s); /* nothing of i
 /* ---- launch.c ---- */
 
 /* A confined aegis-bootstrap that waits for its start, in the sandbox's slot, cgroup and limits. On
- * failure nothing is left but what the caller made. */
-int launch_prepare(struct host *h, struct sandbox *s, int *ret_log) MUST_USE;
+ * failure nothing is left but what the caller made. `seat` (NULL: none) has the sandbox's id and is
+ * used up in any case. */
+int launch_prepare(struct host *h, struct sandbox *s, struct seat *seat, int *ret_log) MUST_USE;
+struct helper_limits launch_limits(const struct wire_limits *l); /* what its cgroup enforces */
 
 /* Gives it the workspace, other limits if those that are set differ, and its start message. */
 int launch_assign(struct host *h, struct sandbox *s, const struct wire_create *w) MUST_USE;

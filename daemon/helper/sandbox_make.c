@@ -10,10 +10,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Nanoseconds of the wall clock, or the next number: larger than any before, over restarts too. */
-static uint64_t next_id(const struct sandbox_set *set)
+uint64_t sandbox_next_id(struct sandbox_set *set)
 {
-	return MAX((uint64_t)clock_wall_ns(), set->last_id + 1);
+	set->last_id = MAX((uint64_t)clock_wall_ns(), set->last_id + 1);
+	return set->last_id;
 }
 
 static int check_new(
@@ -58,7 +58,8 @@ static int prepare(struct sandbox_set *set, size_t runtime, const struct wire_li
 	int r = host_slot_take(set->host, &slot);
 	if (r < 0)
 		return err_trace(r);
-	struct sandbox *s = sandbox_new(set, next_id(set));
+	struct seat *seat = sandbox_seat_ready(set);
+	struct sandbox *s = sandbox_new(set, seat ? seat->id : sandbox_next_id(set));
 	if (!s) {
 		host_slot_give_back(set->host, slot);
 		return err_raise(-ENOMEM, "no memory for a sandbox");
@@ -67,7 +68,9 @@ static int prepare(struct sandbox_set *set, size_t runtime, const struct wire_li
 	s->has_slot = true;
 	s->runtime = runtime;
 	s->limits = *limits;
-	r = launch_prepare(set->host, s, &s->log);
+	r = launch_prepare(set->host, s, seat, &s->log);
+	if (seat)
+		sandbox_seat_used(set, seat);
 	if (r < 0) {
 		host_slot_give_back(set->host, slot);
 		sandbox_forget(set, s);

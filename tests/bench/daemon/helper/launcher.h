@@ -19,7 +19,12 @@ struct launcher {
 	int fifo; /* read end of "t" in it */
 };
 
-enum { BENCH_UID = 954322, BENCH_SLOT_BASE = 1960000, BENCH_SLOTS = 1200 };
+enum {
+	BENCH_UID = 954322,
+	BENCH_SLOT_BASE = 1960000,
+	BENCH_SLOTS = 1200,
+	BENCH_SEATS = 4 /* the default */
+};
 
 struct launcher_options {
 	const char *bootstrap;
@@ -35,7 +40,7 @@ void launcher_wait_pool(struct launcher *l, int prepared);
 
 struct live {
 	uint64_t id;
-	int fds[3];
+	int fds[WIRE_FDS_MAX]; /* listener, pidfd, log */
 	struct uuid execution;
 };
 struct live launcher_create(struct launcher *l, double *ret_us); /* argv: the stamp program */

@@ -3,14 +3,14 @@
  * From the request to the first instruction of the program in the sandbox, with all confinement
  * and limits, against bubblewrap and runc starting the same program between our runs. Medians.
  *
- *  one-off     nothing is ready: namespaces, cgroups and network are made for it
+ *  one-off     nothing else is ready: namespaces, mounts and network are made for it
  *  network     a network namespace is taken from a pool
  *  prepared    a sandbox with a waiting aegis-bootstrap is taken from a pool; the program is then
  *              started by aegis-bootstrap. In the two above the program is pid 1 itself, as it is
  *              for bubblewrap and runc. "Up to pid 1" is the helper's part of it.
  *
  * On a hybrid host joining a v1 cgroup after idleness waits for an RCU grace period (8 ms and
- * more); only a prepared sandbox has that behind it.
+ * more); so the helper has some cgroups made and joined ahead there, also for the first two.
  */
 #include "tests/bench/daemon/helper/launcher.h"
 #include <poll.h>

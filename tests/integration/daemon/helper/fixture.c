@@ -28,7 +28,7 @@ static const char *build_dir(void)
 void fixture_start(struct fixture *f)
 {
 	char helper[512], probe[512], run[128], state[128], runtimes[128], uid[16], slots[32],
-		prepared[16];
+		prepared[16], seats[16];
 	snprintf(helper, sizeof(helper), "%s/bin/aegis-helper", build_dir());
 	snprintf(probe, sizeof(probe), "%s/tests/integration/helper_probe", build_dir());
 	snprintf(run, sizeof(run), "%s/run", f->dir);
@@ -37,13 +37,14 @@ void fixture_start(struct fixture *f)
 	snprintf(uid, sizeof(uid), "%d", FIXTURE_UID);
 	snprintf(slots, sizeof(slots), "%d:%d", FIXTURE_SLOT_BASE, FIXTURE_SLOTS);
 	snprintf(prepared, sizeof(prepared), "%d", f->prepared);
+	snprintf(seats, sizeof(seats), "%d", f->seats);
 	f->helper = fork();
 	if (f->helper == 0) {
 		signal(SIGINT, SIG_IGN); /* as a shell does that starts it in the background */
 		execl(helper, helper, "--uid", uid, "--gid", uid, "--slots", slots, "--bootstrap",
 			probe, "--run-dir", run, "--state-dir", state, "--cgroup-parent", f->parent,
-			"--network-pool", "2", "--prepared", prepared, "--runtimes", runtimes,
-			(char *)NULL);
+			"--network-pool", "2", "--prepared", prepared, "--seats", seats,
+			"--runtimes", runtimes, (char *)NULL);
 		_exit(127);
 	}
 	assert_true(f->helper > 0);
@@ -153,12 +154,13 @@ static int count_cgroups(const struct fixture *f, size_t count, bool tell)
 	return n;
 }
 
-static void set_up(void **state, int prepared)
+static void set_up(void **state, int prepared, int seats)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 	assert_non_null(f);
 	f->conn = -1;
 	f->prepared = prepared;
+	f->seats = seats;
 	snprintf(f->dir, sizeof(f->dir), "/tmp/aegis-helper-XXXXXX");
 	assert_non_null(mkdtemp(f->dir));
 	assert_int_equal(chmod(f->dir, 0755), 0);
@@ -172,20 +174,26 @@ static void set_up(void **state, int prepared)
 
 int fixture_setup(void **state)
 {
-	set_up(state, 0);
+	set_up(state, 0, 0);
 	return 0;
 }
 
 int fixture_setup_pooled(void **state)
 {
 	const int prepared = 2;
-	set_up(state, prepared);
+	set_up(state, prepared, 0);
 	for (int i = 0; i < PATIENCE_MS / 10; i++) {
 		if (count_cgroups(*state, 1, false) == prepared)
 			break;
 		poll(NULL, 0, 10);
 	}
 	poll(NULL, 0, 50); /* the last one has to be finished, too */
+	return 0;
+}
+
+int fixture_setup_seated(void **state)
+{
+	set_up(state, 0, 2);
 	return 0;
 }
 

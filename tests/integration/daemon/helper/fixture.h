@@ -20,6 +20,7 @@ struct fixture {
 	char parent[64]; /* of its cgroups */
 	pid_t helper; /* 0: not running */
 	int prepared; /* sandboxes that the helper keeps ready */
+	int seats; /* and cgroups with a process in them */
 	int conn; /* to the helper; -1: none */
 	uint64_t request;
 };
@@ -27,6 +28,7 @@ struct fixture {
 /* cmocka setup and teardown: a running helper with a greeted connection; nothing is left after. */
 int fixture_setup(void **state);
 int fixture_setup_pooled(void **state); /* and it has prepared sandboxes */
+int fixture_setup_seated(void **state); /* and it has seats, where it makes any */
 int fixture_teardown(void **state);
 
 void fixture_start(struct fixture *f);

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <fcntl.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -405,6 +407,122 @@ static void test_pool_dies(void **state)
 	assert_int_equal(fixture_cgroups_left(f), 0);
 }
 
+/* ---- seats ---- */
+
+#define V2 "/sys/fs/cgroup/unified"
+#define PIDS "/sys/fs/cgroup/pids"
+
+struct seats {
+	int count;
+	char names[8][32];
+	pid_t pids[8]; /* of the processes in them */
+};
+
+static void read_text(char *ret, size_t room, const char *fmt, ...) PRINTF_LIKE(3, 4);
+static void read_text(char *ret, size_t room, const char *fmt, ...)
+{
+	char path[512];
+	va_list args;
+	va_start(args, fmt);
+	vsnprintf(path, sizeof(path), fmt, args);
+	va_end(args);
+	AUTO_FD fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? 0 : read(fd, ret, room - 1);
+	ret[n > 0 ? n : 0] = '\0';
+}
+
+/* The seats that a process has joined. */
+static struct seats seats_of(const struct fixture *f)
+{
+	struct seats found = {0};
+	char path[256], procs[4096];
+	snprintf(path, sizeof(path), V2 "/%s", f->parent);
+	DIR *d = opendir(path);
+	for (struct dirent *e; d && (e = readdir(d)) && found.count < 8;) {
+		if (e->d_name[0] != 's' || strlen(e->d_name) != 17)
+			continue;
+		read_text(
+			procs, sizeof(procs), PIDS "/%s/%.17s/cgroup.procs", f->parent, e->d_name);
+		if (!procs[0])
+			continue;
+		found.pids[found.count] = atoi(procs);
+		snprintf(found.names[found.count++], 32, "%.17s", e->d_name);
+	}
+	if (d)
+		closedir(d);
+	return found;
+}
+
+static struct seats wait_seats(const struct fixture *f)
+{
+	struct seats s = seats_of(f);
+	for (int i = 0; i < PATIENCE_MS / 10 && s.count < f->seats; i++) {
+		poll(NULL, 0, 10);
+		s = seats_of(f);
+	}
+	assert_int_equal(s.count, f->seats);
+	return s;
+}
+
+static void check_sits(const struct fixture *f, const struct wire_sandbox *s)
+{
+	char name[32], text[4096], other[4096];
+	snprintf(name, sizeof(name), "s%016llx", (unsigned long long)s->id);
+	read_text(text, sizeof(text), "/proc/%d/cgroup", s->pid);
+	int in = 0;
+	for (const char *at = text; (at = strstr(at, name)); at++)
+		in++;
+	assert_int_equal(in, 4); /* cpu, memory, pids and v2 */
+	/* Nobody but the sandbox: the process that started it is gone. */
+	read_text(text, sizeof(text), PIDS "/%s/%s/cgroup.procs", f->parent, name);
+	read_text(other, sizeof(other), V2 "/%s/%s/cgroup.procs", f->parent, name);
+	assert_string_equal(text, other);
+	read_text(text, sizeof(text), PIDS "/%s/%s/pids.max", f->parent, name);
+	assert_string_equal(text, "32\n"); /* as asked for now, not as the seat had it */
+}
+
+static void test_seats(void **state)
+{
+	struct fixture *f = *state;
+	if (access("/sys/fs/cgroup/memory", F_OK) < 0)
+		test_skip("no v1 controllers on this host: nobody waits, and no seat is made");
+	for (int round = 0; round < 4; round++) {
+		struct seats before = wait_seats(f);
+		int fds[3];
+		struct wire_sandbox s = fixture_sandbox(f, uuid_new(), "live", fds);
+		char name[32];
+		snprintf(name, sizeof(name), "s%016llx", (unsigned long long)s.id);
+		assert_true(
+			strcmp(name, before.names[0]) == 0 || strcmp(name, before.names[1]) == 0);
+		free(fixture_log(fds[2], "alive"));
+		check_sits(f, &s);
+		open_call(f, &s, uuid_new());
+		stop(f, &s, HELPER_STOP_KILL);
+		struct wire_sandbox end = fixture_wait_end(f, s.id);
+		assert_int_equal(end.end, HELPER_END_KILLED); /* seen: it is the helper's child */
+		assert_int_equal(end.end_status, SIGKILL);
+		close_all(fds);
+		fixture_release(f, &s);
+	}
+}
+
+/* Their processes die with the helper, and the next one removes the cgroups. */
+static void test_seats_die(void **state)
+{
+	struct fixture *f = *state;
+	if (access("/sys/fs/cgroup/memory", F_OK) < 0)
+		test_skip("no v1 controllers on this host: nobody waits, and no seat is made");
+	struct seats before = wait_seats(f);
+	f->seats = 0;
+	restart(f);
+	for (int i = 0; i < PATIENCE_MS / 10 && fixture_cgroups_left(f) > 0; i++)
+		poll(NULL, 0, 10);
+	assert_int_equal(fixture_cgroups_left(f), 0);
+	for (int i = 0; i < before.count; i++)
+		assert_false(process_alive(before.pids[i]));
+}
+
+#define SEATED(name) cmocka_unit_test_setup_teardown(name, fixture_setup_seated, fixture_teardown)
 #define POOLED(name) cmocka_unit_test_setup_teardown(name, fixture_setup_pooled, fixture_teardown)
 #define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
@@ -423,6 +541,8 @@ int main(void)
 		CASE(test_killed_while_creating),
 		POOLED(test_pool),
 		POOLED(test_pool_dies),
+		SEATED(test_seats),
+		SEATED(test_seats_die),
 	};
 	return cmocka_run_group_tests(helper, NULL, NULL);
 }
