@@ -64,12 +64,30 @@ static const struct expr *with_plain_kids(struct builder *b, const struct expr *
 	return copy ? copy : e;
 }
 
+/* Two literals make one, as in the reference, which then takes it for one in comparisons. */
+static const struct expr *of_literals(struct builder *b, const struct expr *e)
+{
+	bool x, y;
+	struct expr *literal;
+	if (e->kids[0]->op != EXPR_BOOL || e->kids[1]->op != EXPR_BOOL)
+		return e;
+	x = e->kids[0]->boolean;
+	y = e->kids[1]->boolean;
+	literal = make(b, EXPR_BOOL, e->pos, 0);
+	if (!b->no_memory)
+		literal->boolean = e->op == EXPR_AND ? x && y : x || y;
+	return literal;
+}
+
 static const struct expr *plain(struct builder *b, const struct expr *e)
 {
 	e = with_plain_kids(b, e);
 	if (b->no_memory)
 		return e;
 	switch (e->op) {
+	case EXPR_AND:
+	case EXPR_OR:
+		return of_literals(b, e);
 	case EXPR_NE:
 		return over(b, EXPR_NOT, over(b, EXPR_EQ, e->kids[0], e->kids[1]), NULL);
 	case EXPR_GT:

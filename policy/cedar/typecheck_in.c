@@ -54,7 +54,7 @@ static enum answer action_in(
 	for (size_t i = 0; i < uid_count(right); i++) {
 		const struct cedar_uid *uid = uid_at(c, right, i);
 		const struct schema_action *above;
-		if (!type_is_action(uid->type)) /* no action is below one */
+		if (!uid || !type_is_action(uid->type)) /* no action is below one */
 			continue;
 		above = schema_action_find(c->schema, uid);
 		if (!above)

@@ -53,11 +53,22 @@ const struct typed *typecheck_and(
 	return typed_keep(c, t, 2, kids);
 }
 
+/* Of two sides of `||` the one that alone decides, -1 if both do. */
+static int deciding_side(const struct typed *left, const struct typed *right)
+{
+	if (typed_is(right, TYPE_TRUE))
+		return 1;
+	if (typed_is(right, TYPE_FALSE))
+		return 0;
+	return typed_is(left, TYPE_FALSE) ? 1 : -1;
+}
+
 const struct typed *typecheck_or(
 	struct checker *c, const struct capabilities *prior, const struct expr *e)
 {
 	const struct typed *kids[2];
 	struct typed t = {.expr = e, .type = type_plain(TYPE_BOOL)};
+	int decides;
 	kids[0] = typecheck_expect(c, prior, e->kids[0], EXPECT_BOOL, NULL);
 	if (typed_is(kids[0], TYPE_TRUE))
 		return decided(c, kids[0], kids[0]->grants);
@@ -65,15 +76,10 @@ const struct typed *typecheck_or(
 	t.failed = kids[0]->failed || kids[1]->failed || !kids[0]->type || !kids[1]->type;
 	if (!kids[0]->type || !kids[1]->type)
 		return typed_keep(c, t, 2, kids);
-	if (typed_is(kids[1], TYPE_TRUE)) {
-		t.type = kids[1]->type;
-		t.grants = kids[1]->grants;
-	} else if (typed_is(kids[1], TYPE_FALSE)) {
-		t.type = kids[0]->type;
-		t.grants = kids[0]->grants;
-	} else if (typed_is(kids[0], TYPE_FALSE)) {
-		t.type = kids[1]->type;
-		t.grants = kids[1]->grants;
+	decides = deciding_side(kids[0], kids[1]);
+	if (decides >= 0) {
+		t.type = kids[decides]->type;
+		t.grants = kids[decides]->grants;
 	} else {
 		t.grants = common(c, kids[0]->grants, kids[1]->grants);
 	}

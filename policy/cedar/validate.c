@@ -12,6 +12,7 @@ struct validation {
 	struct arena *arena; /* of the findings */
 	struct arena *scratch; /* of one environment */
 	const struct cedar_schema *schema;
+	struct map templates; /* of the set, by id */
 	struct report report;
 	int level;
 	/* of the policy looked at */
@@ -95,16 +96,7 @@ static int check_body(struct validation *v, const struct cedar_policy *p)
 	return 0;
 }
 
-static bool among(const struct cedar_policies *policies, const struct cedar_policy *p)
-{
-	for (size_t i = 0; i < policies->count; i++)
-		if (policies->items[i] == p)
-			return true;
-	return false;
-}
-
-static int check_policy(
-	struct validation *v, const struct cedar_policies *policies, const struct cedar_policy *p)
+static int check_policy(struct validation *v, const struct cedar_policy *p)
 {
 	int r = 0;
 	v->report.policy = p;
@@ -112,8 +104,31 @@ static int check_policy(
 		return check_body(v, p);
 	validate_slots(v->schema, p, &v->report);
 	validate_application(v->schema, p, &v->report);
-	if (!among(policies, p->template))
+	if (map_get(&v->templates, p->template->id) != p->template)
 		r = check_body(v, p->template);
+	return err_trace(r);
+}
+
+static int find_templates(struct map *templates, const struct cedar_policies *policies)
+{
+	int r = 0;
+	map_init(templates, policies->count + 1);
+	for (size_t i = 0; r != -ENOMEM && i < policies->count; i++)
+		if (cedar_policy_is_template(policies->items[i]))
+			r = map_put(templates, policies->items[i]->id,
+				(void *)(uintptr_t)policies->items[i]);
+	return r == -ENOMEM ? r : 0;
+}
+
+static int check_policies(struct validation *v, const struct cedar_policies *policies)
+{
+	int r = find_templates(&v->templates, policies);
+	if (r < 0)
+		return err_raise(r, "no memory to validate policies");
+	for (size_t i = 0; r == 0 && i < policies->count; i++) {
+		r = check_policy(v, policies->items[i]);
+		v->report.policy_number++;
+	}
 	return err_trace(r);
 }
 
@@ -123,10 +138,8 @@ int cedar_validate(struct arena *a, const struct cedar_schema *s,
 	struct arena *scratch CLEANUP(arena_cleanup) = arena_new(SCRATCH_BYTES);
 	struct validation v = {
 		.arena = a, .scratch = scratch, .schema = s, .report.arena = a, .level = level};
-	int r = scratch ? 0 : err_raise(-ENOMEM, "no memory to validate policies");
-	for (size_t i = 0; r == 0 && i < policies->count; i++) {
-		r = check_policy(&v, policies, policies->items[i]);
-		v.report.policy_number++;
-	}
+	int r = scratch ? check_policies(&v, policies)
+			: err_raise(-ENOMEM, "no memory to validate policies");
+	map_fini(&v.templates);
 	return r < 0 ? err_trace(r) : report_finish(&v.report, ret);
 }
