@@ -17,8 +17,7 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-/* How deep below the root of the hierarchy a sandbox's own cgroup lies; set before loading. */
-const volatile __u32 net_level;
+const volatile struct net_constants net_constants;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -148,7 +147,12 @@ static __always_inline enum net_verdict decide(struct net_question *q, int has_p
 	struct net_name_key key = {.policy = q->policy};
 	struct net_flow_key flow;
 	enum net_verdict v = NET_DENY_DEFAULT;
+	__u8 resolver[16];
 
+	for (int i = 0; i < 16; i++)
+		resolver[i] = net_constants.resolver[i];
+	if (net_to_resolver(resolver, &q->peer))
+		return NET_ALLOW;
 	__builtin_memcpy(prefix.address, q->peer.address, 16);
 	const struct net_rules *rules = bpf_map_lookup_elem(&net_prefixes, &prefix);
 	if (rules)
@@ -262,7 +266,7 @@ static __always_inline enum net_verdict packet(
 static __always_inline int cgroup_packet(struct __sk_buff *skb, int out, __u8 hook)
 {
 	struct net_question q = {
-		.hook = hook, .cgroup = bpf_skb_ancestor_cgroup_id(skb, net_level)};
+		.hook = hook, .cgroup = bpf_skb_ancestor_cgroup_id(skb, net_constants.level)};
 	enum net_verdict v = packet(skb, out, &q);
 
 	if (v == NET_ALLOW) {
@@ -371,7 +375,7 @@ static __always_inline void peer_of_call(struct bpf_sock_addr *ctx, int ipv6, st
 static __always_inline int call(struct bpf_sock_addr *ctx, int ipv6, __u8 hook)
 {
 	struct net_question q = {
-		.hook = hook, .cgroup = bpf_get_current_ancestor_cgroup_id(net_level)};
+		.hook = hook, .cgroup = bpf_get_current_ancestor_cgroup_id(net_constants.level)};
 	enum net_verdict v = find_agent(&q);
 
 	peer_of_call(ctx, ipv6, &q.peer);
@@ -413,8 +417,8 @@ int net_sendmsg6(struct bpf_sock_addr *ctx)
  * is a mistake or an attempt. */
 static __always_inline int own_address(struct bpf_sock_addr *ctx, int ipv6)
 {
-	struct net_question q = {
-		.hook = NET_HOOK_BIND, .cgroup = bpf_get_current_ancestor_cgroup_id(net_level)};
+	struct net_question q = {.hook = NET_HOOK_BIND,
+		.cgroup = bpf_get_current_ancestor_cgroup_id(net_constants.level)};
 	enum net_verdict v = find_agent(&q);
 
 	peer_of_call(ctx, ipv6, &q.peer);
@@ -443,8 +447,8 @@ int net_bind6(struct bpf_sock_addr *ctx)
 SEC("cgroup/sock_create")
 int net_socket(struct bpf_sock *ctx)
 {
-	struct net_question q = {
-		.hook = NET_HOOK_SOCKET, .cgroup = bpf_get_current_ancestor_cgroup_id(net_level)};
+	struct net_question q = {.hook = NET_HOOK_SOCKET,
+		.cgroup = bpf_get_current_ancestor_cgroup_id(net_constants.level)};
 	enum net_verdict v = find_agent(&q);
 	__u32 type = ctx->type, protocol = ctx->protocol;
 

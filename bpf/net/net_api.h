@@ -44,6 +44,12 @@ enum net_map {
 /* Indices of net_numbers: the last number that was given to a policy, and to a name. */
 enum net_number { NET_NUMBER_POLICY = 0, NET_NUMBER_NAME = 1, NET_NUMBERS };
 
+/* What the programs are told before they are loaded. */
+struct net_constants {
+	__u32 level; /* how deep below the root of the hierarchy a sandbox's own cgroup lies */
+	__u8 resolver[16]; /* at whose port 53 every sandbox may ask; all zero: nowhere */
+};
+
 struct net_agent {
 	__u32 policy;
 	__u32 slot; /* its counters: index into net_counters */

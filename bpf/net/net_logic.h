@@ -86,6 +86,14 @@ NET_INLINE int net_is_loopback(const __u8 *address)
 		net_word(address + 12) == NET_WORD(1);
 }
 
+/* A question to the sandbox's resolver: what it may ask is decided there. */
+NET_INLINE int net_to_resolver(const __u8 *resolver, const struct net_peer *p)
+{
+	return p->port == 53 && (p->protocol == NET_PROTO_TCP || p->protocol == NET_PROTO_UDP) &&
+		net_is_mapped(resolver) && net_is_mapped(p->address) &&
+		net_word(resolver + 12) == net_word(p->address + 12);
+}
+
 /* ICMP that a conversation needs: errors coming in, and neighbour discovery, which no router passes
  * on. Nothing else goes out: the payload of an echo or an error is a way out. */
 NET_INLINE int net_icmp_needed(__u8 protocol, __u8 type, int out)

@@ -25,6 +25,7 @@ struct aegisd {
 	/* The snapshot of the start, held to the end: what was opened from it views its texts. */
 	const struct config *first_config;
 	struct runtime_registry *registry;
+	struct resolver_servers resolvers; /* the node's; none: agents can resolve no name */
 	struct doctor_report *doctor; /* as root, if aegisd was started by root */
 	struct secret *bearer_key;
 	char *smcp_keys_path; /* folder of the keys that sign SMCP's tokens */
@@ -60,6 +61,12 @@ int files_open(const struct config *c, struct fsal **ret) MUST_USE;
 
 /* Writes file operations into the journal; ctx is the journal. An fsal_observer. */
 AWAITS void record_file(void *ctx, const struct fsal_record *r);
+
+/* The same for what the kernel denied, and for names: members of a sandbox_network_observer. */
+AWAITS void record_denial(
+	void *ctx, const struct sandbox *s, const struct net_denial *d, struct span policy_id);
+AWAITS void record_denials_lost(void *ctx, uint64_t count);
+AWAITS void record_resolution(void *ctx, const struct sandbox *s, const struct resolver_record *r);
 
 /* The listening sockets. */
 enum { DOOR_AUTHORITIES = 8 };

@@ -122,6 +122,19 @@ static int config_open(struct aegisd *d)
 				   : 0;
 }
 
+/* A node without a resolver runs; its agents reach addresses, and no names. */
+static void resolvers_read(struct aegisd *d)
+{
+	struct buf b CLEANUP(buf_fini) = buf_init(LIMIT_RESOLVER_CONF_BYTES);
+	int r = fd_read_file("/etc/resolv.conf", &b);
+
+	if (r == 0)
+		r = resolver_servers_parse(buf_view(&b), &d->resolvers);
+	if (r < 0)
+		log_warn("agents cannot resolve names: %s", err_message(r));
+	err_clear();
+}
+
 static int registry_open(struct aegisd *d)
 {
 	AUTO_FD fd = open(d->runtimes_path, O_RDONLY | O_CLOEXEC);
@@ -176,6 +189,8 @@ static int run(struct aegisd *d)
 		r = drop_privileges(d);
 	if (r == 0)
 		r = registry_open(d);
+	if (r == 0)
+		resolvers_read(d);
 	if (r < 0)
 		return err_trace(r);
 	struct rt_options options = {.workers = (int)d->config->daemon.workers};

@@ -57,6 +57,20 @@ void notify_manager(const char *state)
 	rt_close(fd);
 }
 
+/* ---- sandboxes ---- */
+
+static int sandboxes_open(struct node *n)
+{
+	const struct aegisd *d = n->d;
+	struct sandbox_process_options o = {
+		.link = n->helper,
+		.registry = d->registry,
+		.resolvers = d->resolvers.count > 0 ? &d->resolvers : NULL,
+		.observer = {record_denial, record_denials_lost, record_resolution, n->journal},
+	};
+	return err_trace(sandbox_process_open(&o, &n->sandboxes));
+}
+
 /* ---- state ---- */
 
 static AWAITS int store_start(struct node *n)
@@ -310,7 +324,7 @@ static AWAITS int node_open(struct node *n)
 	if (r == 0)
 		r = models_open(n->d->config, n->tls, &n->llm);
 	if (r == 0)
-		r = sandbox_process_open(n->helper, n->d->registry, &n->sandboxes);
+		r = sandboxes_open(n);
 	if (r == 0)
 		r = snapshots_open(n);
 	if (r == 0)

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
-/* File operations go to the journal only (decisions, [1]): they are too many for the store. */
+/* Files and the kernel's records go to the journal only (decisions, [1]): they are too many for the
+ * store. */
 #include "daemon/aegisd/aegisd.h"
+#include <arpa/inet.h>
+#include <string.h>
 
 static void decision_put(struct json_writer *w, const struct fsal_record *r)
 {
@@ -29,11 +32,29 @@ static void decision_put(struct json_writer *w, const struct fsal_record *r)
 		err_clear();
 }
 
-static AWAITS void gap(struct journal *j, uint64_t count, const char *reason)
+static AWAITS void gap(
+	struct journal *j, enum audit_source source, uint64_t count, const char *reason)
 {
-	int r = journal_gap(j, AUDIT_FILE, count, reason, DEADLINE_NONE);
+	fiber_shield_begin();
+	int r = journal_gap(j, source, count, reason, DEADLINE_NONE);
 	if (r < 0)
-		err_log(r, "record that file records were lost");
+		err_log(r, "record that records were lost");
+	fiber_shield_end();
+}
+
+/* Never lost in silence: what cannot be written leaves a gap that says so. */
+static AWAITS void post(struct journal *j, struct audit_record *record, struct buf *payload)
+{
+	record->payload = buf_view(payload);
+	fiber_shield_begin();
+	int bad = buf_error(payload);
+	if (bad == 0)
+		bad = journal_post(j, record, DEADLINE_NONE);
+	if (bad < 0) {
+		err_log(bad, "put a record into the journal");
+		gap(j, record->source, 1, "the record could not be written");
+	}
+	fiber_shield_end();
 }
 
 void record_file(void *ctx, const struct fsal_record *r)
@@ -54,19 +75,111 @@ void record_file(void *ctx, const struct fsal_record *r)
 		json_field_cstr(&w, "error", err_name(r->result));
 	decision_put(&w, r);
 	json_end(&w);
-	record.payload = buf_view(&b);
 	/* Ids that are none (tests use short names) stay nil. */
 	(void)!uuid_parse(r->execution_id, &record.execution_id);
 	(void)!uuid_parse(r->call_id, &record.call_id);
-	fiber_shield_begin();
 	if (r->lost_before)
-		gap(ctx, r->lost_before, "the queue of file records was full");
-	int bad = buf_error(&b);
-	if (bad == 0)
-		bad = journal_post(ctx, &record, DEADLINE_NONE);
-	if (bad < 0) {
-		err_log(bad, "record a file operation");
-		gap(ctx, 1, "the record could not be written");
-	}
-	fiber_shield_end();
+		gap(ctx, AUDIT_FILE, r->lost_before, "the queue of file records was full");
+	post(ctx, &record, &b);
+}
+
+/* ---- network ---- */
+
+static const char *verdict_text(enum net_verdict v)
+{
+	static const char *const texts[NET_VERDICTS] = {
+		[NET_ALLOW] = "allowed",
+		[NET_DENY_UNKNOWN_AGENT] = "the sandbox has no policy",
+		[NET_DENY_MALFORMED] = "malformed packet",
+		[NET_DENY_ETHERTYPE] = "neither IPv4 nor IPv6",
+		[NET_DENY_OPTIONS] = "IP options or extension headers",
+		[NET_DENY_FRAGMENT] = "a fragment",
+		[NET_DENY_PROTOCOL] = "neither TCP nor UDP",
+		[NET_DENY_SOURCE] = "a source that is not the sandbox's own",
+		[NET_DENY_RULE] = "a rule forbids it",
+		[NET_DENY_DEFAULT] = "no rule permits it",
+		[NET_DENY_INBOUND] = "nothing may come in",
+		[NET_DENY_SOCKET] = "a kind of socket that no rule can speak of",
+	};
+	return v < NET_VERDICTS ? texts[v] : "unknown";
+}
+
+static const char *hook_text(enum net_hook h)
+{
+	static const char *const texts[NET_HOOKS] = {
+		[NET_HOOK_CONNECT] = "connect",
+		[NET_HOOK_SEND] = "send",
+		[NET_HOOK_SOCKET] = "socket",
+		[NET_HOOK_EGRESS] = "egress",
+		[NET_HOOK_INGRESS] = "ingress",
+		[NET_HOOK_BIND] = "bind",
+		[NET_HOOK_LINK] = "link",
+	};
+	return h < NET_HOOKS && texts[h] ? texts[h] : "unknown";
+}
+
+static void address_put(struct json_writer *w, const uint8_t *address)
+{
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+	char text[INET6_ADDRSTRLEN];
+
+	if (memcmp(address, mapped, sizeof(mapped)) == 0)
+		inet_ntop(AF_INET, address + sizeof(mapped), text, sizeof(text));
+	else
+		inet_ntop(AF_INET6, address, text, sizeof(text));
+	json_field_cstr(w, "address", text);
+}
+
+void record_denial(
+	void *ctx, const struct sandbox *s, const struct net_denial *d, struct span policy_id)
+{
+	struct buf b CLEANUP(buf_fini) = buf_init(LIMIT_AUDIT_PAYLOAD_BYTES);
+	struct json_writer w = json_writer(&b);
+	struct audit_record record = {.source = AUDIT_KERNEL,
+		.kind = SPAN("NetworkDenied"),
+		.execution_id = s->execution};
+
+	json_object(&w);
+	json_field_i64(&w, "iteration", s->iteration);
+	json_field_cstr(&w, "hook", hook_text((enum net_hook)d->hook));
+	address_put(&w, d->address);
+	json_field_i64(&w, "port", d->port);
+	json_field_i64(&w, "protocol", d->protocol);
+	json_field_cstr(&w, "reason", verdict_text((enum net_verdict)d->verdict));
+	json_field_span(&w, "policy_id", policy_id);
+	json_field_i64(&w, "cgroup", (int64_t)d->cgroup);
+	json_field_i64(&w, "call_cgroup", (int64_t)d->call_cgroup);
+	json_field_i64(&w, "pid", d->pid);
+	json_field_span(&w, "command", span_of(d->comm, strnlen(d->comm, sizeof(d->comm))));
+	json_field_i64(&w, "boot_time_ns", (int64_t)d->time_ns);
+	json_end(&w);
+	post(ctx, &record, &b);
+}
+
+void record_denials_lost(void *ctx, uint64_t count)
+{
+	gap(ctx, AUDIT_KERNEL, count, "the ring of denials was full");
+}
+
+void record_resolution(void *ctx, const struct sandbox *s, const struct resolver_record *r)
+{
+	struct buf b CLEANUP(buf_fini) = buf_init(LIMIT_AUDIT_PAYLOAD_BYTES);
+	struct json_writer w = json_writer(&b);
+	struct audit_record record = {.source = AUDIT_KERNEL,
+		.kind = r->denied ? SPAN("NameDenied") : SPAN("NameResolved"),
+		.execution_id = s->execution};
+
+	json_object(&w);
+	json_field_i64(&w, "iteration", s->iteration);
+	json_field_span(&w, "name", r->name);
+	json_field_i64(&w, "type", r->type);
+	json_field_i64(&w, "addresses", (int64_t)r->addresses);
+	json_field_i64(&w, "internal_addresses", (int64_t)r->internal);
+	json_field_i64(&w, "rcode", r->rcode);
+	if (r->reason)
+		json_field_cstr(&w, "reason", r->reason);
+	json_field_span(&w, "policy_id", r->policy_id);
+	json_field_i64(&w, "latency_ns", r->latency_ns);
+	json_end(&w);
+	post(ctx, &record, &b);
 }

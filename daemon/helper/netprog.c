@@ -125,14 +125,14 @@ static int reuse_maps(struct bpf_object *o, int cgroup)
 	return 0;
 }
 
-static int set_level(struct bpf_object *o, uint32_t level)
+static int set_constants(struct bpf_object *o, const struct net_constants *values)
 {
 	struct bpf_map *constants = bpf_object__find_map_by_name(o, ".rodata");
 
-	if (!constants || bpf_map__value_size(constants) != sizeof(level))
-		return err_raise(-EBADMSG, "the network object has not one constant");
-	int r = bpf_map__set_initial_value(constants, &level, sizeof(level));
-	return r < 0 ? err_sys(r, "constant of the network object") : 0;
+	if (!constants || bpf_map__value_size(constants) != sizeof(*values))
+		return err_raise(-EBADMSG, "the network object has other constants");
+	int r = bpf_map__set_initial_value(constants, values, sizeof(*values));
+	return r < 0 ? err_sys(r, "constants of the network object") : 0;
 }
 
 /* No program reads the numbers; bound to one, their map lives as long as it and is found again. */
@@ -148,7 +148,7 @@ static int bind_numbers(struct bpf_object *o)
 }
 
 /* The object is the caller's to close. */
-static int load(int cgroup, uint32_t level, struct bpf_object **ret)
+static int load(int cgroup, const struct net_constants *constants, struct bpf_object **ret)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = "net");
 	struct bpf_object *o;
@@ -159,7 +159,7 @@ static int load(int cgroup, uint32_t level, struct bpf_object **ret)
 	o = bpf_object__open_mem(net_object, (size_t)(net_object_end - net_object), &opts);
 	if (!o)
 		return err_sys(-errno, "network object");
-	r = set_level(o, level);
+	r = set_constants(o, constants);
 	if (r == 0 && cgroup >= 0)
 		r = reuse_maps(o, cgroup);
 	if (r == 0) {
@@ -226,10 +226,10 @@ static int keep(struct bpf_object *o, struct netprog *ret)
 	return 0;
 }
 
-int netprog_load(int cgroup, uint32_t level, struct netprog *ret)
+int netprog_load(int cgroup, const struct net_constants *constants, struct netprog *ret)
 {
 	struct bpf_object *o;
-	int r = load(cgroup, level, &o);
+	int r = load(cgroup, constants, &o);
 
 	if (r < 0)
 		return err_trace(r);

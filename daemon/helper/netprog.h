@@ -21,11 +21,11 @@ struct netprog {
 
 /*
  * Loads the programs. If an earlier helper's hang on the cgroup (its directory; -1: none), their
- * maps are used. The cgroup's children, at `level` below the hierarchy's root, are the sandboxes.
+ * maps are used. The cgroup's children, at the level of the constants, are the sandboxes.
  * -EOPNOTSUPP says what this kernel lacks; -EBUSY if maps of another layout are in use there: the
  * sandboxes must end first.
  */
-int netprog_load(int cgroup, uint32_t level, struct netprog *ret) MUST_USE;
+int netprog_load(int cgroup, const struct net_constants *constants, struct netprog *ret) MUST_USE;
 void netprog_close(struct netprog *n); /* descriptors only; what is attached stays */
 
 /* Attaches them. Those of an earlier helper are replaced one by one, each in one step: at no

@@ -22,7 +22,7 @@ static uint32_t level_below(const char *parent)
 
 static int load(struct network *n, int cgroup)
 {
-	int r = netprog_load(cgroup, n->level, &n->programs);
+	int r = netprog_load(cgroup, &n->constants, &n->programs);
 	if (r < 0)
 		return err_trace(r);
 	n->loaded = true;
@@ -31,7 +31,12 @@ static int load(struct network *n, int cgroup)
 
 int network_open(struct network *n, struct in_addr range, const char *cgroup_parent, int cgroup)
 {
-	*n = (struct network){.range = range, .level = level_below(cgroup_parent)};
+	*n = (struct network){.range = range, .constants.level = level_below(cgroup_parent)};
+	if (range.s_addr) {
+		struct in_addr gateway = veth_gateway(range);
+		memset(n->constants.resolver + 10, 0xff, 2);
+		memcpy(n->constants.resolver + 12, &gateway, 4);
+	}
 	if (!netprog_is_attached(cgroup))
 		return 0;
 	int r = load(n, cgroup);

@@ -13,7 +13,7 @@
 
 struct network {
 	struct in_addr range; /* 0: this helper gives no network */
-	uint32_t level; /* of sandboxes' cgroups below the hierarchy's root */
+	struct net_constants constants;
 	bool loaded;
 	bool attached;
 	struct netprog programs; /* once loaded */

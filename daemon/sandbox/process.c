@@ -11,11 +11,6 @@
 
 enum { LOOK_AGAIN_MS = 5 };
 
-static struct process_sandbox *process_of(struct sandbox *s)
-{
-	return container_of(s, struct process_sandbox, base);
-}
-
 static struct helper_link *link_of(struct sandbox *s)
 {
 	return process_driver_of(s->driver)->link;
@@ -326,17 +321,18 @@ static void process_forget(struct sandbox *s)
 {
 	struct process_sandbox *p = process_of(s);
 
+	process_network_end(p, s->state != SANDBOX_RELEASED && s->state != SANDBOX_ENDED);
 	rt_close(p->pidfd);
 	free(p);
 }
 
 static void process_close(struct sandbox_driver *d)
 {
+	process_network_close(process_driver_of(d));
 	free(process_driver_of(d));
 }
 
-int sandbox_process_open(struct helper_link *link, const struct runtime_registry *registry,
-	struct sandbox_driver **ret)
+int sandbox_process_open(const struct sandbox_process_options *o, struct sandbox_driver **ret)
 {
 	static const struct sandbox_ops ops = {
 		.kind = "process",
@@ -348,6 +344,7 @@ int sandbox_process_open(struct helper_link *link, const struct runtime_registry
 		.stop = process_stop,
 		.wait = process_wait,
 		.stats = process_stats,
+		.set_network = process_set_network,
 		.release = process_release,
 		.workspace_open = process_workspace_open,
 		.workspace_remove = process_workspace_remove,
@@ -358,7 +355,15 @@ int sandbox_process_open(struct helper_link *link, const struct runtime_registry
 
 	if (!p)
 		return err_raise(-ENOMEM, "process sandboxes");
-	*p = (struct process_driver){.base.ops = &ops, .link = link, .registry = registry};
+	*p = (struct process_driver){
+		.base.ops = &ops,
+		.link = o->link,
+		.registry = o->registry,
+		.resolvers = o->resolvers,
+		.observer = o->observer,
+	};
+	list_init(&p->networked);
+	group_init(&p->group);
 	*ret = &p->base;
 	return 0;
 }

@@ -4,16 +4,29 @@
 
 #include "daemon/helper/helper.h"
 #include "daemon/sandbox/sandbox.h"
+#include "daemon/sensor/sensor.h"
 
 struct process_driver {
 	struct sandbox_driver base;
 	const struct runtime_registry *registry;
 	struct helper_link *link; /* the daemon's */
+	const struct resolver_servers *resolvers;
+	struct sandbox_network_observer observer;
+	struct sensor *sensor; /* NULL until a sandbox with network is asked for */
+	struct list networked; /* sandboxes with network */
+	struct group group; /* the reader of denials */
+	uint64_t lost; /* denials that are on no record, as counted by their numbers */
+	uint64_t *next_sequence; /* by CPU */
+	int cpus;
 };
 
 struct process_sandbox {
 	struct sandbox base;
 	int pidfd; /* -1: it had ended when it was adopted */
+	bool network; /* it has a link */
+	struct list link; /* in the driver's `networked`, while it has an agent */
+	struct sensor_agent *agent; /* NULL: none yet, after an adoption */
+	struct resolver *resolver;
 };
 
 static inline struct process_driver *process_driver_of(struct sandbox_driver *d)
@@ -25,6 +38,25 @@ AWAITS int process_start(struct sandbox_driver *d, const struct sandbox_spec *sp
 	struct sandbox **ret, int64_t deadline_ns) MUST_USE;
 AWAITS int process_workspace_open(
 	struct sandbox_driver *d, struct uuid execution, int *ret_fd, int64_t deadline_ns) MUST_USE;
+
+static inline struct process_sandbox *process_of(struct sandbox *s)
+{
+	return container_of(s, struct process_sandbox, base);
+}
+
+/* ---- process_network.c ---- */
+
+/* Enters the rules; *ret is the caller's reference. Loads what is needed on the first time. */
+AWAITS int process_network_policy(struct process_driver *d, const struct kernel_rules *rules,
+	struct sensor_policy **ret, int64_t deadline_ns) MUST_USE;
+/* Puts a sandbox that has a link under the policy, with a resolver. */
+AWAITS int process_network_begin(
+	struct process_sandbox *p, struct sensor_policy *policy, int64_t deadline_ns) MUST_USE;
+AWAITS int process_set_network(
+	struct sandbox *s, const struct kernel_rules *rules, int64_t deadline_ns) MUST_USE;
+/* `alive`: it goes on without us. */
+AWAITS void process_network_end(struct process_sandbox *p, bool alive);
+AWAITS void process_network_close(struct process_driver *d);
 
 /* A sandbox of this process for one of the helper's. Takes the descriptors; the state becomes what
  * was found. */

@@ -5,7 +5,10 @@
  */
 #include "daemon/sandbox/process_internal.h"
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+
+enum { KILL_MS = 5000 };
 
 struct ask_create {
 	struct helper_request request;
@@ -123,6 +126,7 @@ static struct process_sandbox *process_new(
 		.listener = TAKE_FD(fds->listener),
 		.log = TAKE_FD(fds->log)};
 	p->pidfd = TAKE_FD(fds->pidfd);
+	p->network = h->network;
 	return p;
 }
 
@@ -143,6 +147,30 @@ int process_take(struct sandbox_driver *d, const struct helper_sandbox *h,
 	return 0;
 }
 
+/* Its program runs already: what cannot be furnished must not go on. */
+static AWAITS int begin_network(
+	struct sandbox *s, struct sensor_policy *policy, int64_t deadline_ns)
+{
+	int r = process_network_begin(process_of(s), policy, deadline_ns);
+
+	if (r < 0) {
+		char words[ERR_MESSAGE_BYTES];
+		struct sandbox_ending ending;
+		snprintf(words, sizeof(words), "%s", err_message(r));
+		fiber_shield_begin();
+		int64_t patience_ns = deadline_in_ms(KILL_MS);
+		int bad = sandbox_stop(s, SANDBOX_KILL, patience_ns);
+		if (bad == 0)
+			bad = sandbox_wait(s, &ending, patience_ns);
+		bad = bad == 0 ? sandbox_release(s, patience_ns) : bad;
+		if (bad < 0)
+			err_log(bad, "give a sandbox without network up");
+		fiber_shield_end();
+		return err_raise(r, "%s", words);
+	}
+	return 0;
+}
+
 int process_start(struct sandbox_driver *d, const struct sandbox_spec *spec, struct sandbox **ret,
 	int64_t deadline_ns)
 {
@@ -151,6 +179,8 @@ int process_start(struct sandbox_driver *d, const struct sandbox_spec *spec, str
 	const struct sandbox_limits *l = &spec->limits;
 	const struct runtime *t;
 	char **argv = NULL, **envp = NULL;
+	struct sandbox *s;
+	struct sensor_policy *policy = NULL;
 	int workspace = -1;
 
 	if (!arena)
@@ -163,9 +193,13 @@ int process_start(struct sandbox_driver *d, const struct sandbox_spec *spec, str
 		r = make_env(arena, spec, &envp);
 	if (r == 0)
 		r = process_workspace_open(d, spec->execution, &workspace, deadline_ns);
+	if (r == 0)
+		rt_close(workspace);
+	if (r == 0 && spec->network && spec->network->net_count > 0)
+		r = process_network_policy(
+			process_driver_of(d), spec->network, &policy, deadline_ns);
 	if (r < 0)
 		return err_trace(r);
-	rt_close(workspace);
 	struct ask_create a = {.request.fn = do_create,
 		.fds = {-1, -1, -1},
 		.spec = {.execution = spec->execution,
@@ -174,7 +208,16 @@ int process_start(struct sandbox_driver *d, const struct sandbox_spec *spec, str
 			.limits = {l->cpu_millis, l->pids, l->memory_bytes, l->tmp_bytes,
 				l->file_bytes, l->open_files},
 			.argv = argv,
-			.envp = envp}};
+			.envp = envp,
+			.network_policy = policy ? sensor_policy_number(policy) : 0}};
 	r = helper_ask(process_driver_of(d)->link, &a.request, deadline_ns);
-	return r < 0 ? err_trace(r) : err_trace(process_take(d, &a.made, &a.fds, ret));
+	if (r == 0)
+		r = process_take(d, &a.made, &a.fds, &s);
+	if (r == 0 && policy)
+		r = begin_network(s, policy, deadline_ns);
+	sensor_policy_unref(policy);
+	if (r < 0)
+		return err_trace(r);
+	*ret = s;
+	return 0;
 }

@@ -104,6 +104,16 @@ int sandbox_end(
 	return err_trace(r);
 }
 
+int sandbox_set_network(struct sandbox *s, const struct kernel_rules *rules, int64_t deadline_ns)
+{
+	if (s->driver->ops->set_network)
+		return err_trace(s->driver->ops->set_network(s, rules, deadline_ns));
+	return rules && rules->net_count > 0
+		? err_raise(
+			  -EOPNOTSUPP, "sandboxes of kind %s have no network", s->driver->ops->kind)
+		: 0;
+}
+
 int sandbox_release(struct sandbox *s, int64_t deadline_ns)
 {
 	if (s->state != SANDBOX_ENDED)

@@ -17,6 +17,7 @@
 #include "daemon/confine/confine.h"
 #include "daemon/rt/rt.h"
 #include "daemon/sandbox/snapshot.h"
+#include "daemon/sensor/resolver.h"
 
 /*
  * The durable states (T3). `starting` may hide a sandbox that was made already: a restart looks
@@ -56,6 +57,8 @@ struct sandbox_spec {
 		*program; /* the agent's own program instead, NULL-ended; a script is given to the
 			     language's interpreter, with the prompt as last argument. NULL: none */
 	char *const *env; /* "NAME=value", NULL-ended: on top of sandbox_base_env; may be NULL */
+	const struct kernel_rules *network; /* whom it may talk to, from its first instruction on;
+					       NULL or no rules: its own loopback alone */
 };
 
 struct sandbox_usage {
@@ -115,6 +118,8 @@ struct sandbox_ops {
 		struct sandbox_driver *d, struct uuid execution, int64_t deadline_ns);
 	void (*forget)(struct sandbox *s); /* frees the memory; the sandbox itself goes on */
 	void (*close)(struct sandbox_driver *d);
+	int (*set_network)(struct sandbox *s, const struct kernel_rules *rules,
+		int64_t deadline_ns); /* NULL: this kind has no network */
 };
 
 /* A driver embeds these two. */
@@ -157,6 +162,13 @@ AWAITS int sandbox_call_open(
 AWAITS int sandbox_call_close(struct sandbox *s, struct uuid call, bool keep_rest,
 	struct sandbox_usage *ret, int64_t deadline_ns) MUST_USE;
 
+/* Other rules from the next packet on, for conversations that exist, too. To be called after
+ * sandbox_adopt: until then it goes on under the rules of the former daemon, and asks its resolver
+ * in vain. Does nothing for a sandbox that was started without network; -EINVAL if it is given
+ * rules. */
+AWAITS int sandbox_set_network(
+	struct sandbox *s, const struct kernel_rules *rules, int64_t deadline_ns) MUST_USE;
+
 AWAITS int sandbox_stop(struct sandbox *s, enum sandbox_stop_how how, int64_t deadline_ns) MUST_USE;
 
 /* Until it has ended. May be called again. -ETIME. */
@@ -174,7 +186,7 @@ AWAITS int sandbox_end(struct sandbox *s, int64_t grace_ns, struct sandbox_endin
 AWAITS int sandbox_release(struct sandbox *s, int64_t deadline_ns) MUST_USE;
 
 /* Lets a live sandbox go on without us (the daemon ends). NULL is allowed; always NULL. */
-struct sandbox *sandbox_forget(struct sandbox *s);
+AWAITS struct sandbox *sandbox_forget(struct sandbox *s);
 
 /* A directory descriptor of the execution's /workspace, made if it is not there. */
 AWAITS int sandbox_workspace_open(
@@ -183,14 +195,33 @@ AWAITS int sandbox_workspace_open(
 AWAITS int sandbox_workspace_remove(
 	struct sandbox_driver *d, struct uuid execution, int64_t deadline_ns) MUST_USE;
 
-struct sandbox_driver *sandbox_driver_close(struct sandbox_driver *d); /* always NULL */
+AWAITS struct sandbox_driver *sandbox_driver_close(struct sandbox_driver *d); /* always NULL */
 
 /* ---- kind `process`: namespaces, cgroups, seccomp and Landlock by the helper ---- */
 
-/* `link` and `registry` must outlive the driver. -ENOMEM. */
+/* What the network of a sandbox had to say. `d` and `r` are valid during the call. */
+struct sandbox_network_observer {
+	/* The kernel denied something; `policy_id` empty: no rule speaks of it. */
+	AWAITS void (*denied)(void *ctx, const struct sandbox *s, const struct net_denial *d,
+		struct span policy_id);
+	/* `count` denials could not be reported one by one. */
+	AWAITS void (*lost)(void *ctx, uint64_t count);
+	AWAITS void (*resolved)(
+		void *ctx, const struct sandbox *s, const struct resolver_record *r);
+	void *ctx;
+};
+
 struct helper_link;
-int sandbox_process_open(struct helper_link *link, const struct runtime_registry *registry,
-	struct sandbox_driver **ret) MUST_USE;
+struct sandbox_process_options {
+	struct helper_link *link;
+	const struct runtime_registry *registry;
+	const struct resolver_servers *resolvers; /* the node's; NULL: no name can be resolved */
+	struct sandbox_network_observer observer; /* members may be NULL */
+};
+
+/* What the options point at must outlive the driver. -ENOMEM. */
+int sandbox_process_open(
+	const struct sandbox_process_options *o, struct sandbox_driver **ret) MUST_USE;
 
 /* The environment every sandbox begins with: PATH, HOME, LANG, TMPDIR and the like. NULL-ended. */
 extern const char *const sandbox_base_env[];

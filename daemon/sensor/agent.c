@@ -207,19 +207,38 @@ int sensor_agent_learn(struct sensor_agent *a, struct span name, const uint8_t (
 	return err_trace(r);
 }
 
-struct sensor_agent *sensor_agent_free(struct sensor_agent *a)
+static void free_memory(struct sensor_agent *a, bool take_out)
 {
-	if (!a)
-		return NULL;
-	take_out_names(a, a->policy);
 	list_for_each_safe (node, &a->names) {
 		struct learned_name *n = list_entry(node, struct learned_name, link);
-		list_for_each_safe (inner, &n->addresses)
-			forget_address(a, n, list_entry(inner, struct learned_address, link));
+		list_for_each_safe (inner, &n->addresses) {
+			struct learned_address *l = list_entry(inner, struct learned_address, link);
+			if (take_out)
+				forget_address(a, n, l);
+			else
+				free(l);
+		}
 		free(n);
 	}
 	map_fini(&a->by_text);
 	sensor_policy_unref(a->policy);
 	free(a);
+}
+
+struct sensor_agent *sensor_agent_free(struct sensor_agent *a)
+{
+	if (!a)
+		return NULL;
+	take_out_names(a, a->policy);
+	free_memory(a, true);
+	return NULL;
+}
+
+struct sensor_agent *sensor_agent_forget(struct sensor_agent *a)
+{
+	if (!a)
+		return NULL;
+	a->policy->kept = true;
+	free_memory(a, false);
 	return NULL;
 }

@@ -7,6 +7,9 @@
 struct sensor {
 	int maps[NET_MAPS];
 	struct list policies;
+	struct ring_buffer *denials;
+	sensor_denial_fn on_denial;
+	void *on_denial_ctx;
 };
 
 struct sensor_policy {
@@ -17,6 +20,7 @@ struct sensor_policy {
 	struct sensor_table table;
 	uint32_t number;
 	size_t entered; /* prefixes that are in the kernel */
+	bool kept; /* its entries outlive it */
 	int refs;
 };
 

@@ -5,6 +5,7 @@
  */
 #include "daemon/sensor/internal.h"
 #include <bpf/bpf.h>
+#include <bpf/libbpf.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -86,6 +87,7 @@ struct sensor *sensor_free(struct sensor *s)
 	if (!s)
 		return NULL;
 	CHECK(list_empty(&s->policies));
+	ring_buffer__free(s->denials);
 	for (int i = 0; i < NET_MAPS; i++)
 		fd_cleanup(&s->maps[i]);
 	free(s);
@@ -162,7 +164,7 @@ struct sensor_policy *sensor_policy_unref(struct sensor_policy *p)
 {
 	if (!p || --p->refs > 0)
 		return NULL;
-	while (p->entered > 0) {
+	while (!p->kept && p->entered > 0) {
 		struct net_prefix_key key = p->table.prefixes[--p->entered].key;
 		key.policy = p->number;
 		sensor_take_out(p->sensor, NET_MAP_PREFIXES, &key);
@@ -176,6 +178,11 @@ struct sensor_policy *sensor_policy_unref(struct sensor_policy *p)
 const struct kernel_rules *sensor_policy_rules(const struct sensor_policy *p)
 {
 	return &p->rules;
+}
+
+uint32_t sensor_policy_number(const struct sensor_policy *p)
+{
+	return p->number;
 }
 
 struct span sensor_rule_policy(const struct sensor *s, uint32_t policy, uint32_t rule)

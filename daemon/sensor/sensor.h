@@ -62,6 +62,17 @@ struct sensor;
 int sensor_new(int maps[NET_MAPS], struct sensor **ret) MUST_USE;
 struct sensor *sensor_free(struct sensor *s); /* NULL; nothing in the kernel changes by it */
 
+/* Whether these are the maps that the sensor has: a helper that was started again without sandboxes
+ * has made new ones. */
+bool sensor_has_maps(const struct sensor *s, const int maps[NET_MAPS]);
+
+/* Denials since the last call, each given to fn. sensor_denials_fd is readable when there are some.
+ */
+typedef void (*sensor_denial_fn)(void *ctx, const struct net_denial *d);
+int sensor_denials_open(struct sensor *s, sensor_denial_fn fn, void *ctx) MUST_USE;
+int sensor_denials_fd(const struct sensor *s);
+int sensor_denials_take(struct sensor *s) MUST_USE; /* how many */
+
 /* A policy as the kernel holds it; immutable, shared by agents. */
 struct sensor_policy;
 
@@ -73,6 +84,7 @@ struct sensor_policy *sensor_policy_ref(struct sensor_policy *p);
 struct sensor_policy *sensor_policy_unref(
 	struct sensor_policy *p); /* NULL; the last takes it out */
 const struct kernel_rules *sensor_policy_rules(const struct sensor_policy *p);
+uint32_t sensor_policy_number(const struct sensor_policy *p); /* as the kernel knows it */
 
 /* The policy rule behind a record: number and id as a net_denial names them; an empty span if the
  * policy is gone. */
@@ -98,6 +110,10 @@ int sensor_agent_learn(struct sensor_agent *a, struct span name, const uint8_t (
 
 /* Takes back what was learned; its cgroup is the helper's to dismiss. NULL is allowed. */
 struct sensor_agent *sensor_agent_free(struct sensor_agent *a);
+
+/* Lets it live on without us: memory goes, the kernel's entries and those of its policy stay, until
+ * a later daemon's sensor_sweep. NULL is allowed. */
+struct sensor_agent *sensor_agent_forget(struct sensor_agent *a);
 
 /* Takes out what no agent's entry leads to: left by an earlier aegisd. To be called when all agents
  * were made. *ret_gone: how many entries went. */

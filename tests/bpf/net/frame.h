@@ -29,7 +29,7 @@ static inline int load_programs(void **state)
 	if (statfs(root, &fs) < 0 || fs.f_type != CGROUP2_SUPER_MAGIC || stat(root, &st) < 0)
 		return -1;
 	root_cgroup = st.st_ino;
-	int r = netprog_load(-1, 0, &programs);
+	int r = netprog_load(-1, &(struct net_constants){.level = 0}, &programs);
 	if (r < 0)
 		print_message("# %s\n", err_message(r));
 	return r;

@@ -83,7 +83,7 @@ static int set_up(void **state)
 				"ip -6 addr add 2001:db8::1/128 dev lo"),
 		0);
 	open_receivers();
-	int r = netprog_load(parent, 2, &programs);
+	int r = netprog_load(parent, &(struct net_constants){.level = 2}, &programs);
 	if (r == 0)
 		r = netprog_attach(&programs, parent);
 	if (r < 0)
@@ -308,7 +308,7 @@ static void a_restarted_helper_goes_on(void **state)
 	assert_true(tcp_arrived(listener));
 	assert_int_not_equal(inside(tcp6), 0);
 	assert_true(netprog_is_attached(parent));
-	assert_int_equal(netprog_load(parent, 2, &programs), 0);
+	assert_int_equal(netprog_load(parent, &(struct net_constants){.level = 2}, &programs), 0);
 	assert_int_equal(netprog_attach(&programs, parent), 0);
 	assert_int_equal(attached(BPF_CGROUP_INET_EGRESS), 1);
 	assert_int_equal(attached(BPF_CGROUP_INET4_CONNECT), 1);

@@ -8,23 +8,21 @@
 #include "daemon/helper/namespaces.h"
 #include "daemon/helper/veth.h"
 #include "tests/bpf/net/frame.h"
+#include "tests/unit/daemon/helper/node.h"
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 enum { PORT = 4433, FIRST = 3, SECOND = 4, WAIT_MS = 300 };
 
 static struct in_addr range;
-static char outside_name[32];
-static int node_ns = -1, outside_ns = -1;
+static struct node node;
 static struct netpool pool;
 static struct sandbox {
 	int ns;
@@ -32,13 +30,6 @@ static struct sandbox {
 	uint32_t slot;
 	struct veth link;
 } first = {.cgroup = 1001, .slot = FIRST}, second = {.cgroup = 1002, .slot = SECOND};
-
-static int in_node(const char *command)
-{
-	char text[512];
-	snprintf(text, sizeof(text), command, outside_name);
-	return system(text);
-}
 
 static void enter_ns(int ns)
 {
@@ -54,7 +45,7 @@ static int receiver_in(int ns, int type, const char *ipv4, uint16_t port)
 	inet_pton(AF_INET, ipv4, &a.sin_addr);
 	enter_ns(ns);
 	int fd = socket(AF_INET, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	enter_ns(node_ns);
+	enter_ns(node.own);
 	assert_true(fd >= 0);
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
@@ -63,30 +54,12 @@ static int receiver_in(int ns, int type, const char *ipv4, uint16_t port)
 	return fd;
 }
 
-static int node_up(void)
-{
-	snprintf(outside_name, sizeof(outside_name), "aegis-out-%d", getpid());
-	if (unshare(CLONE_NEWNET) < 0)
-		return -1;
-	node_ns = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
-	if (in_node("ip link set lo up && ip netns add %1$s && ip link add up0 type veth "
-		    "peer name out0 netns %1$s && ip addr add 203.0.113.1/24 dev up0 && "
-		    "ip link set up0 up && ip -n %1$s addr add 203.0.113.2/24 dev out0 && "
-		    "ip -n %1$s link set out0 up && ip -n %1$s link set lo up && "
-		    "ip -n %1$s route add 10.231.0.0/16 via 203.0.113.1") != 0)
-		return -1;
-	char path[64];
-	snprintf(path, sizeof(path), "/run/netns/%s", outside_name);
-	outside_ns = open(path, O_RDONLY | O_CLOEXEC);
-	return outside_ns < 0 ? -1 : 0;
-}
-
 static int sandbox_up(struct sandbox *s)
 {
 	struct net_agent agent = {.policy = POLICY, .slot = SLOT};
 	int r = netpool_take(&pool, &s->ns);
 	struct veth_plan p = {
-		.own_netns = node_ns,
+		.own_netns = node.own,
 		.netns = s->ns,
 		.range = range,
 		.slot = s->slot,
@@ -107,7 +80,7 @@ static int sandbox_up(struct sandbox *s)
 static int set_up(void **state)
 {
 	inet_pton(AF_INET, "10.231.0.0", &range);
-	if (load_programs(state) < 0 || node_up() < 0 || netpool_init(&pool, 0) < 0)
+	if (load_programs(state) < 0 || node_up(&node) < 0 || netpool_init(&pool, 0) < 0)
 		return -1;
 	int r = nat_open(range);
 	if (r < 0) {
@@ -120,13 +93,11 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-	int r = in_node("ip netns del %1$s");
 	close(first.ns);
 	close(second.ns);
 	netpool_fini(&pool);
 	nat_close(range);
-	close(outside_ns);
-	close(node_ns);
+	int r = node_down(&node);
 	return unload_programs(state) < 0 ? -1 : r;
 }
 
@@ -157,7 +128,7 @@ static int tcp_from(const struct sandbox *s, const char *ipv4, uint16_t port)
 	inet_pton(AF_INET, ipv4, &a.sin_addr);
 	enter_ns(s->ns);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	enter_ns(node_ns);
+	enter_ns(node.own);
 	assert_true(fd >= 0);
 	int r = connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0 ? errno : 0;
 	if (r == EINPROGRESS) {
@@ -179,7 +150,7 @@ static void udp_from(const struct sandbox *s, const char *ipv4, uint16_t port)
 	inet_pton(AF_INET, ipv4, &a.sin_addr);
 	enter_ns(s->ns);
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	enter_ns(node_ns);
+	enter_ns(node.own);
 	(void)!sendto(fd, "x", 1, 0, (struct sockaddr *)&a, sizeof(a));
 	close(fd);
 }
@@ -207,8 +178,8 @@ static bool arrived(int fd, struct sockaddr_in *ret_from)
 static void only_what_a_rule_permits(void **state)
 {
 	struct sockaddr_in from;
-	int tcp = receiver_in(outside_ns, SOCK_STREAM, "203.0.113.2", PORT),
-	    udp = receiver_in(outside_ns, SOCK_DGRAM, "203.0.113.2", PORT);
+	int tcp = receiver_in(node.outside, SOCK_STREAM, "203.0.113.2", PORT),
+	    udp = receiver_in(node.outside, SOCK_DGRAM, "203.0.113.2", PORT);
 
 	permit_nothing();
 	assert_int_not_equal(tcp_from(&first, "203.0.113.2", PORT), 0);
@@ -231,17 +202,17 @@ static void not_the_node_nor_each_other(void **state)
 	struct sockaddr_in from;
 	char other[INET_ADDRSTRLEN];
 	struct in_addr a = veth_address(range, SECOND);
-	int node = receiver_in(node_ns, SOCK_STREAM, "0.0.0.0", PORT),
+	int own = receiver_in(node.own, SOCK_STREAM, "0.0.0.0", PORT),
 	    peer = receiver_in(second.ns, SOCK_DGRAM, "0.0.0.0", PORT);
 
 	permit(0, "0.0.0.0", 0, 65535);
 	inet_ntop(AF_INET, &a, other, sizeof(other));
 	assert_int_not_equal(tcp_from(&first, "203.0.113.1", PORT), 0);
 	assert_int_not_equal(tcp_from(&first, "10.231.0.1", PORT), 0);
-	assert_false(arrived(node, &from));
+	assert_false(arrived(own, &from));
 	udp_from(&first, other, PORT);
 	assert_false(arrived(peer, &from));
-	close(node);
+	close(own);
 	close(peer);
 	permit_nothing();
 }
@@ -249,7 +220,7 @@ static void not_the_node_nor_each_other(void **state)
 static void nobody_comes_in(void **state)
 {
 	struct sockaddr_in from;
-	struct sandbox outside = {.ns = outside_ns};
+	struct sandbox outside = {.ns = node.outside};
 	char text[INET_ADDRSTRLEN];
 	struct in_addr a = veth_address(range, FIRST);
 	int tcp = receiver_in(first.ns, SOCK_STREAM, "0.0.0.0", PORT),
@@ -280,8 +251,8 @@ static void each_resolver_hears_its_own(void **state)
 	assert_int_equal(from.sin_addr.s_addr, veth_address(range, FIRST).s_addr);
 	assert_int_equal(tcp_from(&second, "10.231.0.1", 53), 0);
 	assert_true(arrived(tcp2, &from));
-	struct sandbox node = {.ns = node_ns};
-	udp_from(&node, "10.231.0.1", 53); /* nor the node's own programs */
+	struct sandbox own = {.ns = node.own};
+	udp_from(&own, "10.231.0.1", 53); /* nor the node's own programs */
 	assert_false(arrived(udp, &from));
 	close(udp);
 	close(tcp);
@@ -294,7 +265,7 @@ static void each_resolver_hears_its_own(void **state)
 static void forged_frames_stay(void **state)
 {
 	struct sockaddr_in from;
-	int udp = receiver_in(outside_ns, SOCK_DGRAM, "203.0.113.2", PORT);
+	int udp = receiver_in(node.outside, SOCK_DGRAM, "203.0.113.2", PORT);
 	uint8_t frame[FRAME_BYTES] = {0x02, 0xa6, 0, 0, 0, 1, 0x02, 0xa6, 0, 0, 0, 2, 0x08, 0x00};
 	uint8_t *ip = frame + ETHER_BYTES;
 
@@ -303,7 +274,7 @@ static void forged_frames_stay(void **state)
 	struct sockaddr_ll to = {
 		.sll_family = AF_PACKET, .sll_ifindex = (int)if_nametoindex("eth0")};
 	int raw = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
-	enter_ns(node_ns);
+	enter_ns(node.own);
 	assert_true(raw >= 0 && to.sll_ifindex > 0);
 	memcpy(ip,
 		"\x45\x00\x00\x1d\x00\x00\x00\x00\x40\x11\x00\x00\x0a\xe7\x01\x04\xcb\x00\x71\x02",

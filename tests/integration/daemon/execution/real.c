@@ -14,7 +14,10 @@ static struct helper_link *to_helper;
 static void driver_up(struct bench *bench)
 {
 	EXPECT_INT(helper_link_new(fixture_socket(), &to_helper), 0);
-	EXPECT_INT(sandbox_process_open(to_helper, registry, &bench->driver), 0);
+	EXPECT_INT(sandbox_process_open(&(struct sandbox_process_options){.link = to_helper,
+						.registry = registry},
+			   &bench->driver),
+		0);
 }
 
 static void driver_down(struct bench *bench)

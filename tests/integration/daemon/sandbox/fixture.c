@@ -14,6 +14,7 @@ enum { PATIENCE_MS = 10000 };
 
 static char dir[64], parent[64], socket_path[128];
 static pid_t helper;
+static const char *network_range; /* NULL: none */
 static int ask = -1, answer = -1; /* of the unprivileged half */
 
 static const char *const hierarchies[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified",
@@ -43,7 +44,8 @@ static void start_helper(void)
 	if (helper == 0) {
 		execl(program, program, "--uid", uid, "--gid", uid, "--slots", slots, "--bootstrap",
 			bootstrap, "--run-dir", run, "--state-dir", state, "--cgroup-parent",
-			parent, "--network-pool", "2", (char *)NULL);
+			parent, "--network-pool", "2", network_range ? "--network-range" : NULL,
+			network_range, (char *)NULL);
 		die(program);
 	}
 	for (int i = 0; i < PATIENCE_MS / 10 && access(socket_path, F_OK) < 0; i++)
@@ -103,6 +105,12 @@ __attribute__((noreturn)) static void serve(pid_t child, int questions, int answ
 }
 
 /* ---- both ---- */
+
+void fixture_split_with_network(const char *range)
+{
+	network_range = range;
+	fixture_split();
+}
 
 void fixture_split(void)
 {

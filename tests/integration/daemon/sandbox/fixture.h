@@ -14,6 +14,9 @@ enum { FIXTURE_UID = 954322, FIXTURE_SLOT_BASE = 1965000, FIXTURE_SLOTS = 8 };
  * with the status of this half, or 1 if anything of a sandbox is left. */
 void fixture_split(void);
 
+/* The same with a helper that gives network, in the network namespace that this process is in. */
+void fixture_split_with_network(const char *range);
+
 const char *fixture_socket(void); /* the helper's */
 void fixture_restart_helper(void); /* SIGKILL, then a new one; blocks until it answers */
 

@@ -47,7 +47,10 @@ static struct sandbox_driver *open_driver(const char *socket)
 	struct sandbox_driver *d = NULL;
 
 	EXPECT_INT(helper_link_new(socket, &to_helper), 0);
-	EXPECT_INT(sandbox_process_open(to_helper, registry, &d), 0);
+	EXPECT_INT(sandbox_process_open(&(struct sandbox_process_options){.link = to_helper,
+						.registry = registry},
+			   &d),
+		0);
 	return d;
 }
 

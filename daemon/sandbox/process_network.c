@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/*
+ * Sandboxes with network: the helper links them, policy stands in the kernel's maps, and each has a
+ * resolver of its own here. Denials come back through one ring; their numbers count per CPU, so a
+ * gap tells exactly how many could not be reported.
+ */
+#include "daemon/sandbox/process_internal.h"
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <bpf/libbpf.h>
+
+/* ---- maps ---- */
+
+struct ask_maps {
+	struct helper_request request;
+	int maps[NET_MAPS];
+};
+
+static int do_maps(struct helper *h, struct helper_request *q, int64_t deadline_ns)
+{
+	struct ask_maps *a = container_of(q, struct ask_maps, request);
+	return err_trace(helper_network_open(h, a->maps, deadline_ns));
+}
+
+static struct process_sandbox *find_sandbox(struct process_driver *d, uint64_t cgroup)
+{
+	list_for_each (node, &d->networked) {
+		struct process_sandbox *p = list_entry(node, struct process_sandbox, link);
+		if (p->base.identity == cgroup)
+			return p;
+	}
+	return NULL;
+}
+
+/* Numbers of one CPU come in order; the first one seen begins the count. */
+static void count_lost(struct process_driver *d, const struct net_denial *n)
+{
+	if (n->cpu >= (uint32_t)d->cpus)
+		return;
+	uint64_t *next = &d->next_sequence[n->cpu];
+	if (*next != 0 && n->sequence >= *next)
+		d->lost += n->sequence - *next;
+	*next = n->sequence + 1;
+}
+
+static void on_denial(void *ctx, const struct net_denial *n)
+{
+	struct process_driver *d = ctx;
+	const struct process_sandbox *p = find_sandbox(d, n->cgroup);
+
+	count_lost(d, n);
+	if (p && d->observer.denied)
+		d->observer.denied(d->observer.ctx, &p->base, n,
+			sensor_rule_policy(d->sensor, n->policy, n->rule));
+}
+
+static void read_denials(void *arg)
+{
+	struct process_driver *d = arg;
+
+	for (;;) {
+		int r = rt_poll(sensor_denials_fd(d->sensor), POLLIN, DEADLINE_NONE);
+		if (r < 0)
+			return;
+		r = sensor_denials_take(d->sensor);
+		if (r < 0) {
+			err_log(r, "read what the kernel denied");
+			err_clear();
+		}
+		if (d->lost > 0 && d->observer.lost) {
+			uint64_t lost = d->lost;
+			d->lost = 0;
+			d->observer.lost(d->observer.ctx, lost);
+		}
+	}
+}
+
+static int open_sensor(struct process_driver *d, int maps[NET_MAPS])
+{
+	size_t gone = 0;
+	int r = sensor_new(maps, &d->sensor);
+
+	if (r < 0)
+		return err_trace(r);
+	d->cpus = libbpf_num_possible_cpus();
+	d->next_sequence = calloc(d->cpus > 0 ? (size_t)d->cpus : 1, sizeof(*d->next_sequence));
+	r = d->next_sequence && d->cpus > 0 ? sensor_denials_open(d->sensor, on_denial, d)
+					    : err_raise(-ENOMEM, "no memory for %d CPUs", d->cpus);
+	if (r == 0)
+		r = group_spawn(&d->group, "kernel denials", FIBER_LARGE, read_denials, d);
+	if (r == 0)
+		r = sensor_sweep(d->sensor, &gone);
+	if (r == 0 && gone > 0)
+		log_info("%zu entries of former network policies are taken out", gone);
+	if (r < 0)
+		process_network_close(d);
+	return err_trace(r);
+}
+
+/* The helper's maps, which are new if it was started again while no sandbox had network. */
+static AWAITS int ready(struct process_driver *d, int64_t deadline_ns)
+{
+	struct ask_maps a = {.request.fn = do_maps};
+	int r = helper_ask(d->link, &a.request, deadline_ns);
+
+	if (r < 0)
+		return err_trace(r);
+	if (d->sensor && !sensor_has_maps(d->sensor, a.maps)) {
+		if (!list_empty(&d->networked))
+			r = err_raise(-EBUSY,
+				"the helper has lost the maps of sandboxes that live: they must "
+				"end "
+				"first");
+		else
+			process_network_close(d);
+	}
+	if (r == 0 && !d->sensor)
+		return err_trace(open_sensor(d, a.maps));
+	for (int i = 0; i < NET_MAPS; i++)
+		fd_cleanup(&a.maps[i]);
+	return err_trace(r);
+}
+
+void process_network_close(struct process_driver *d)
+{
+	group_close(&d->group);
+	group_init(&d->group);
+	d->sensor = sensor_free(d->sensor);
+	free(d->next_sequence);
+	d->next_sequence = NULL;
+}
+
+int process_network_policy(struct process_driver *d, const struct kernel_rules *rules,
+	struct sensor_policy **ret, int64_t deadline_ns)
+{
+	int r = ready(d, deadline_ns);
+	return r < 0 ? err_trace(r) : err_trace(sensor_policy_new(d->sensor, rules, ret));
+}
+
+/* ---- one sandbox ---- */
+
+struct ask_resolver {
+	struct helper_request request;
+	const struct sandbox *sandbox;
+	int udp, tcp;
+};
+
+static int do_resolver(struct helper *h, struct helper_request *q, int64_t deadline_ns)
+{
+	struct ask_resolver *a = container_of(q, struct ask_resolver, request);
+	return err_trace(helper_resolver_get(
+		h, a->sandbox->id, a->sandbox->execution, &a->udp, &a->tcp, deadline_ns));
+}
+
+static void on_resolved(void *ctx, const struct resolver_record *r)
+{
+	const struct process_sandbox *p = ctx;
+	const struct sandbox_network_observer *o = &process_driver_of(p->base.driver)->observer;
+
+	if (o->resolved)
+		o->resolved(o->ctx, &p->base, r);
+}
+
+static AWAITS int start_resolver(struct process_sandbox *p, int64_t deadline_ns)
+{
+	struct process_driver *d = process_driver_of(p->base.driver);
+	struct ask_resolver a = {.request.fn = do_resolver, .sandbox = &p->base};
+	struct resolver_options o = {
+		.servers = d->resolvers, .observer = on_resolved, .observer_ctx = p};
+
+	if (!d->resolvers)
+		return 0;
+	int r = helper_ask(d->link, &a.request, deadline_ns);
+	if (r < 0)
+		return err_trace(r);
+	return err_trace(resolver_start(p->agent, a.udp, a.tcp, &o, &p->resolver));
+}
+
+int process_network_begin(
+	struct process_sandbox *p, struct sensor_policy *policy, int64_t deadline_ns)
+{
+	struct process_driver *d = process_driver_of(p->base.driver);
+	int r = sensor_agent_new(d->sensor, p->base.identity, policy, &p->agent);
+
+	if (r < 0)
+		return err_trace(r);
+	list_push_back(&d->networked, &p->link);
+	r = start_resolver(p, deadline_ns);
+	if (r < 0)
+		process_network_end(p, false);
+	return err_trace(r);
+}
+
+int process_set_network(struct sandbox *s, const struct kernel_rules *rules, int64_t deadline_ns)
+{
+	struct process_sandbox *p = process_of(s);
+	struct process_driver *d = process_driver_of(s->driver);
+	static const struct kernel_rules nothing;
+	struct sensor_policy *policy;
+
+	if (!p->network && rules && rules->net_count > 0)
+		return err_raise(-EINVAL, "a sandbox that was started without network gets none");
+	if (!p->network)
+		return 0;
+	int r = process_network_policy(d, rules ? rules : &nothing, &policy, deadline_ns);
+	if (r < 0)
+		return err_trace(r);
+	if (p->agent) {
+		r = sensor_agent_set_policy(p->agent, policy);
+	} else {
+		size_t gone;
+		r = process_network_begin(p, policy, deadline_ns);
+		if (r == 0) /* the former daemon's policy */
+			r = sensor_sweep(d->sensor, &gone);
+	}
+	sensor_policy_unref(policy);
+	return err_trace(r);
+}
+
+void process_network_end(struct process_sandbox *p, bool alive)
+{
+	if (!p->agent)
+		return;
+	p->resolver = resolver_stop(p->resolver);
+	p->agent = alive ? sensor_agent_forget(p->agent) : sensor_agent_free(p->agent);
+	list_remove(&p->link);
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/* The ring of denials, and whether the maps behind it are still the helper's. */
+#include "daemon/sensor/internal.h"
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+static uint32_t map_id(int fd)
+{
+	struct bpf_map_info info = {0};
+	uint32_t bytes = sizeof(info);
+	return bpf_obj_get_info_by_fd(fd, &info, &bytes) == 0 ? info.id : 0;
+}
+
+bool sensor_has_maps(const struct sensor *s, const int maps[NET_MAPS])
+{
+	uint32_t id = map_id(maps[NET_MAP_AGENTS]);
+	return id != 0 && id == map_id(s->maps[NET_MAP_AGENTS]);
+}
+
+static int take_one(void *ctx, void *p, size_t bytes)
+{
+	struct sensor *s = ctx;
+	if (bytes >= sizeof(struct net_denial))
+		s->on_denial(s->on_denial_ctx, p);
+	return 0;
+}
+
+int sensor_denials_open(struct sensor *s, sensor_denial_fn fn, void *ctx)
+{
+	CHECK(!s->denials);
+	s->on_denial = fn;
+	s->on_denial_ctx = ctx;
+	s->denials = ring_buffer__new(s->maps[NET_MAP_DENIALS], take_one, s, NULL);
+	return s->denials ? 0 : err_sys(-errno, "read the ring of denials");
+}
+
+int sensor_denials_fd(const struct sensor *s)
+{
+	return ring_buffer__epoll_fd(s->denials);
+}
+
+int sensor_denials_take(struct sensor *s)
+{
+	int n = ring_buffer__consume(s->denials);
+	return n < 0 ? err_sys(n, "read the ring of denials") : n;
+}

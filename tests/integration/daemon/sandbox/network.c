@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/*
+ * Sandboxes with network on a node that this test makes: real ones, by the real helper, whose
+ * agents are shells and python. The world outside has a web server and a resolver, played by this
+ * program.
+ */
+#include "daemon/helper/helper.h"
+#include "tests/integration/daemon/sandbox/fixture.h"
+#include "tests/integration/daemon/sandbox/gateway.h"
+#include "tests/unit/daemon/helper/node.h"
+#include <arpa/inet.h>
+
+enum { MS = 30000, PORT = 8080, DNS_PORT = 5353 };
+
+static struct runtime_registry *registry;
+static struct node node;
+static int web = -1, names = -1; /* sockets outside, made while this was root */
+static int executions;
+
+/* ---- the world outside ---- */
+
+static struct group outside;
+static int visitors, questions;
+
+static void serve_web(void *arg)
+{
+	for (;;) {
+		int fd = rt_accept(web, DEADLINE_NONE);
+		if (fd < 0)
+			return;
+		visitors++;
+		(void)!rt_send(fd, "hello\n", 6, 0, deadline_in_ms(1000));
+		rt_close(fd);
+	}
+}
+
+/* Every name is at the web server's address. */
+static void serve_names(void *arg)
+{
+	for (;;) {
+		struct buf b CLEANUP(buf_fini) = buf_init(1024);
+		struct sockaddr_in from;
+		char message[1024];
+		struct iovec io = {message, sizeof(message)};
+		struct msghdr m = {.msg_name = &from,
+			.msg_namelen = sizeof(from),
+			.msg_iov = &io,
+			.msg_iovlen = 1};
+		ssize_t n = rt_recvmsg(names, &m, 0, DEADLINE_NONE);
+		if (n <= 0)
+			return;
+		struct dns_query q;
+		uint16_t id;
+		uint8_t address[1][16] = {{[10] = 0xff, 0xff, 203, 0, 113, 2}};
+		questions++;
+		EXPECT(dns_query_parse(span_of(message, (size_t)n), &q, &id) == 0);
+		dns_reply_write(&b, &q, DNS_NOERROR, 60, address, q.type == DNS_A ? 1 : 0);
+		io = (struct iovec){b.data, b.len};
+		EXPECT(rt_sendmsg(names, &m, 0, deadline_in_ms(1000)) > 0);
+	}
+}
+
+/* ---- sandboxes ---- */
+
+static struct helper_link *to_helper;
+static struct resolver_servers servers;
+static char denied[4096], resolved[4096];
+
+static void on_denied(
+	void *ctx, const struct sandbox *s, const struct net_denial *d, struct span policy_id)
+{
+	size_t n = strlen(denied);
+	snprintf(denied + n, sizeof(denied) - n, "%u.%u.%u.%u:%u by %.*s;", d->address[12],
+		d->address[13], d->address[14], d->address[15], d->port, (int)policy_id.n,
+		policy_id.n ? policy_id.p : "");
+}
+
+static void on_resolved(void *ctx, const struct sandbox *s, const struct resolver_record *r)
+{
+	size_t n = strlen(resolved);
+	snprintf(resolved + n, sizeof(resolved) - n, "%.*s %s;", (int)r->name.n, r->name.p,
+		r->denied ? "denied" : "answered");
+}
+
+static struct sandbox_driver *open_driver(void)
+{
+	struct sandbox_process_options o = {.registry = registry,
+		.resolvers = &servers,
+		.observer = {.denied = on_denied, .resolved = on_resolved}};
+	struct sandbox_driver *d = NULL;
+
+	denied[0] = resolved[0] = '\0';
+	visitors = questions = 0;
+	group_init(&outside);
+	EXPECT(group_spawn(&outside, "web", FIBER_LARGE, serve_web, NULL) == 0);
+	EXPECT(group_spawn(&outside, "names", FIBER_LARGE, serve_names, NULL) == 0);
+	EXPECT_INT(helper_link_new(fixture_socket(), &to_helper), 0);
+	o.link = to_helper;
+	EXPECT_INT(sandbox_process_open(&o, &d), 0);
+	return d;
+}
+
+static void close_driver(struct sandbox_driver *d)
+{
+	sandbox_driver_close(d);
+	to_helper = helper_link_free(to_helper);
+	group_close(&outside);
+}
+
+static struct sandbox_spec spec_of(const struct kernel_rules *rules)
+{
+	return (struct sandbox_spec){.execution = {{0xe2, 0, 0, 0, 0, 0, 0x40, 0, 0x80, 0, 0, 0, 0,
+					     0, (uint8_t)(getpid() & 255), (uint8_t)++executions}},
+		.iteration = 1,
+		.language = SPAN("python"),
+		.version = SPAN("3"),
+		.prompt = "do it",
+		.network = rules,
+		.limits = {.cpu_millis = 2000,
+			.pids = 64,
+			.memory_bytes = 256 << 20,
+			.tmp_bytes = 16 << 20,
+			.file_bytes = 64 << 20,
+			.open_files = 256}};
+}
+
+static bool begin(struct play *p, struct sandbox_driver *d, const struct sandbox_spec *spec)
+{
+	int r = sandbox_start(d, spec, &p->sandbox, deadline_in_ms(MS));
+
+	if (r < 0)
+		print_message("# sandbox_start: %s\n", err_message(r));
+	EXPECT_INT(r, 0);
+	if (r == 0)
+		play_start(p);
+	return r == 0;
+}
+
+static void finish(struct play *p, struct sandbox_driver *d)
+{
+	struct sandbox_ending e = {0};
+	struct uuid execution = p->sandbox->execution;
+
+	EXPECT_INT(sandbox_wait(p->sandbox, &e, deadline_in_ms(60000)), 0);
+	EXPECT_INT(e.status, 0);
+	play_stop(p);
+	EXPECT_INT(sandbox_release(p->sandbox, deadline_in_ms(MS)), 0);
+	EXPECT_INT(sandbox_workspace_remove(d, execution, deadline_in_ms(MS)), 0);
+}
+
+#define FETCH(host) \
+	"import socket\n" \
+	"try:\n" \
+	"    s = socket.create_connection(('" host "', 8080), 3)\n" \
+	"    print(s.recv(100).decode().strip())\n" \
+	"except OSError as e:\n" \
+	"    print('failed', e.errno, type(e).__name__)\n"
+
+static const struct kernel_net_rule by_address[] = {{.address = {[10] = 0xff, 0xff, 203, 0, 113, 2},
+	.prefix_bits = 128,
+	.port_first = PORT,
+	.port_last = PORT,
+	.protocol = IPPROTO_TCP,
+	.policy_id = SPAN("web")}};
+
+static const struct kernel_net_rule by_name[] = {
+	{.name = SPAN("*.example.test"),
+		.port_first = PORT,
+		.port_last = PORT,
+		.policy_id = SPAN("example")},
+	{.name = SPAN("secret.example.test"),
+		.forbid = true,
+		.port_last = 65535,
+		.policy_id = SPAN("no-secret")},
+	{.address = {[10] = 0xff, 0xff, 203, 0, 113, 0},
+		.prefix_bits = 120,
+		.port_first = 1,
+		.port_last = 1,
+		.policy_id = SPAN("the-inside-is-meant")},
+};
+
+static void without_network(void *arg)
+{
+	static struct play_step steps[] = {
+		{.argv = {"python3", "-c", FETCH("203.0.113.2")}},
+		{.argv = {"sh", "-c", "ls /sys/class/net 2>/dev/null; cat /proc/net/dev | wc -l"}},
+	};
+	struct play p = {.steps = steps, .count = ARRAY_LEN(steps)};
+	struct sandbox_driver *d = open_driver();
+	struct sandbox_spec spec = spec_of(NULL);
+
+	if (begin(&p, d, &spec))
+		finish(&p, d);
+	EXPECT(strncmp(steps[0].out, "failed", 6) == 0);
+	EXPECT(strcmp(steps[1].out, "3\n") == 0); /* two lines of heading, and lo */
+	EXPECT_INT(visitors, 0);
+	close_driver(d);
+}
+
+static void what_rules_permit(void *arg)
+{
+	static struct play_step steps[] = {
+		{.argv = {"python3", "-c", FETCH("203.0.113.2")}},
+		{.argv = {"python3", "-c", FETCH("203.0.113.1")}},
+		{.argv = {"python3", "-c", FETCH("10.231.0.1")}},
+		{.argv = {"python3", "-c",
+			 "import socket\n"
+			 "l = socket.create_server(('127.0.0.1', 9000))\n"
+			 "c = socket.create_connection(('127.0.0.1', 9000), 3)\n"
+			 "print('loopback', l.accept()[0] is not None)\n"}},
+		{.argv = {"python3", "-c",
+			 "import socket\n"
+			 "for kind in ((2, 3, 1), (2, 2, 1), (2, 2, 136), (2, 1, 262)):\n"
+			 "    try:\n"
+			 "        socket.socket(*kind); print('made', kind)\n"
+			 "    except OSError: pass\n"}},
+	};
+	struct play p = {.steps = steps, .count = ARRAY_LEN(steps)};
+	struct kernel_rules rules = {.net = by_address, .net_count = 1};
+	struct sandbox_driver *d = open_driver();
+	struct sandbox_spec spec = spec_of(&rules);
+
+	if (begin(&p, d, &spec))
+		finish(&p, d);
+	EXPECT(strcmp(steps[0].out, "hello\n") == 0);
+	EXPECT(strcmp(steps[1].out, "failed 1 PermissionError\n") == 0);
+	EXPECT(strcmp(steps[2].out, "failed 1 PermissionError\n") == 0);
+	EXPECT(strcmp(steps[3].out, "loopback True\n") == 0);
+	EXPECT(strcmp(steps[4].out, "") == 0);
+	EXPECT_INT(visitors, 1);
+	EXPECT(strstr(denied, "203.0.113.1:8080 by ;"));
+	close_driver(d);
+}
+
+static void names_are_resolved(void *arg)
+{
+	static struct play_step steps[] = {
+		{.argv = {"python3", "-c", FETCH("203.0.113.2")}},
+		{.argv = {"python3", "-c", FETCH("www.example.test")}},
+		{.argv = {"python3", "-c", FETCH("secret.example.test")}},
+		{.argv = {"python3", "-c", FETCH("data.attacker.test")}},
+	};
+	struct play p = {.steps = steps, .count = ARRAY_LEN(steps)};
+	struct kernel_rules rules = {.net = by_name, .net_count = ARRAY_LEN(by_name)};
+	struct sandbox_driver *d = open_driver();
+	struct sandbox_spec spec = spec_of(&rules);
+
+	if (begin(&p, d, &spec))
+		finish(&p, d);
+	EXPECT(strcmp(steps[0].out, "failed 1 PermissionError\n") == 0); /* not asked for yet */
+	EXPECT(strcmp(steps[1].out, "hello\n") == 0);
+	EXPECT(strncmp(steps[2].out, "failed", 6) == 0);
+	EXPECT(strncmp(steps[3].out, "failed", 6) == 0);
+	EXPECT_INT(visitors, 1);
+	EXPECT(strstr(resolved, "www.example.test answered;"));
+	EXPECT(strstr(resolved, "secret.example.test denied;"));
+	EXPECT(strstr(resolved, "data.attacker.test denied;"));
+	EXPECT(questions > 0 && questions <= 4); /* of www alone */
+	close_driver(d);
+}
+
+/* Each under its own rules, at the same time; then one is tightened while it talks. */
+static void two_side_by_side(void *arg)
+{
+	static struct play_step first_steps[] = {
+		{.argv = {"python3", "-c", FETCH("203.0.113.2")}},
+		{.argv = {"sleep", "2"}},
+		{.argv = {"python3", "-c", FETCH("203.0.113.2")}},
+	};
+	static struct play_step second_steps[] = {
+		{.argv = {"python3", "-c", FETCH("203.0.113.2")}},
+		{.argv = {"python3", "-c", FETCH("10.231.1.0")}},
+	};
+	struct play p1 = {.steps = first_steps, .count = ARRAY_LEN(first_steps)},
+		    p2 = {.steps = second_steps, .count = ARRAY_LEN(second_steps)};
+	struct kernel_rules rules = {.net = by_address, .net_count = 1},
+			    others = {.net = by_name, .net_count = ARRAY_LEN(by_name)};
+	struct sandbox_driver *d = open_driver();
+	struct sandbox_spec one = spec_of(&rules), two = spec_of(&others);
+
+	bool first = begin(&p1, d, &one), second = begin(&p2, d, &two);
+	if (first) {
+		for (int i = 0; i < 500 && p1.at < 1; i++)
+			EXPECT_INT(rt_sleep_until(deadline_in_ms(10)), 0);
+		EXPECT_INT(sandbox_set_network(p1.sandbox, NULL, deadline_in_ms(MS)), 0);
+		finish(&p1, d);
+	}
+	if (second)
+		finish(&p2, d);
+	EXPECT(strcmp(first_steps[0].out, "hello\n") == 0);
+	EXPECT(strcmp(first_steps[2].out, "failed 1 PermissionError\n") == 0);
+	EXPECT(strcmp(second_steps[0].out, "failed 1 PermissionError\n") == 0);
+	EXPECT(strncmp(second_steps[1].out, "failed", 6) == 0);
+	close_driver(d);
+}
+
+/* Enforcement goes on while nobody is there, and after both came back. */
+static void restarts(void *arg)
+{
+	static struct play_step steps[] = {
+		{.argv = {"python3", "-c", FETCH("203.0.113.2")}},
+		{.argv = {"python3", "-c", FETCH("203.0.113.1")}},
+	};
+	struct play p = {.steps = steps, .count = 1};
+	struct kernel_rules rules = {.net = by_address, .net_count = 1};
+	struct sandbox_driver *d = open_driver();
+	struct sandbox_spec spec = spec_of(&rules);
+	struct sandbox_entry *entries;
+	size_t count;
+
+	if (!begin(&p, d, &spec)) {
+		close_driver(d);
+		return;
+	}
+	play_stop(&p); /* the daemon goes */
+	p.sandbox = sandbox_forget(p.sandbox);
+	close_driver(d);
+	fixture_restart_helper(); /* and the helper dies */
+
+	d = open_driver();
+	EXPECT_INT(sandbox_list(d, &entries, &count, deadline_in_ms(MS)), 0);
+	EXPECT_INT((long)count, 1);
+	EXPECT_INT(sandbox_adopt(d, &entries[0], &p.sandbox, deadline_in_ms(MS)), 0);
+	free(entries);
+	EXPECT_INT(sandbox_set_network(p.sandbox, &rules, deadline_in_ms(MS)), 0);
+	p = (struct play){.steps = steps, .count = 2, .sandbox = p.sandbox};
+	play_start(&p);
+	finish(&p, d);
+	EXPECT(strcmp(steps[0].out, "hello\n") == 0);
+	EXPECT(strcmp(steps[1].out, "failed 1 PermissionError\n") == 0);
+	EXPECT(strstr(denied, "203.0.113.1:8080"));
+	close_driver(d);
+}
+
+#define CASE(body) \
+	static void body##_case(void **state) \
+	{ \
+		in_fiber(body); \
+	}
+CASE(without_network)
+CASE(what_rules_permit)
+CASE(names_are_resolved)
+CASE(two_side_by_side)
+CASE(restarts)
+
+static int outside_socket(int type, uint16_t port)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(port)};
+
+	if (setns(node.outside, CLONE_NEWNET) < 0)
+		return -1;
+	int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
+	if (setns(node.own, CLONE_NEWNET) < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 ||
+		(type == SOCK_STREAM && listen(fd, 8) < 0))
+		return -1;
+	return fd;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(without_network_case),
+		cmocka_unit_test(what_rules_permit_case),
+		cmocka_unit_test(names_are_resolved_case),
+		cmocka_unit_test(two_side_by_side_case),
+		cmocka_unit_test(restarts_case),
+	};
+	struct sockaddr_in *server = (struct sockaddr_in *)&servers.address[0];
+
+	*server = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(DNS_PORT)};
+	inet_pton(AF_INET, "203.0.113.2", &server->sin_addr);
+	servers.count = 1;
+	if (node_up(&node) < 0 || (web = outside_socket(SOCK_STREAM, PORT)) < 0 ||
+		(names = outside_socket(SOCK_DGRAM, DNS_PORT)) < 0) {
+		printf("1..1\nnot ok 1 - a node of the test's own\n");
+		return 1;
+	}
+	/* By its descriptor the namespace lives on; the name must not be left when this ends. */
+	if (node_forget(&node) < 0)
+		return 1;
+	fixture_split_with_network("10.231.0.0/19");
+	registry = fixture_registry();
+	int r = cmocka_run_group_tests_name("sandbox network", tests, NULL, NULL);
+	runtime_registry_free(registry);
+	return r;
+}
