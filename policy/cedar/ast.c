@@ -1,13 +1,26 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /* Nodes of the syntax tree, and the rules for names. */
 #include "policy/cedar/ast.h"
+#include "policy/cedar/host.h"
 
 const char *const cedar_var_names[4] = {"principal", "action", "resource", "context"};
 
-struct cedar_uid cedar_uid_of(struct span type, struct span id)
+struct cedar_type_name cedar_type_name_of(struct span name)
+{
+	return (struct cedar_type_name){name, map_hash(name) * 31};
+}
+
+struct cedar_uid cedar_uid_with(const struct cedar_type_name *type, struct span id)
 {
 	/* Two hashes, so that the border between type and id counts. */
-	return (struct cedar_uid){type, id, map_hash(type) * 31 + map_hash(id)};
+	return (struct cedar_uid){type->name, id, type->hash + map_hash(id)};
+}
+
+struct cedar_uid cedar_uid_of(struct span type, struct span id)
+{
+	const struct cedar_type_name t = cedar_type_name_of(type);
+
+	return cedar_uid_with(&t, id);
 }
 
 bool cedar_uid_eq(const struct cedar_uid *a, const struct cedar_uid *b)

@@ -12,6 +12,14 @@
 int cedar_entities_make(struct arena *a, struct entity *items, size_t count,
 	const struct cedar_entities **ret) MUST_USE;
 
+/* cedar_uid_of() with a type whose part of the hash is known. */
+struct cedar_type_name {
+	struct span name;
+	uint64_t hash;
+};
+struct cedar_type_name cedar_type_name_of(struct span name);
+struct cedar_uid cedar_uid_with(const struct cedar_type_name *type, struct span id);
+
 /* The policies of a set, in its order: links and static ones. */
 size_t cedar_set_count(const struct cedar_set *s);
 const struct cedar_policy *cedar_set_policy(const struct cedar_set *s, size_t index);

@@ -49,14 +49,19 @@ static struct cedar_value uid_value(const struct cedar_uid *uid)
 	return (struct cedar_value){.type = VALUE_ENTITY, .uid = uid};
 }
 
+static struct cedar_uid uid_of(const struct making *m, enum entity_type type, struct span id)
+{
+	return cedar_uid_with(&m->set->types[type].of, id);
+}
+
 /* Room for one more entity, with up to `ancestors` above it. */
-static int add_entity(
-	struct making *m, struct span type, struct span id, size_t ancestors, struct entity **ret)
+static int add_entity(struct making *m, enum entity_type type, struct span id, size_t ancestors,
+	struct entity **ret)
 {
 	struct entity *e = &m->entities[m->entity_count++];
 
 	CHECK(m->entity_count <= ENTITIES_MAX);
-	*e = (struct entity){.uid = cedar_uid_of(type, id)};
+	*e = (struct entity){.uid = uid_of(m, type, id)};
 	if (ancestors) {
 		e->ancestors = arena_raw(m->arena, ancestors * sizeof(*e->ancestors));
 		if (!e->ancestors)
@@ -66,10 +71,11 @@ static int add_entity(
 	return 0;
 }
 
-static int add_ancestor(struct making *m, struct entity *e, struct span type, struct span id)
+static int add_ancestor(struct making *m, struct entity *e, enum entity_type type, struct span id)
 {
-	struct cedar_uid above = cedar_uid_of(type, id);
-
+	if (!m->set->types[type].named) /* no policy speaks of any */
+		return 0;
+	struct cedar_uid above = uid_of(m, type, id);
 	if (!set_names(m->set, &above))
 		return 0;
 	struct cedar_uid *copy = arena_raw(m->arena, sizeof(*copy));
@@ -101,20 +107,20 @@ static int add_principal(struct making *m, struct cedar_uid *ret)
 {
 	const struct decision_request *q = m->q;
 	struct entity *execution, *agent;
-	int r = add_entity(m, SPAN("Agent"), q->agent, 1, &agent);
+	int r = add_entity(m, TYPE_AGENT, q->agent, 1, &agent);
 
 	if (r == 0)
-		r = add_ancestor(m, agent, SPAN("Tenant"), q->tenant);
+		r = add_ancestor(m, agent, TYPE_TENANT, q->tenant);
 	if (r == 0)
-		r = add_entity(m, SPAN("Execution"), q->execution_id, 2, &execution);
+		r = add_entity(m, TYPE_EXECUTION, q->execution_id, 2, &execution);
 	if (r == 0)
-		r = add_ancestor(m, execution, SPAN("Tenant"), q->tenant);
+		r = add_ancestor(m, execution, TYPE_TENANT, q->tenant);
 	if (r == 0 && set_names(m->set, &agent->uid))
 		execution->ancestors[execution->ancestor_count++] = &agent->uid;
 	struct cedar_uid *tenant = arena_raw(m->arena, sizeof(*tenant));
 	if (!tenant)
 		return no_memory();
-	*tenant = cedar_uid_of(SPAN("Tenant"), q->tenant);
+	*tenant = uid_of(m, TYPE_TENANT, q->tenant);
 	if (r == 0)
 		r = set_attrs(m, execution,
 			(const struct value_member[]){{SPAN("agent"), uid_value(&agent->uid)},
@@ -135,10 +141,10 @@ static int add_action(struct making *m, struct cedar_uid *ret)
 
 	for (size_t i = 0; i < action.n; i++)
 		dots += action.p[i] == '.';
-	r = add_entity(m, SPAN("Action"), action, dots, &e);
+	r = add_entity(m, TYPE_ACTION, action, dots, &e);
 	ssize_t colon = span_find_byte(action, ':', 0);
 	if (r == 0 && colon > 0)
-		r = add_ancestor(m, e, SPAN("Action"), span_sub(action, 0, (size_t)colon));
+		r = add_ancestor(m, e, TYPE_ACTION, span_sub(action, 0, (size_t)colon));
 	for (size_t i = 0; r == 0 && i < action.n; i++) {
 		if (action.p[i] != '.' || i + 1 == action.n)
 			continue;
@@ -147,7 +153,7 @@ static int add_action(struct making *m, struct cedar_uid *ret)
 			return no_memory();
 		memcpy(group, action.p, i + 1);
 		group[i + 1] = '*';
-		r = add_ancestor(m, e, SPAN("Action"), span_of(group, i + 2));
+		r = add_ancestor(m, e, TYPE_ACTION, span_of(group, i + 2));
 	}
 	if (r == 0)
 		*ret = e->uid;
@@ -178,16 +184,16 @@ static int add_path(struct making *m, struct span path, struct cedar_uid *ret)
 	}
 	for (size_t i = 1; i < path.n; i++)
 		above += path.p[i] == '/';
-	int r = add_entity(m, SPAN("Path"), path, above, &e);
+	int r = add_entity(m, TYPE_PATH, path, above, &e);
 	if (r < 0)
 		return err_trace(r);
 	if (path.n > 1 && path.p[0] == '/')
-		r = add_ancestor(m, e, SPAN("Path"), SPAN("/"));
+		r = add_ancestor(m, e, TYPE_PATH, SPAN("/"));
 	for (size_t i = 1; r == 0 && i < path.n; i++)
 		if (path.p[i] == '/')
-			r = add_ancestor(m, e, SPAN("Path"), span_sub(path, 0, i));
+			r = add_ancestor(m, e, TYPE_PATH, span_sub(path, 0, i));
 	if (r == 0 && m->q->volume.n)
-		r = add_ancestor(m, e, SPAN("Volume"), m->q->volume);
+		r = add_ancestor(m, e, TYPE_VOLUME, m->q->volume);
 	for (size_t i = 0; r == 0 && i < m->set->pattern_count; i++)
 		if (context_glob_match(m->set->patterns[i]->id, path))
 			e->ancestors[e->ancestor_count++] = m->set->patterns[i];
@@ -209,10 +215,10 @@ static int add_domain(struct making *m, struct span domain, struct cedar_uid *re
 
 	for (size_t i = 0; i < domain.n; i++)
 		labels += domain.p[i] == '.';
-	int r = add_entity(m, SPAN("Domain"), domain, labels, &e);
+	int r = add_entity(m, TYPE_DOMAIN, domain, labels, &e);
 	for (size_t i = 0; r == 0 && i < domain.n; i++)
 		if (domain.p[i] == '.')
-			r = add_ancestor(m, e, SPAN("Domain"), span_sub(domain, i + 1, domain.n));
+			r = add_ancestor(m, e, TYPE_DOMAIN, span_sub(domain, i + 1, domain.n));
 	if (r == 0)
 		r = set_attrs(
 			m, e, &(const struct value_member){SPAN("name"), string_value(domain)}, 1);
@@ -351,7 +357,7 @@ static int tool_resource(struct making *m, struct span path, struct cedar_uid *r
 	struct span name = span_sub(q->action, strlen("tool:"), q->action.n);
 	struct cedar_uid uid;
 	struct entity *e;
-	int r = add_entity(m, SPAN("Tool"), name, 0, &e);
+	int r = add_entity(m, TYPE_TOOL, name, 0, &e);
 
 	if (r == 0)
 		r = set_attrs(
@@ -397,7 +403,7 @@ static int net_resource(struct making *m, struct cedar_uid *ret)
 	add_context(m, SPAN("protocol"), string_value(q->protocol));
 	if (q->domain.n)
 		return err_trace(add_domain(m, q->domain, ret));
-	r = add_entity(m, SPAN("Address"), q->address, 0, &e);
+	r = add_entity(m, TYPE_ADDRESS, q->address, 0, &e);
 	if (r == 0)
 		r = set_attrs(m, e, &(const struct value_member){SPAN("ip"), ip}, 1);
 	if (r == 0)
@@ -422,8 +428,8 @@ static int add_resource(struct making *m, struct span path, struct cedar_uid *re
 	case ACTION_NET:
 		return err_trace(net_resource(m, ret));
 	case ACTION_SYS:
-		r = add_entity(m, SPAN("Syscall"), span_sub(q->action, strlen("sys:"), q->action.n),
-			0, &e);
+		r = add_entity(
+			m, TYPE_SYSCALL, span_sub(q->action, strlen("sys:"), q->action.n), 0, &e);
 		if (r == 0)
 			*ret = e->uid;
 		return err_trace(r);

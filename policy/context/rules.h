@@ -58,6 +58,21 @@ struct policy_info {
 	uint64_t max_response_bytes; /* 0: none */
 };
 
+/* Entities that requests name. */
+enum entity_type {
+	TYPE_ACTION,
+	TYPE_ADDRESS,
+	TYPE_AGENT,
+	TYPE_DOMAIN,
+	TYPE_EXECUTION,
+	TYPE_PATH,
+	TYPE_SYSCALL,
+	TYPE_TENANT,
+	TYPE_TOOL,
+	TYPE_VOLUME,
+	ENTITY_TYPES,
+};
+
 struct rule_set {
 	int refs; /* atomic */
 	uint64_t generation;
@@ -70,6 +85,10 @@ struct rule_set {
 	const struct cedar_set *limits; /* forbids of what exceeds a rate or a size */
 	const struct cedar_uid *const *names; /* that stand in policies, in order of their hashes */
 	size_t name_count;
+	struct {
+		struct cedar_type_name of;
+		bool named; /* one of this type is among the names */
+	} types[ENTITY_TYPES];
 	const struct cedar_uid **patterns; /* those of type PathPattern */
 	size_t pattern_count;
 };

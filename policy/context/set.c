@@ -100,6 +100,28 @@ bool set_names(const struct rule_set *s, const struct cedar_uid *uid)
 	return false;
 }
 
+static void types_read(struct rule_set *s)
+{
+	static const char *const types[ENTITY_TYPES] = {
+		[TYPE_ACTION] = "Action",
+		[TYPE_ADDRESS] = "Address",
+		[TYPE_AGENT] = "Agent",
+		[TYPE_DOMAIN] = "Domain",
+		[TYPE_EXECUTION] = "Execution",
+		[TYPE_PATH] = "Path",
+		[TYPE_SYSCALL] = "Syscall",
+		[TYPE_TENANT] = "Tenant",
+		[TYPE_TOOL] = "Tool",
+		[TYPE_VOLUME] = "Volume",
+	};
+
+	for (size_t t = 0; t < ENTITY_TYPES; t++) {
+		s->types[t].of = cedar_type_name_of(span_cstr(types[t]));
+		for (size_t i = 0; !s->types[t].named && i < s->name_count; i++)
+			s->types[t].named = span_is(s->names[i]->type, types[t]);
+	}
+}
+
 static int names_read(struct rule_set *s, const struct cedar_policies *all)
 {
 	int r = cedar_policies_names(s->arena, all, &s->names, &s->name_count);
@@ -112,6 +134,7 @@ static int names_read(struct rule_set *s, const struct cedar_policies *all)
 	for (size_t i = 0; i < s->name_count; i++)
 		if (span_is(s->names[i]->type, "PathPattern"))
 			s->patterns[s->pattern_count++] = s->names[i];
+	types_read(s);
 	return 0;
 }
 
