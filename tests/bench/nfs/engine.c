@@ -149,7 +149,7 @@ static void open_connections(struct engine *e)
 	for (int i = 0; i < l->connections; i++) {
 		struct connection *c = &e->connections[i];
 		struct epoll_event ev = {.events = EPOLLIN, .data.ptr = c};
-		c->fd = load_connect(l);
+		c->fd = load_connect(l, l->port);
 		c->in = malloc(e->in_cap);
 		c->out = malloc(e->out_cap);
 		c->calls = calloc((size_t)l->depth, sizeof(*c->calls));

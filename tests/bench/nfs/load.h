@@ -34,6 +34,7 @@ extern const char *const load_op_names[LOAD_OP_COUNT];
 struct load {
 	const char *host;
 	int port;
+	int mount_port;
 	const char *export_path;
 	enum load_op op;
 	uint32_t size; /* of a READ or WRITE */
@@ -73,7 +74,7 @@ bool load_pattern_is(uint32_t file, uint64_t offset, const char *p, size_t n);
 
 /* ---- sync.c: one call at a time, to set the stage and to look at it afterwards ---- */
 
-int load_connect(const struct load *l);
+int load_connect(const struct load *l, int port);
 void load_begin(struct load *l); /* mounts; makes the directory and the files */
 void load_read_back(const struct load *l); /* every byte of every file */
 void load_end(struct load *l); /* removes what it made */

@@ -25,14 +25,14 @@ void load_die(const char *fmt, ...)
 	exit(1);
 }
 
-int load_connect(const struct load *l)
+int load_connect(const struct load *l, int port)
 {
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)l->port)};
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
 	int one = 1;
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 	if (inet_pton(AF_INET, l->host, &a.sin_addr) != 1 ||
 		connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
-		load_die("connect to %s:%d: %s", l->host, l->port, strerror(errno));
+		load_die("connect to %s:%d: %s", l->host, port, strerror(errno));
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	return fd;
 }
@@ -124,8 +124,9 @@ static struct span handle(const struct load_file *f)
 	return span_of(f->handle, f->handle_bytes);
 }
 
-static void mount(int fd, struct load *l)
+static void mount(struct load *l)
 {
+	int fd = load_connect(l, l->mount_port);
 	struct span path = span_cstr(l->export_path);
 	struct mount_mnt_res r = {0};
 	struct xdr x = begin_call(MOUNT_PROGRAM, MOUNT_MNT);
@@ -135,6 +136,7 @@ static void mount(int fd, struct load *l)
 	if (got.bad || r.status != MNT3_OK)
 		load_die("MNT %s: status %u", l->export_path, r.status);
 	keep(&l->root, r.handle, 0);
+	close(fd);
 }
 
 static void find(int fd, const struct load_file *dir, const char *name, struct load_file *ret)
@@ -183,8 +185,8 @@ void load_begin(struct load *l)
 			l->files[i].handle_bytes = 40;
 		return;
 	}
-	int fd = load_connect(l);
-	mount(fd, l);
+	mount(l);
+	int fd = load_connect(l, l->port);
 	make_dir(fd, l);
 	for (uint32_t i = 0; i < LOAD_FILES; i++)
 		make_file(fd, l, i);
@@ -193,7 +195,7 @@ void load_begin(struct load *l)
 
 void load_read_back(const struct load *l)
 {
-	int fd = load_connect(l);
+	int fd = load_connect(l, l->port);
 	for (uint32_t i = 0; i < LOAD_FILES; i++)
 		for (uint64_t at = 0; at < l->file_bytes; at += CHUNK) {
 			uint32_t n = (uint32_t)MIN((uint64_t)CHUNK, l->file_bytes - at);
@@ -219,7 +221,7 @@ void load_end(struct load *l)
 	char name[32];
 	if (l->echo)
 		return;
-	int fd = load_connect(l);
+	int fd = load_connect(l, l->port);
 	for (uint32_t i = 0; i < LOAD_FILES; i++) {
 		(void)snprintf(name, sizeof(name), "f%u", i);
 		remove_name(fd, l, name);

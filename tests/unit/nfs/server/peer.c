@@ -151,5 +151,6 @@ void peer_server_stop(struct peer_server *s)
 	EXPECT_INT(s->result, -ECANCELED);
 	err_clear();
 	nfs_server_free(s->server);
-	fake_free(s->layer);
+	if (!s->keep_layer)
+		fake_free(s->layer);
 }

@@ -41,6 +41,7 @@ struct peer_server {
 	struct group group;
 	int listening;
 	int result;
+	bool keep_layer; /* at the stop: another server will take it */
 };
 
 /* Exports "/open" (listed) and "/secret" (not). `o` may be NULL; layer, door and reply_file are
