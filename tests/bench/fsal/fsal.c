@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/*
+ * What the file layer costs above the system call that it ends in: policy decided and kept, records
+ * summed up, one object by its handle, on tmpfs. The peer is the bare call in the same run. And
+ * whether the cost stays the same from 10 objects to many.
+ */
+#include "nfs/backend/backend.h"
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { ROUNDS = 200 * 1000, MANY = 200 * 1000 };
+
+struct bench {
+	struct fsal *fsal;
+	struct fsal_volume *volume;
+	struct fsal_attachment *at;
+	struct offload *offload;
+	struct fsal_call call;
+	int root;
+	uint64_t records;
+	char (*handles)[FSAL_HANDLE_BYTES];
+	size_t handle_bytes;
+};
+
+static void observe(void *ctx, const struct fsal_record *r)
+{
+	struct bench *b = ctx;
+	b->records += r->count;
+}
+
+static void report(const char *name, double value, const char *peer, double peer_value)
+{
+	printf("{\"area\":\"fsal\",\"name\":\"%s\",\"value\":%.3f,\"unit\":\"us/op\","
+	       "\"peer\":%s%s%s,\"peer_value\":%.3f,\"ratio\":%.3f,\"target\":null,\"met\":null}"
+	       "\n",
+		name, value, peer ? "\"" : "", peer ? peer : "null", peer ? "\"" : "", peer_value,
+		peer ? value / peer_value : 0);
+}
+
+/* Of this thread: other programs' work does not count. */
+static int64_t cpu_ns(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return t.tv_sec * NS_PER_S + t.tv_nsec;
+}
+
+static double us_since(int64_t began_ns, size_t rounds)
+{
+	return (double)(cpu_ns() - began_ns) / 1e3 / (double)rounds;
+}
+
+static struct fsal_object *find(struct bench *b, size_t n)
+{
+	struct fsal_object *o;
+	CHECK(fsal_find(b->fsal, &b->call, span_of(b->handles[n], b->handle_bytes), &o) == 0);
+	return o;
+}
+
+static void fill(struct bench *b, size_t count)
+{
+	struct fsal_sattr s = {.set_mode = true, .mode = 0644};
+	struct fsal_made made;
+	enum fsal_stability committed;
+	struct fsal_wcc wcc;
+	static char block[4096];
+	char name[24];
+
+	for (size_t i = 0; i < count; i++) {
+		int n = snprintf(name, sizeof(name), "f%zu", i);
+		CHECK(fsal_create(&b->call, fsal_root(b->at), span_of(name, (size_t)n),
+			      FSAL_GUARDED, &s, NULL, &made) == 0);
+		b->handle_bytes = fsal_handle(made.object).n;
+		memcpy(b->handles[i], fsal_handle(made.object).p, b->handle_bytes);
+		if (i < 1000)
+			CHECK(fsal_write(&b->call, made.object, 0, span_of(block, sizeof(block)),
+				      FSAL_UNSTABLE, &committed, &wcc) == 0);
+		if (i % 1024 == 0)
+			fiber_yield();
+	}
+}
+
+static void getattr(struct bench *b, const char *name, size_t of)
+{
+	struct fsal_attr a;
+	struct stat st;
+	int64_t began_ns = cpu_ns();
+	for (size_t i = 0; i < ROUNDS; i++)
+		CHECK(fsal_getattr(&b->call, find(b, i * 7919 % of), &a) == 0);
+	double ours = us_since(began_ns, ROUNDS);
+	int fd = openat(b->root, "f0", O_RDONLY);
+	began_ns = cpu_ns();
+	for (size_t i = 0; i < ROUNDS; i++)
+		CHECK(fstat(fd, &st) == 0);
+	report(name, ours, "fstat", us_since(began_ns, ROUNDS));
+	close(fd);
+}
+
+static void lookup(struct bench *b)
+{
+	struct fsal_object *o;
+	struct fsal_attr a;
+	struct fsal_post post;
+	struct stat st;
+	int64_t began_ns = cpu_ns();
+	for (size_t i = 0; i < ROUNDS; i++)
+		CHECK(fsal_lookup(&b->call, fsal_root(b->at), SPAN("f7"), &o, &a, &post) == 0);
+	double ours = us_since(began_ns, ROUNDS);
+	began_ns = cpu_ns();
+	for (size_t i = 0; i < ROUNDS; i++)
+		CHECK(fstatat(b->root, "f7", &st, AT_SYMLINK_NOFOLLOW) == 0);
+	report("lookup", ours, "fstatat", us_since(began_ns, ROUNDS));
+}
+
+static void transfer(struct bench *b)
+{
+	static char block[4096];
+	struct fsal_post post;
+	enum fsal_stability committed;
+	struct fsal_wcc wcc;
+	size_t n;
+	bool eof;
+	int64_t began_ns = cpu_ns();
+	for (size_t i = 0; i < ROUNDS; i++)
+		CHECK(fsal_read(&b->call, find(b, i % 1000), 0, block, sizeof(block), &n, &eof,
+			      &post) == 0);
+	double reads = us_since(began_ns, ROUNDS);
+	began_ns = cpu_ns();
+	for (size_t i = 0; i < ROUNDS; i++)
+		CHECK(fsal_write(&b->call, find(b, i % 1000), 0, span_of(block, sizeof(block)),
+			      FSAL_UNSTABLE, &committed, &wcc) == 0);
+	double writes = us_since(began_ns, ROUNDS);
+	int fd = openat(b->root, "f0", O_RDWR);
+	began_ns = cpu_ns();
+	for (size_t i = 0; i < ROUNDS; i++)
+		CHECK(pread(fd, block, sizeof(block), 0) == sizeof(block));
+	report("read_4k", reads, "pread", us_since(began_ns, ROUNDS));
+	began_ns = cpu_ns();
+	for (size_t i = 0; i < ROUNDS; i++)
+		CHECK(pwrite(fd, block, sizeof(block), 0) == sizeof(block));
+	report("write_4k", writes, "pwrite", us_since(began_ns, ROUNDS));
+	close(fd);
+}
+
+static void create(struct bench *b)
+{
+	enum { FILES = 20000 };
+	struct fsal_sattr s = {.set_mode = true, .mode = 0644};
+	struct fsal_made made;
+	struct fsal_wcc wcc;
+	struct stat st;
+	char name[24];
+	int64_t began_ns = cpu_ns();
+	for (int i = 0; i < FILES; i++) {
+		int n = snprintf(name, sizeof(name), "c%d", i);
+		CHECK(fsal_create(&b->call, fsal_root(b->at), span_of(name, (size_t)n),
+			      FSAL_GUARDED, &s, NULL, &made) == 0);
+	}
+	double creates = us_since(began_ns, FILES);
+	began_ns = cpu_ns();
+	for (int i = 0; i < FILES; i++) {
+		int n = snprintf(name, sizeof(name), "c%d", i);
+		CHECK(fsal_remove(&b->call, fsal_root(b->at), span_of(name, (size_t)n), &wcc) == 0);
+	}
+	double removes = us_since(began_ns, FILES);
+	began_ns = cpu_ns();
+	for (int i = 0; i < FILES; i++) {
+		snprintf(name, sizeof(name), "c%d", i);
+		int fd = openat(b->root, name, O_CREAT | O_EXCL | O_RDWR, 0644);
+		CHECK(fd >= 0 && fstat(fd, &st) == 0);
+		close(fd);
+	}
+	report("create", creates, "open, fstat, close", us_since(began_ns, FILES));
+	began_ns = cpu_ns();
+	for (int i = 0; i < FILES; i++) {
+		snprintf(name, sizeof(name), "c%d", i);
+		CHECK(unlinkat(b->root, name, 0) == 0);
+	}
+	report("remove", removes, "unlink", us_since(began_ns, FILES));
+	fiber_yield();
+}
+
+static struct rule_set *rules_new(void)
+{
+	struct rule_set_builder *r = rule_set_builder_new();
+	struct rule_origin o = {.field = "bench"};
+	CHECK(rule_allow_path(r, "fs:read", "/workspace", o) == 0);
+	CHECK(rule_allow_path(r, "fs:write", "/workspace", o) == 0);
+	struct rule_set *s = rule_set_seal(r);
+	rule_set_builder_free(r);
+	return s;
+}
+
+static void run(void *arg)
+{
+	struct bench b = {.root = *(int *)arg};
+	struct fsal_options o = {.objects_max = 2 * MANY};
+	struct rule_set *rules = rules_new();
+	struct fsal_attach_options a = {.execution_id = SPAN("e"),
+		.mount_path = SPAN("/workspace"),
+		.rules = rules,
+		.observer = observe,
+		.observer_ctx = &b,
+		.coalesce_ns = NS_PER_S};
+
+	b.handles = calloc(MANY, sizeof(*b.handles));
+	b.call = (struct fsal_call){.deadline_ns = DEADLINE_NONE};
+	CHECK(b.handles && rules);
+	CHECK(offload_start("files", 1, 16, &b.offload) == 0);
+	CHECK(fsal_start(&o, &b.fsal) == 0);
+	struct backend_local_options local = {.offload = b.offload};
+	CHECK(backend_local_open(b.fsal, dup(b.root), &local, SPAN("v"), &b.volume) == 0);
+	CHECK(fsal_attach(b.volume, &a, &b.at) == 0);
+	int64_t began_ns = cpu_ns();
+	fill(&b, MANY);
+	report("create_many", us_since(began_ns, MANY), NULL, 0);
+	getattr(&b, "getattr_of_10", 10);
+	getattr(&b, "getattr_of_10000", 10000);
+	getattr(&b, "getattr_of_200000", MANY);
+	lookup(&b);
+	transfer(&b);
+	create(&b);
+	fsal_detach(b.at);
+	fsal_volume_free(b.volume);
+	fsal_stop(b.fsal);
+	offload_stop(b.offload);
+	rule_set_unref(rules);
+	free(b.handles);
+}
+
+int main(void)
+{
+	char dir[] = "/dev/shm/aegis-bench-XXXXXX";
+
+	CHECK(mkdtemp(dir));
+	int root = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	CHECK(root >= 0 && rt_run(&(struct rt_options){.workers = 1}, run, &root) == 0);
+	close(root);
+	return fd_remove_tree(AT_FDCWD, dir) == 0 ? 0 : 1;
+}
