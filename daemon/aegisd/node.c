@@ -225,6 +225,7 @@ static AWAITS int flows_start(struct node *n)
 		.snapshots_fd = n->snapshots,
 		.file_observer = record_file,
 		.file_observer_ctx = n->journal,
+		.file_coalesce_ns = c->audit.file_window_ns,
 		.node_id = span_cstr(c->node.id),
 		.levels = aegisd_reaches,
 		.levels_ctx = (void *)(uintptr_t)n->d,

@@ -346,6 +346,7 @@ struct config_audit {
 	int64_t fsync_interval_ns; /* CONFIG_FSYNC_BATCH: at the latest after so long */
 	int64_t segment_bytes; /* a segment is closed at this size */
 	int64_t checkpoint_interval_ns; /* a head is signed at least so often */
+	int64_t file_window_ns; /* file operations within are summed up; 0: none are */
 };
 
 struct config_sandbox {

@@ -192,6 +192,11 @@ static const struct table_field audit_fields[] = {
 	ROW(TABLE_SIZE, config_audit, segment_bytes, "segment_size",
 		"Size at which a segment is closed.", .otherwise = "64Mi", .min = 64 * 1024,
 		.max = INT64_C(4) << 30),
+	ROW(TABLE_DURATION, config_audit, file_window_ns, "file_window",
+		"Reads, writes and look-ups of a file within this time, of no tool call of their "
+		"own, "
+		"are one record; 0: each is one.",
+		.otherwise = "1s", .min = 0, .max = 3600 * NS_PER_S),
 	ROW(TABLE_DURATION, config_audit, checkpoint_interval_ns, "checkpoint_interval",
 		"A head is signed at least so often.", .otherwise = "10s", .min = 100 * NS_PER_MS,
 		.max = 3600 * NS_PER_S),
@@ -235,7 +240,8 @@ static const struct table_field require_fields[] = {
 	ROW(TABLE_ENUM, config_require, all, "all", "Level of every probe that is not named.",
 		.values = require_words, .otherwise = "none"),
 	ROW(TABLE_MAP, config_require, probes, "probes", "Levels by probe.",
-		LIST(require_item, sizeof(int)), .max = 256, .example = "{files.mediation: prevent}"),
+		LIST(require_item, sizeof(int)), .max = 256,
+		.example = "{files.mediation: prevent}"),
 	{0}};
 const struct table config_require_table = {
 	.name = "Require",

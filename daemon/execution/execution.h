@@ -58,6 +58,7 @@ struct execution_deps {
 			     are taken. Stays the caller's */
 	fsal_observer file_observer; /* of file operations; may be NULL */
 	void *file_observer_ctx;
+	int64_t file_coalesce_ns; /* operations of a file within are one record; 0: each */
 	execution_levels levels; /* NULL: none is known, and what requires any is refused */
 	void *levels_ctx;
 	struct execution_limits limits;

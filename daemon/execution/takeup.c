@@ -26,6 +26,7 @@ static AWAITS int open_workspace(struct iteration *it)
 		.rules = f->rules,
 		.observer = f->x->deps.file_observer,
 		.observer_ctx = f->x->deps.file_observer_ctx,
+		.coalesce_ns = f->x->deps.file_coalesce_ns,
 	};
 	int root,
 		r = sandbox_workspace_open(

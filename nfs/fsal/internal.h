@@ -103,6 +103,8 @@ int handle_check(
 	struct fsal *f, struct span handle, struct fsal_attachment **ret, struct span *ret_id);
 struct fsal_object *object_by_handle(struct fsal *f, struct span handle);
 struct fsal_object *object_by_file(struct fsal_attachment *at, const struct fsal_attr *attr);
+/* The one that was last seen as dir/name, if the number is still its own; NULL. */
+struct fsal_object *object_by_place(struct fsal_object *dir, struct span name, uint64_t file_id);
 /* The next object of other attachments of the same volume that is the same file. NULL: first. */
 struct fsal_object *object_peer(const struct fsal_object *o, struct fsal_object *after);
 /* A new object, in both tables. NULL if out of memory. */

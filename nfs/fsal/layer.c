@@ -26,8 +26,7 @@ int fsal_start(const struct fsal_options *o, struct fsal **ret)
 	list_init(&f->attachments);
 	f->scratch = arena_new(SCRATCH_BYTES);
 	if (layer_tables_init(f) < 0 || !f->scratch ||
-		!(f->records = trace_start(
-			  f, o->record_bytes ? o->record_bytes : RECORD_BYTES))) {
+		!(f->records = trace_start(f, o->record_bytes ? o->record_bytes : RECORD_BYTES))) {
 		fsal_stop(f);
 		return err_raise(-ENOMEM, "file layer: out of memory");
 	}

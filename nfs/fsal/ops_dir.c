@@ -67,7 +67,9 @@ static AWAITS int deliver(struct listing *l, const struct item *i)
 		if (!is_posix(l->dir) && (type == S_IFCHR || type == S_IFBLK))
 			return 0;
 	}
-	if (!dots && !verdict_lists(l->dir, i->name, e.object))
+	struct fsal_object *known =
+		e.object ? e.object : object_by_place(l->dir, i->name, i->file_id);
+	if (!dots && !verdict_lists(l->dir, i->name, known))
 		return 0;
 	if (!l->fn(l->ctx, &e))
 		l->full = true;

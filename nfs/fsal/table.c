@@ -136,6 +136,16 @@ struct fsal_object *object_by_file(struct fsal_attachment *at, const struct fsal
 	return NULL;
 }
 
+struct fsal_object *object_by_place(struct fsal_object *dir, struct span name, uint64_t file_id)
+{
+	struct fsal_object *o = *file_bucket(dir->at->volume, file_id);
+	for (; o; o = o->by_file)
+		if (o->node.parent == &dir->node && o->node.file_id == file_id &&
+			span_eq(o->node.name, name))
+			return o;
+	return NULL;
+}
+
 struct fsal_object *object_peer(const struct fsal_object *o, struct fsal_object *after)
 {
 	struct fsal_object *p =

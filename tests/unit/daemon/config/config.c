@@ -102,6 +102,7 @@ static void embedded_defaults_hold(void **state)
 	assert_int_equal(c->daemon.shutdown_grace_ns, 30 * NS_PER_S);
 	assert_int_equal(c->audit.fsync, CONFIG_FSYNC_BATCH);
 	assert_int_equal(c->audit.segment_bytes, 64 << 20);
+	assert_int_equal(c->audit.file_window_ns, NS_PER_S);
 	assert_int_equal(c->require.all, CONFIG_REQUIRE_NONE);
 	assert_null(c->iam);
 	assert_null(c->database);
@@ -162,7 +163,7 @@ static void every_section_arrives(void **state)
 		"{}}\n"
 		"  registry_credentials: [{registry: r, username: u, password: env:KEY}]\n"
 		"  daemon: {data_directory: /d, socket_path: /s, shutdown_grace: 5s, tcp: false}\n"
-		"  audit: {fsync: record, segment_size: 1Mi}\n"
+		"  audit: {fsync: record, segment_size: 1Mi, file_window: 250ms}\n"
 		"  sandbox: {uid_first: 100000, uid_count: 10}\n"
 		"  require: {all: detect, probes: {network: prevent}}\n");
 	assert_string_equal(report_of(&p),
@@ -206,6 +207,7 @@ static void every_section_arrives(void **state)
 	assert_int_equal(c->cluster->edge->stream_reconnect_backoff_s.items[4], 60);
 	assert_int_equal(c->daemon.shutdown_grace_ns, 5 * NS_PER_S);
 	assert_int_equal(c->audit.fsync, CONFIG_FSYNC_RECORD);
+	assert_int_equal(c->audit.file_window_ns, 250 * NS_PER_MS);
 	assert_int_equal(c->sandbox.uid_count, 10);
 	assert_int_equal(c->require.all, CONFIG_REQUIRE_DETECT);
 	assert_int_equal(c->require.probes.values[0], CONFIG_REQUIRE_PREVENT);
