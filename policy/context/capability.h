@@ -32,3 +32,28 @@ struct naming {
 	char field[RULE_ORIGIN_BYTES];
 	struct rule_origin origin;
 };
+
+/* "spec.security_contexts.NAME" + what + "[i]"; `what` empty: the context itself. */
+void context_name(
+	struct naming *n, const struct rule_context *c, const char *what, size_t i, int line);
+
+bool capability_is_wide(const struct rule_capability *c); /* of all tools */
+bool capability_runs_commands(const struct rule_capability *c);
+/* Tools of the web reach the net; what they may reach by name, a program in the sandbox may. */
+bool capability_reaches_net(const struct rule_capability *c);
+
+/* The commands as one parenthesis. */
+int capability_put_commands(
+	struct buf *b, const struct rule_capability *c, struct rule_origin o) MUST_USE;
+/* " && " and the constraints on a tool call. */
+int capability_put_constraints(
+	struct buf *b, const struct rule_capability *c, struct rule_origin o) MUST_USE;
+void capability_put_accepted_commands(struct buf *b, const struct rule_capability *c);
+/* The code that a denial for want of this capability gets, and what is accepted. */
+enum decision_code capability_constraint(const struct rule_capability *c, struct buf *accepts);
+
+/* The capabilities are canonical. */
+int capability_grant(struct naming *n, const struct rule_capability *c) MUST_USE;
+int context_ceiling(struct naming *n, const struct rule_context *c,
+	const struct rule_capability *list) MUST_USE;
+int context_deny(struct naming *n, const char *entry, struct arena *a) MUST_USE;
