@@ -12,8 +12,9 @@ static void decision_put(struct json_writer *w, const struct fsal_record *r)
 		.code = (int)r->decision->code,
 		.reason = r->decision->reason,
 		.policy_set = r->decision->policy_set,
-		.policies = &r->decision->policy_id,
-		.policy_count = 1,
+		.policies = r->decision->policy_count ? r->decision->policy_ids
+						      : &r->decision->policy_id,
+		.policy_count = MAX(r->decision->policy_count, (size_t)1),
 		.signer = SPAN("daemon"),
 	};
 	struct buf request CLEANUP(buf_fini) = buf_init(LIMIT_AUDIT_PAYLOAD_BYTES);

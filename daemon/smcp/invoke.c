@@ -31,8 +31,9 @@ static int decision_put(struct entry *e, const struct tool_result *t)
 		.code = (int)t->decision.code,
 		.reason = t->decision.reason,
 		.policy_set = t->decision.policy_set,
-		.policies = &t->decision.policy_id,
-		.policy_count = 1,
+		.policies =
+			t->decision.policy_count ? t->decision.policy_ids : &t->decision.policy_id,
+		.policy_count = MAX(t->decision.policy_count, (size_t)1),
 		.request = t->canonical_request,
 		.signer = SPAN("agent"),
 	};
