@@ -85,6 +85,7 @@ static int check_body(struct validation *v, const struct cedar_policy *p)
 		return err_raise(-ENOMEM, "no memory to validate a policy");
 	validate_names(v->schema, p, &v->report);
 	validate_application(v->schema, p, &v->report);
+	validate_text(v->condition, &v->report);
 	for (size_t i = 0; i < v->schema->actions.count && !v->no_memory; i++)
 		check_action(v, v->schema->actions.items[i]);
 	if (v->no_memory)

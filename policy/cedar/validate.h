@@ -25,5 +25,8 @@ void validate_slots(
 void validate_application(
 	const struct cedar_schema *s, const struct cedar_policy *p, struct report *report);
 
+/* Warns of text in a condition that reads as something else than it is. */
+void validate_text(const struct expr *e, struct report *report);
+
 /* Reports dereferences beyond the level in what was found to be evaluated. */
 void validate_level(struct checker *c, const struct typed *t, uint32_t level);

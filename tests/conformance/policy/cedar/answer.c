@@ -63,6 +63,7 @@ static void validate(struct run *run)
 	put_findings(run, "wrong", &v, NULL);
 	put_findings(run, "impossible", &v, "this policy never applies");
 	put_findings(run, "inapplicable", &v, "no action of the schema");
+	put_findings(run, "turning", &v, "turns the direction");
 	json_key(run->w, "levels");
 	json_array(run->w);
 	for (int level = 0; level < LEVELS; level++) {

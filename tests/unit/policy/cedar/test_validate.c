@@ -182,6 +182,23 @@ static void warns(void **state)
 	assert_int_equal(v.count, 1);
 }
 
+static void warns_of_misleading_text(void **state)
+{
+	(void)state;
+	struct cedar_validation v = condition("principal.name == \"a\\u{202e}b\"", CEDAR_NO_LEVEL);
+	assert_true(v.valid);
+	assert_int_equal(v.count, 1);
+	assert_non_null(strstr(v.findings[0].message, "U+202E"));
+	/* A Cyrillic letter in a Latin word. */
+	v = condition("principal in Team::\"\xd0\xb0"
+		      "dmin\"",
+		CEDAR_NO_LEVEL);
+	assert_int_equal(v.count, 1);
+	assert_non_null(strstr(v.findings[0].message, "Cyrillic"));
+	assert_int_equal(
+		condition("principal.name == \"\xd0\xb0 \xe6\xbc\xa2\"", CEDAR_NO_LEVEL).count, 0);
+}
+
 static void templates_and_links(void **state)
 {
 	(void)state;
@@ -275,6 +292,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(one_condition_guards_the_next, setup, teardown),
 		cmocka_unit_test_setup_teardown(every_environment_is_checked, setup, teardown),
 		cmocka_unit_test_setup_teardown(warns, setup, teardown),
+		cmocka_unit_test_setup_teardown(warns_of_misleading_text, setup, teardown),
 		cmocka_unit_test_setup_teardown(templates_and_links, setup, teardown),
 		cmocka_unit_test_setup_teardown(levels, setup, teardown),
 		cmocka_unit_test_setup_teardown(findings_are_bounded, setup, teardown),

@@ -68,6 +68,16 @@ fn validate(schema: &Schema, set: &PolicySet, answer: &mut Map<String, Value>) {
         "inapplicable".into(),
         warned(|w| matches!(w, ValidationWarning::InvalidActionApplication(_))),
     );
+    answer.insert(
+        "turning".into(),
+        warned(|w| {
+            matches!(
+                w,
+                ValidationWarning::BidiCharsInString(_)
+                    | ValidationWarning::BidiCharsInIdentifier(_)
+            )
+        }),
+    );
     let levels: Vec<bool> = (0..LEVELS)
         .map(|level| {
             validator
