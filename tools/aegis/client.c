@@ -15,6 +15,7 @@ struct client {
 	CURL *curl;
 	char *socket_path; /* NULL: the network door */
 	char *base; /* "http://127.0.0.1:8088" */
+	char *authority; /* file of certificates to trust instead of the host's; NULL */
 	char *door; /* for messages */
 	struct secret *key; /* NULL: none found */
 };
@@ -26,6 +27,7 @@ struct client *client_close(struct client *c)
 	curl_easy_cleanup(c->curl);
 	free(c->socket_path);
 	free(c->base);
+	free(c->authority);
 	free(c->door);
 	secret_free(c->key);
 	free(c);
@@ -76,6 +78,14 @@ static void read_key(struct client *c, const struct config *config)
 	free(path);
 }
 
+/* The node's own certificate is the one to expect, whoever signed it. Where it cannot be read the
+ * host's authorities decide. */
+static char *authority_of(const struct config *config)
+{
+	const struct config_tls *t = config->network.tls;
+	return t && t->enabled && access(t->cert_path, R_OK) == 0 ? strdup(t->cert_path) : NULL;
+}
+
 static int network_door(struct client *c, const struct cli *cli, const struct config *config)
 {
 	const char *scheme = config->network.tls && config->network.tls->enabled ? "https" : "http";
@@ -87,6 +97,7 @@ static int network_door(struct client *c, const struct cli *cli, const struct co
 		    cli->port ? cli->port : port) < 0)
 		return -ENOMEM;
 	c->door = strdup(c->base);
+	c->authority = authority_of(config);
 	read_key(c, config);
 	return c->door ? 0 : -ENOMEM;
 }
@@ -174,6 +185,8 @@ static void prepare(struct client *c, struct transfer *t, const char *url, struc
 	curl_easy_reset(c->curl);
 	curl_easy_setopt(c->curl, CURLOPT_URL, url);
 	curl_easy_setopt(c->curl, CURLOPT_PROTOCOLS_STR, "http,https");
+	if (c->authority)
+		curl_easy_setopt(c->curl, CURLOPT_CAINFO, c->authority);
 	curl_easy_setopt(c->curl, CURLOPT_PROXY, "");
 	curl_easy_setopt(c->curl, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(c->curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
