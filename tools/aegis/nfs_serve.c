@@ -7,6 +7,7 @@
 #include "tools/aegis/nfs_serve.h"
 #include "nfs/backend/backend.h"
 #include "nfs/server/server.h"
+#include "tools/aegis/nfs_portmap.h"
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -254,10 +255,14 @@ int nfs_serve(const struct nfs_serve_options *o)
 	struct rt_options rt = {.workers = 1};
 	struct sockaddr_in addr = o->listen;
 	int r = prepare(&s, &addr);
+	if (r == 0 && o->portmap)
+		r = nfs_portmap_set(ntohs(addr.sin_port));
 	if (r == 0) {
 		say_how(&s, &addr);
 		r = rt_run(&rt, serve_fiber, &s);
 		r = r < 0 ? r : s.result;
+		if (o->portmap)
+			nfs_portmap_unset();
 	}
 	fd_cleanup(&s.root);
 	fd_cleanup(&s.reply_file);

@@ -16,6 +16,7 @@ struct nfs_serve_options {
 	bool posix;
 	bool read_only;
 	bool sync;
+	bool portmap; /* register with this host's port mapper */
 };
 
 /* Serves until SIGINT or SIGTERM. Says on standard output how to mount it. */

@@ -36,6 +36,7 @@ static int run(struct cli *c)
 		.posix = cli_value(c, "posix") != NULL,
 		.read_only = cli_value(c, "read-only") != NULL,
 		.sync = cli_value(c, "sync") != NULL,
+		.portmap = cli_value(c, "portmap") != NULL,
 	};
 	int code = parse_listen(listen ? listen : "127.0.0.1", &o.listen);
 	if (code != CLI_OK)
@@ -57,6 +58,7 @@ static const struct cli_option options[] = {
 		NULL},
 	{"read-only", 0, NULL, "Refuse every change", NULL},
 	{"sync", 0, NULL, "Changes of names, too, survive loss of power", NULL},
+	{"portmap", 0, NULL, "Register with this host's port mapper (rpcbind)", NULL},
 	{"state", 0, "DIR", "Keep what lets mounts go on after a restart", NULL},
 	{NULL, 0, NULL, NULL, NULL},
 };
