@@ -34,6 +34,7 @@ struct node {
 	struct fsal *fsal;
 	struct policies *policies;
 	struct smcp_service *smcp;
+	struct mcp_service *mcp;
 	int snapshots; /* folder of workspaces as iterations left them */
 	struct executions *executions;
 	struct api *api;
@@ -207,7 +208,17 @@ static AWAITS int smcp_start(struct node *n)
 		o.own_key_path = c->smcp->private_key_path;
 	}
 	int r = smcp_service_start(&n->group, &o, &n->smcp);
-	return r < 0 ? err_wrap(r, "SMCP") : 0;
+	if (r < 0)
+		return err_wrap(r, "SMCP");
+	return err_trace(mcp_service_new(
+		&(struct mcp_service_options){
+			.store = n->store,
+			.bus = n->bus,
+			.tenant_id = "local",
+			.context = context_rules,
+			.context_ctx = n,
+		},
+		&n->mcp));
 }
 
 static AWAITS int flows_start(struct node *n)
@@ -284,6 +295,7 @@ static AWAITS int api_start(struct node *n)
 		.bus = n->bus,
 		.executions = n->executions,
 		.smcp = n->smcp,
+		.mcp = n->mcp,
 		.bearer_key = n->d->bearer_key,
 		.tenant_id = "local",
 		.node_id = c->node.id,
@@ -347,6 +359,7 @@ static AWAITS void node_close(struct node *n)
 	group_close(&n->group);
 	fsal_stop(n->fsal);
 	smcp_service_free(n->smcp);
+	mcp_service_free(n->mcp);
 	sandbox_driver_close(n->sandboxes);
 	llm_stop(n->llm);
 	tls_client_unref(n->tls);

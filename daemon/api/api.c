@@ -44,6 +44,8 @@ int api_new(const struct api_deps *deps, struct api **ret)
 	if (r == 0)
 		r = routes_add(a->router, api_routes_policy, api_routes_policy_count);
 	if (r == 0)
+		r = routes_add(a->router, api_routes_mcp, api_routes_mcp_count);
+	if (r == 0)
 		r = api_absent_add(a);
 	if (r < 0) {
 		api_free(a);

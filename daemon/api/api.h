@@ -12,6 +12,7 @@
 #include "daemon/config/config.h"
 #include "daemon/deploy/deploy.h"
 #include "daemon/execution/execution.h"
+#include "daemon/mcp/mcp.h"
 #include "daemon/net/net.h"
 #include "daemon/smcp/smcp.h"
 
@@ -33,6 +34,7 @@ struct api_deps {
 	struct event_bus *bus;
 	struct executions *executions;
 	struct smcp_service *smcp; /* NULL: not served */
+	struct mcp_service *mcp; /* NULL: not served */
 	const struct secret *bearer_key;
 	const char *tenant_id; /* of requests that name none */
 	const char *node_id;

@@ -101,6 +101,7 @@ enum {
 	LIMIT_SMCP_KEYS = 16, /* signing keys that are kept, old ones included */
 	LIMIT_SMCP_SESSIONS = 65536, /* active ones */
 	LIMIT_SMCP_SESSIONS_PER_EXECUTION = 16,
+	LIMIT_MCP_SESSIONS = 4096, /* open ones of MCP clients */
 	LIMIT_SMCP_REMEMBERED_CALLS = 4 * 1024 * 1024, /* within about a minute, against replays */
 
 	/* Files */

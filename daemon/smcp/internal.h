@@ -138,9 +138,6 @@ AWAITS int attest_serve(struct call *c) MUST_USE;
 AWAITS int invoke_serve(struct call *c) MUST_USE;
 AWAITS int tools_serve(struct call *c) MUST_USE;
 
-/* Puts the tools that the rules may allow into an array; rules NULL: all that there are. */
-int tools_put(struct json_writer *w, const struct rule_set *rules, struct arena *a) MUST_USE;
-
 /* ---- answers ---- */
 
 void answer_error(struct call *c, int code, struct span message, struct span policy_id);

@@ -332,7 +332,7 @@ static AWAITS int tools_list(struct call *c)
 	answer_result_begin(c, &w);
 	json_object(&w);
 	json_key(&w, "tools");
-	r = tools_put(&w, workload ? workload->tools->rules : g->rules, c->arena);
+	r = smcp_tools_put(&w, workload ? workload->tools->rules : g->rules, c->arena);
 	grant_unref(g);
 	if (r < 0)
 		return err_trace(r);

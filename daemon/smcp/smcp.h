@@ -93,6 +93,11 @@ bool smcp_needs_key(enum smcp_operation o);
 AWAITS int smcp_serve(struct smcp_service *s, const struct smcp_request *q, struct arena *a,
 	struct buf *reply, int *ret_status, int64_t deadline_ns) MUST_USE;
 
+/* The tools that the rules may allow, as a JSON array in MCP's form; rules NULL: all that there
+ * are.
+ */
+int smcp_tools_put(struct json_writer *w, const struct rule_set *rules, struct arena *a) MUST_USE;
+
 /* ---- for operators ---- */
 
 /* The published keys: /.well-known/jwks.json. */

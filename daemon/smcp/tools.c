@@ -37,7 +37,7 @@ static int may_use(
 	return 0;
 }
 
-int tools_put(struct json_writer *w, const struct rule_set *rules, struct arena *a)
+int smcp_tools_put(struct json_writer *w, const struct rule_set *rules, struct arena *a)
 {
 	const struct tool_description *d;
 	bool usable = true;
@@ -83,7 +83,7 @@ static int list_put(struct call *c, struct span context, const struct rule_set *
 	else
 		json_put_null(&w);
 	json_key(&w, "tools");
-	int r = tools_put(&w, rules, c->arena);
+	int r = smcp_tools_put(&w, rules, c->arena);
 	if (r < 0)
 		return err_trace(r);
 	json_end(&w);
