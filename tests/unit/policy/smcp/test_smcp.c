@@ -236,7 +236,7 @@ static int verify_envelope(struct span body, enum smcp_protocol p, int64_t at_s,
 
 	return r != 0 ? r
 		      : smcp_envelope_verify(&e, public_key, at_s * NS_PER_S, floor_s, arena,
-			      &signed_bytes, &why);
+				&signed_bytes, &why);
 }
 
 static void envelope_of_both_protocols(void **state)
