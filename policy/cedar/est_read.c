@@ -105,6 +105,10 @@ static int read_conditions(struct reader *rd, const struct json *v, struct cedar
 		int r = read_condition(rd, &v->items[i], &conditions[i]);
 		if (r < 0)
 			return err_trace(r);
+		if (i + conditions[i].body->depth > LIMIT_CEDAR_DEPTH)
+			return err_raise(-E2BIG,
+				"%s: the conditions, joined by &&, have more than %d levels",
+				rd->path, LIMIT_CEDAR_DEPTH);
 		reader_leave(rd, outer);
 	}
 	reader_leave(rd, before);

@@ -161,6 +161,10 @@ static int parse_condition(struct parser *p, struct vec *conditions)
 	if (r == 0 && p->slot_seen)
 		return lex_fail(
 			&p->l, p->slot_pos, "slots stand in the scope only, not in conditions");
+	if (r == 0 && conditions->count - 1 + c->body->depth > LIMIT_CEDAR_DEPTH)
+		return lex_fail(&p->l, c->body->pos,
+			"the conditions, joined by &&, have more than %d levels",
+			LIMIT_CEDAR_DEPTH);
 	return r < 0 ? err_trace(r) : lex_expect(&p->l, "}", "at the end of the condition");
 }
 

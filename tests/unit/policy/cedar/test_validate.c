@@ -273,14 +273,33 @@ static void findings_are_bounded(void **state)
 	assert_non_null(strstr(v.findings[v.count - 1].message, "more than"));
 }
 
-static void deep_expressions_are_checked(void **state)
+/* Conditions, the last of them a chain. */
+static int parse_deep(size_t conditions, size_t links, struct cedar_policies *ret)
+{
+	struct buf b CLEANUP(buf_fini) = buf_init(1024 * 1024);
+	buf_puts(&b, "permit(principal is User, action == Action::\"view\", resource)");
+	for (size_t i = 1; i < conditions; i++)
+		buf_puts(&b, " when { principal has age }");
+	buf_puts(&b, " when { true");
+	for (size_t i = 0; i < links; i++)
+		buf_puts(&b, " && principal.age == 1");
+	buf_puts(&b, " };");
+	return cedar_policies_parse(arena, arena_span(arena, buf_view(&b)), ret);
+}
+
+static void deep_conditions_are_checked(void **state)
 {
 	(void)state;
-	struct buf b CLEANUP(buf_fini) = buf_init(1024 * 1024);
-	buf_puts(&b, "principal has age");
-	for (size_t i = 0; i < LIMIT_CEDAR_DEPTH - 10; i++)
-		buf_puts(&b, " && principal.age == 1");
-	assert_true(condition(buf_cstr(&b), 1).valid);
+	struct cedar_policies set;
+	struct cedar_validation v;
+	for (size_t half = 10; half < LIMIT_CEDAR_DEPTH; half += 960) {
+		assert_int_equal(parse_deep(half, LIMIT_CEDAR_DEPTH - half - 10, &set), 0);
+		assert_int_equal(cedar_validate(arena, schema, &set, 1, &v), 0);
+		assert_true(v.valid);
+	}
+	assert_int_equal(parse_deep(501, 500, &set), -EINVAL);
+	assert_non_null(strstr(err_message(-EINVAL), "joined by &&"));
+	assert_int_equal(parse_deep(10 * 1000, 1, &set), -EINVAL);
 }
 
 int main(void)
@@ -296,7 +315,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(templates_and_links, setup, teardown),
 		cmocka_unit_test_setup_teardown(levels, setup, teardown),
 		cmocka_unit_test_setup_teardown(findings_are_bounded, setup, teardown),
-		cmocka_unit_test_setup_teardown(deep_expressions_are_checked, setup, teardown),
+		cmocka_unit_test_setup_teardown(deep_conditions_are_checked, setup, teardown),
 	};
 	return cmocka_run_group_tests_name("policy/cedar validate", tests, NULL, NULL);
 }
