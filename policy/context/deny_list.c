@@ -66,6 +66,21 @@ static int forbid_files(struct naming *n, const struct deny_entry *e, bool writi
 	return 0;
 }
 
+static int forbid_programs(struct naming *n, const struct deny_entry *e)
+{
+	const struct rule_head head = {
+		.origin = n->origin, .suffix = ".exec", .code = DECISION_COMMAND_NOT_ALLOWED};
+
+	if (!tool_pattern_covers(span_cstr(e->pattern), SPAN("cmd.run")) || e->path || e->command ||
+		e->domain)
+		return 0;
+	int r = rule_begin(n->b, &head);
+	if (r == 0)
+		buf_puts(
+			&n->b->text, "forbid (principal, action == Action::\"exec\", resource);\n");
+	return err_trace(r);
+}
+
 /* Who denies the tools of the web denies the net, too. */
 static int forbid_net(struct naming *n, const struct deny_entry *e)
 {
@@ -122,5 +137,7 @@ int context_deny(struct naming *n, const char *entry, struct arena *a)
 	r = forbid_files(n, &e, false);
 	if (r == 0)
 		r = forbid_files(n, &e, true);
+	if (r == 0)
+		r = forbid_programs(n, &e);
 	return r < 0 ? err_trace(r) : err_trace(forbid_net(n, &e));
 }
