@@ -5,6 +5,7 @@
  * the final answer. So a conversation that was rebuilt from events goes on by the same loop.
  */
 #include "daemon/execution/internal.h"
+#include "daemon/execution/message.h"
 #include <stdio.h>
 
 struct conversation *conversation_new(struct iteration *it)
@@ -32,9 +33,9 @@ int conversation_add(struct conversation *c, const struct llm_message *m)
 
 static int prior_messages(struct conversation *c, const struct json *list)
 {
-	if (!list || list->type == JSON_NULL)
+	if (!list)
 		return 0;
-	if (list->type != JSON_ARRAY || list->count > LIMIT_EXECUTION_MESSAGES / 2)
+	if (list->count > LIMIT_EXECUTION_MESSAGES / 2)
 		return err_raise(-EINVAL, "messages: a list of at most %d is expected",
 			LIMIT_EXECUTION_MESSAGES / 2);
 	for (size_t i = 0; i < list->count; i++) {
@@ -48,10 +49,9 @@ static int prior_messages(struct conversation *c, const struct json *list)
 	return 0;
 }
 
-static int alias_check(const struct iteration *it, const struct json *message)
+static int alias_check(const struct iteration *it, struct span asked)
 {
 	const char *own = it->f->manifest->spec.runtime.model;
-	struct span asked = json_str(message, "model_alias", SPAN(""));
 
 	if (asked.n == 0 || span_is(asked, own ? own : "default"))
 		return 0;
@@ -59,29 +59,41 @@ static int alias_check(const struct iteration *it, const struct json *message)
 		SPAN_ARG(asked), own ? own : "default");
 }
 
-int conversation_begin(struct iteration *it, const struct json *message, struct span request_id)
+/* The message belongs to the request: what is kept of it is copied. */
+static int copy_message(struct iteration *it, const struct json *json, struct message *ret)
 {
-	/* The message belongs to the request: what is kept of it is copied. */
 	struct buf text CLEANUP(buf_fini) = buf_init(LIMIT_JSON_BYTES);
 	struct json_writer w = json_writer(&text);
-	struct conversation *c = conversation_new(it);
 	const struct json *copy;
-	int r = alias_check(it, message);
+	const char *why;
+
+	json_put(&w, json);
+	int r = buf_error(&text);
+	if (r == 0)
+		r = json_parse(it->arena, buf_view(&text), NULL, &copy);
+	if (r < 0)
+		return err_trace(r);
+	CHECK(message_read(copy, ret, &why) == 0);
+	return 0;
+}
+
+int conversation_begin(struct iteration *it, const struct json *json, const struct message *message,
+	struct span request_id)
+{
+	struct conversation *c = conversation_new(it);
+	struct message own;
+	int r = alias_check(it, message->model_alias);
 
 	if (r < 0)
 		return err_trace(r);
 	if (!c)
 		return err_raise(-ENOMEM, "conversation: the iteration's memory is used up");
-	json_put(&w, message);
-	r = buf_error(&text);
+	r = copy_message(it, json, &own);
 	if (r == 0)
-		r = json_parse(it->arena, buf_view(&text), NULL, &copy);
-	if (r == 0)
-		r = prior_messages(c, json_get(copy, "messages"));
+		r = prior_messages(c, own.messages);
 	if (r < 0)
 		return err_trace(r);
-	struct llm_message prompt = {
-		.role = LLM_USER, .content = json_str(copy, "prompt", SPAN(""))};
+	struct llm_message prompt = {.role = LLM_USER, .content = own.prompt};
 	if (prompt.content.n || c->count == 0)
 		r = conversation_add(c, &prompt);
 	if (r < 0)

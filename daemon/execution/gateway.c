@@ -8,6 +8,7 @@
  * After a restart nobody knows which message was open: the first one that fits is taken for it.
  */
 #include "daemon/execution/internal.h"
+#include "daemon/execution/message.h"
 
 /* ---- talk ---- */
 
@@ -89,7 +90,8 @@ static bool talk_is_repetition(const struct talk *t, struct span request_id)
 
 struct letter {
 	struct iteration *it;
-	const struct json *message;
+	struct message message;
+	const struct json *json; /* what it was read from */
 	struct span request_id;
 	struct buf *reply;
 	int *status;
@@ -148,7 +150,7 @@ static int take_generate(struct letter *l)
 		talk_adopt(&it->talk, l->request_id);
 		return 0;
 	}
-	int r = conversation_begin(it, l->message, l->request_id);
+	int r = conversation_begin(it, l->json, &l->message, l->request_id);
 	if (r == -EINVAL) {
 		r = refuse(l, 400, err_message(r));
 		err_clear();
@@ -164,10 +166,9 @@ static int take_result(struct letter *l)
 {
 	struct iteration *it = l->it;
 	struct arena *a = it->arena;
-	struct uuid id;
+	const struct message *m = &l->message;
+	struct uuid id = m->dispatch_id;
 
-	if (uuid_parse(json_str(l->message, "dispatch_id", SPAN("")), &id) < 0)
-		return refuse(l, 400, "dispatch_id: the id of a dispatch is expected");
 	if (!it->command.active || !uuid_eq(it->command.id, id)) {
 		/* Recorded before the restart, or too late: what it says is known or given up. */
 		if (it->talk.open || !dispatch_was_done(it, id))
@@ -178,12 +179,11 @@ static int take_result(struct letter *l)
 	if (it->command.arrived)
 		return refuse(l, 409, "the result of that dispatch has come already");
 	it->command.result = (struct tool_dispatch_result){
-		.exit_code =
-			(int)MAX(MIN(json_i64(l->message, "exit_code", -1), INT32_MAX), INT32_MIN),
-		.stdout_text = arena_span(a, json_str(l->message, "stdout", SPAN(""))),
-		.stderr_text = arena_span(a, json_str(l->message, "stderr", SPAN(""))),
-		.duration_ms = json_i64(l->message, "duration_ms", 0),
-		.truncated = json_bool(l->message, "truncated", false),
+		.exit_code = m->exit_code,
+		.stdout_text = arena_span(a, m->stdout_text),
+		.stderr_text = arena_span(a, m->stderr_text),
+		.duration_ms = m->duration_ms,
+		.truncated = m->truncated,
 	};
 	if (!it->command.result.stdout_text.p || !it->command.result.stderr_text.p)
 		return err_raise(-ENOMEM, "dispatch result: the iteration's memory is used up");
@@ -202,9 +202,8 @@ static AWAITS int take_program_result(struct letter *l)
 	buf_puts(l->reply, "{\"type\":\"final\",\"content\":\"\"}");
 	if (it->program_reported)
 		return 0;
-	struct span output = json_str(l->message, "stdout", SPAN(""));
-	struct span errors = json_str(l->message, "stderr", SPAN(""));
-	int exit_code = (int)(json_i64(l->message, "exit_code", -1) & 0xffff);
+	struct span output = l->message.stdout_text, errors = l->message.stderr_text;
+	int exit_code = l->message.exit_code & 0xffff;
 	int r = record_begin(it->f, &rec);
 	if (r == 0) {
 		record_event(&rec, EVENT_ITERATION_OUTPUT, it->number);
@@ -229,21 +228,20 @@ static AWAITS int take_program_result(struct letter *l)
 
 static AWAITS int letter_take(struct letter *l, int64_t deadline_ns)
 {
-	struct span type = json_str(l->message, "type", SPAN(""));
-	struct talk *t = &l->it->talk;
-	int r;
+	int r = 0;
 
-	if (talk_is_repetition(t, l->request_id))
+	if (talk_is_repetition(&l->it->talk, l->request_id))
 		return letter_wait(l, deadline_ns);
-	if (span_is(type, "generate"))
+	switch (l->message.type) {
+	case MESSAGE_GENERATE:
 		r = take_generate(l);
-	else if (span_is(type, "dispatch_result"))
+		break;
+	case MESSAGE_DISPATCH_RESULT:
 		r = take_result(l);
-	else if (span_is(type, "program_result"))
+		break;
+	case MESSAGE_PROGRAM_RESULT:
 		return take_program_result(l);
-	else
-		return refuse(
-			l, 400, "type: generate, dispatch_result and program_result are accepted");
+	}
 	if (r < 0)
 		return err_trace(r);
 	return *l->status ? 0 : letter_wait(l, deadline_ns);
@@ -255,13 +253,16 @@ int execution_dispatch(struct executions *x, struct uuid id, const struct json *
 {
 	struct flow *f = flow_find(x, id);
 	struct letter l = {
-		.message = message, .request_id = request_id, .reply = reply, .status = ret_status};
-	struct span claimed = json_str(message, "execution_id", SPAN(""));
-	int r;
+		.json = message, .request_id = request_id, .reply = reply, .status = ret_status};
+	const char *why;
+	int r = message_read(message, &l.message, &why);
+	struct span claimed = l.message.execution_id;
 
 	*ret_status = 0;
 	l.it = f ? f->now : NULL;
-	if (claimed.n && f && !span_eq_nocase(claimed, span_cstr(f->id_text)))
+	if (r == MESSAGE_BAD)
+		r = refuse(&l, 400, why);
+	else if (claimed.n && f && !span_eq_nocase(claimed, span_cstr(f->id_text)))
 		r = refuse(
 			&l, 403, "execution_id is not the execution that this socket belongs to");
 	else if (request_id.n >= LIMIT_REQUEST_ID_BYTES)

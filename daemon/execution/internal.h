@@ -232,9 +232,10 @@ struct conversation {
 	struct started_call started;
 };
 
-/* From a generate message; its fiber starts at once. -EINVAL with the reason. */
-int conversation_begin(
-	struct iteration *it, const struct json *message, struct span request_id) MUST_USE;
+struct message;
+/* From a generate message, which was read from `json`. -EINVAL with the reason. */
+int conversation_begin(struct iteration *it, const struct json *json, const struct message *message,
+	struct span request_id) MUST_USE;
 int conversation_spawn(struct conversation *c) MUST_USE;
 void conversation_put_final(struct conversation *c); /* as the answer of the talk */
 int conversation_add(struct conversation *c, const struct llm_message *m) MUST_USE;

@@ -62,6 +62,23 @@ static void refusals(void *arg)
 	EXPECT_INT(
 		say(id, "7", "{\"type\":\"generate\",\"messages\":[{\"role\":\"judge\"}]}", &reply),
 		400);
+	/* Of another type than the protocol's: refused, not taken for its default. */
+	static const char *const wrong[][2] = {
+		{"{\"type\":7}", "type: "},
+		{"{\"type\":\"generate\",\"prompt\":[]}", "prompt: a text"},
+		{"{\"type\":\"generate\",\"execution_id\":7}", "execution_id: a text"},
+		{"{\"type\":\"program_result\",\"exit_code\":\"0\"}", "exit_code: "},
+		{"{\"type\":\"program_result\",\"exit_code\":1.5}", "exit_code: "},
+		{"{\"type\":\"program_result\",\"exit_code\":2147483648}", "exit_code: "},
+		{"{\"type\":\"program_result\",\"stdout\":{}}", "stdout: a text"},
+		{"{\"type\":\"program_result\",\"duration_ms\":-1}", "duration_ms: "},
+		{"{\"type\":\"program_result\",\"truncated\":\"no\"}", "truncated: "},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+		EXPECT_INT(say(id, "8", wrong[i][0], &reply), 400);
+		if (!strstr(reply, wrong[i][1]))
+			expect_text(reply, wrong[i][1], wrong[i][0], __FILE__, __LINE__);
+	}
 	stop_run(id);
 	EXPECT_INT(say(id, "8", "{\"type\":\"generate\",\"prompt\":\"x\"}", &reply), 410);
 	bench_end(&b);
