@@ -53,6 +53,7 @@ static int identify(void *volume, const struct fsal_io *io, struct fsal_node *di
 
 static void local_forget(void *volume, struct fsal_node *n)
 {
+	local_note(volume, n);
 	local_fd_close(volume, n);
 }
 
@@ -205,6 +206,7 @@ int backend_local_open(struct fsal *f, int root, const struct backend_local_opti
 		return err_sys(r, "open volume '" SPAN_FMT "'", SPAN_ARG(volume_id));
 	}
 	v->root = own;
+	v->root_id = st.st_ino;
 	v->dev_major = major(st.st_dev);
 	v->dev_minor = minor(st.st_dev);
 	v->offload = o->offload;

@@ -9,6 +9,7 @@ struct index; /* of local_find.c: where every object of the volume was when it w
 
 struct local_volume {
 	int root;
+	uint64_t root_id;
 	uint32_t dev_major, dev_minor;
 	struct offload *offload;
 	bool by_handle; /* open_by_handle_at is allowed */
@@ -88,6 +89,11 @@ AWAITS int local_commit(void *volume, const struct fsal_io *io, struct fsal_node
 
 int local_make(void *volume, const struct fsal_io *io, struct fsal_node *dir, struct span name,
 	const struct fsal_make *m, struct fsal_new *ret);
+/* A volume that is `sync` has the object written out before it answers (n: whose
+ * descriptor it is, or NULL); must_park: and so it cannot
+ * answer at once. */
+AWAITS int local_settle(const struct fsal_io *io, struct fsal_node *n, int fd);
+bool local_must_park(const struct fsal_io *io);
 bool local_made_by(void *volume, const struct fsal_attr *attr, const uint8_t *verifier);
 void local_adopt(void *volume, struct fsal_node *n, intptr_t carry);
 int local_link(void *volume, const struct fsal_io *io, struct fsal_node *n, struct fsal_node *dir,
@@ -104,3 +110,5 @@ int local_replace(void *volume, const struct fsal_io *io, struct fsal_node *dir,
 AWAITS int local_find(void *volume, const struct fsal_io *io, struct span id, struct buf *ret_path);
 AWAITS int local_usage(void *volume, const struct fsal_io *io, struct fsal_usage *ret);
 void local_index_free(struct local_volume *v);
+/* The layer forgets where the node is; this remembers. */
+void local_note(struct local_volume *v, const struct fsal_node *n);

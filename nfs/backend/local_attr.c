@@ -196,6 +196,8 @@ int local_setattr(
 
 	if (fd < 0)
 		return fd;
+	if (local_must_park(io))
+		return FSAL_WOULD_PARK;
 	if (s->set_size && ftruncate(fd, (off_t)s->size_bytes) < 0)
 		return -errno;
 	if ((s->set_uid || s->set_gid) &&
@@ -209,9 +211,14 @@ int local_setattr(
 			return r;
 		local_node(n)->shown_mode = 0;
 	}
-	if (s->atime_how == FSAL_TIME_KEEP && s->mtime_how == FSAL_TIME_KEEP)
-		return 0;
 	struct timespec times[2] = {
 		time_for(s->atime_how, s->atime_ns), time_for(s->mtime_how, s->mtime_ns)};
-	return utimensat(fd, "", times, AT_EMPTY_PATH) < 0 ? -errno : 0;
+	bool timed = s->atime_how != FSAL_TIME_KEEP || s->mtime_how != FSAL_TIME_KEEP;
+	if (timed && utimensat(fd, "", times, AT_EMPTY_PATH) < 0)
+		return -errno;
+	/* What has no content has nothing that could be forced out. */
+	if (!io->sync || (n->type != S_IFREG && n->type != S_IFDIR))
+		return 0;
+	fd = local_fd(v, n, ACCESS_READ);
+	return fd < 0 ? fd : local_settle(io, n, fd);
 }

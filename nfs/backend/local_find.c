@@ -2,11 +2,11 @@
 /*
  * Where an object is, given nothing but its id.
  *
- * Who may open by handle asks the kernel. Others walk the volume once, on an offload thread, and
- * note where each inode's number was seen; that answers for all handles that a client still has
- * after a restart. What it says is checked before it is believed: an index that has become wrong is
- * made anew, but not more often than a tenth of the time can go into it, so that handles of
- * what is gone cannot keep a thread busy.
+ * Who may open by handle asks the kernel. Others keep an index of where each inode's number was
+ * seen last: what the layer forgets is noted there, and where that is not enough, as after a
+ * restart, the volume is walked once, on an offload thread. What the index says is checked before
+ * it is believed. One that has become wrong is made anew, but no more than a tenth of the time goes
+ * into that, so that handles of what is gone cannot keep a thread busy.
  */
 #include "nfs/backend/local.h"
 #include <dirent.h>
@@ -15,11 +15,17 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { WALK_ENTRIES_MAX = 16 * 1024 * 1024, WALK_AGAIN = 3, NAMES_MAX = 1 << 30 };
+enum {
+	WALK_ENTRIES_MAX = 16 * 1024 * 1024,
+	NOTED_ENTRIES_MAX = 1024 * 1024, /* an index of notes alone; it begins anew beyond */
+	WALK_AGAIN = 3,
+	NAMES_MAX = 1 << 30,
+	DEPTH_MAX = LIMIT_PATH_BYTES / 8, /* of a path that is told */
+};
 
 struct seen {
 	uint64_t file_id;
-	uint32_t parent; /* index; of the root's entries UINT32_MAX */
+	uint64_t parent; /* its file_id */
 	uint32_t name; /* offset in names */
 	uint8_t type; /* DT_... */
 };
@@ -30,6 +36,8 @@ struct index {
 	uint32_t *slots; /* by file_id: index + 1, 0: free */
 	size_t mask;
 	struct buf names; /* each with a NUL */
+	uint64_t root;
+	bool walked; /* holds all that there was when it was begun */
 	int64_t began_ns, ended_ns;
 };
 
@@ -60,9 +68,11 @@ static size_t slot_of(const struct index *x, uint64_t file_id)
 	return (size_t)((file_id * UINT64_C(0x9E3779B97F4A7C15)) >> 16) & x->mask;
 }
 
-static const struct seen *index_get(const struct index *x, uint64_t file_id)
+static struct seen *index_get(const struct index *x, uint64_t file_id)
 {
-	for (size_t i = slot_of(x, file_id); x->slots && x->slots[i]; i = (i + 1) & x->mask)
+	if (!x->slots)
+		return NULL;
+	for (size_t i = slot_of(x, file_id); x->slots[i]; i = (i + 1) & x->mask)
 		if (x->seen[x->slots[i] - 1].file_id == file_id)
 			return &x->seen[x->slots[i] - 1];
 	return NULL;
@@ -93,14 +103,15 @@ static int index_grow(struct index *x)
 	return 0;
 }
 
-static int index_add(struct index *x, struct seen s, const char *name)
+static int index_add(struct index *x, struct seen s, struct span name)
 {
 	if (x->count == WALK_ENTRIES_MAX || x->names.len > NAMES_MAX)
 		return -EOVERFLOW;
 	if (x->count == x->capacity && index_grow(x) < 0)
 		return -ENOMEM;
 	s.name = (uint32_t)x->names.len;
-	buf_put(&x->names, name, strlen(name) + 1);
+	buf_span(&x->names, name);
+	buf_putc(&x->names, '\0');
 	if (x->names.error)
 		return -ENOMEM;
 	size_t at = slot_of(x, s.file_id);
@@ -111,23 +122,66 @@ static int index_add(struct index *x, struct seen s, const char *name)
 	return 0;
 }
 
-/* The path of an entry, from the root. */
-static int index_path(const struct index *x, uint32_t i, struct buf *ret)
+/* The path of an entry, from the root. -ESTALE if the way is not known. */
+static int index_path(const struct index *x, const struct seen *s, struct buf *ret)
 {
-	uint32_t chain[LIMIT_PATH_BYTES / 8];
+	const struct seen *chain[DEPTH_MAX];
 	size_t depth = 0;
 
-	for (; i != UINT32_MAX; i = x->seen[i].parent) {
-		if (depth == ARRAY_LEN(chain))
-			return -ENAMETOOLONG;
-		chain[depth++] = i;
+	for (; s; s = s->parent == x->root ? NULL : index_get(x, s->parent)) {
+		if (depth == DEPTH_MAX)
+			return -ESTALE;
+		chain[depth++] = s;
 	}
+	if (depth && chain[depth - 1]->parent != x->root)
+		return -ESTALE;
 	while (depth > 0) {
-		buf_puts(ret, x->names.data + x->seen[chain[--depth]].name);
+		buf_puts(ret, x->names.data + chain[--depth]->name);
 		if (depth)
 			buf_putc(ret, '/');
 	}
-	return ret->error ? -ENAMETOOLONG : 0;
+	return ret->error ? -ESTALE : 0;
+}
+
+/* ---- notes ---- */
+
+/* True if it was not known there before. */
+static bool note(struct index *x, const struct fsal_node *n)
+{
+	struct seen *s = index_get(x, n->file_id);
+	uint64_t parent = n->parent->file_id;
+
+	if (s && s->parent == parent && span_is(n->name, x->names.data + s->name))
+		return false;
+	if (!s) {
+		(void)!index_add(
+			x, (struct seen){.file_id = n->file_id, .parent = parent}, n->name);
+		return true;
+	}
+	s->parent = parent;
+	s->name = (uint32_t)x->names.len;
+	buf_span(&x->names, n->name);
+	buf_putc(&x->names, '\0');
+	return true;
+}
+
+void local_note(struct local_volume *v, const struct fsal_node *n)
+{
+	if (v->by_handle || !n->parent || n->gone)
+		return;
+	if (v->index && (v->index->count >= NOTED_ENTRIES_MAX || v->index->names.error) &&
+		!v->index->walked)
+		local_index_free(v);
+	if (!v->index) {
+		v->index = calloc(1, sizeof(*v->index));
+		if (!v->index)
+			return;
+		v->index->names = buf_init(NAMES_MAX);
+		v->index->root = v->root_id;
+	}
+	/* Those above it are known if one of them is. */
+	for (; n->parent && note(v->index, n); n = n->parent)
+		;
 }
 
 /* ---- the walk, on an offload thread ---- */
@@ -145,9 +199,10 @@ static int count_entry(struct walk *w, DIR *dir, const char *name, uint64_t file
 	return 0;
 }
 
-static int walk_folder(struct walk *w, uint32_t self)
+static int walk_folder(struct walk *w, const struct seen *self)
 {
 	struct buf path CLEANUP(buf_fini) = buf_init(LIMIT_PATH_BYTES);
+	uint64_t file_id = self ? self->file_id : w->whole.root;
 	int r = index_path(&w->whole, self, &path), fd;
 
 	buf_putc(&path, '\0');
@@ -164,11 +219,11 @@ static int walk_folder(struct walk *w, uint32_t self)
 	for (struct dirent *e; r == 0 && (errno = 0, e = readdir(dir));) {
 		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
 			continue;
-		struct seen s = {.file_id = e->d_ino, .parent = self, .type = e->d_type};
+		struct seen s = {.file_id = e->d_ino, .parent = file_id, .type = e->d_type};
 		if (!w->index)
 			r = count_entry(w, dir, e->d_name, e->d_ino);
 		if (r == 0)
-			r = index_add(&w->whole, s, e->d_name);
+			r = index_add(&w->whole, s, span_cstr(e->d_name));
 	}
 	closedir(dir);
 	return r;
@@ -179,17 +234,22 @@ static int walk_run(void *arg)
 {
 	struct walk *w = arg;
 	struct index *x = &w->whole;
-	int r = walk_folder(w, UINT32_MAX);
+	int r = walk_folder(w, NULL);
 
-	for (size_t i = 0; r == 0 && i < x->count; i++)
-		if (x->seen[i].type == DT_DIR || x->seen[i].type == DT_UNKNOWN)
-			r = walk_folder(w, (uint32_t)i);
+	for (size_t i = 0; r == 0 && i < x->count; i++) {
+		struct seen s = x->seen[i]; /* which may move as more is added */
+		if (s.type == DT_DIR || s.type == DT_UNKNOWN)
+			r = walk_folder(w, &s);
+	}
 	return r;
 }
 
 static AWAITS int walk(struct walk *w, const struct fsal_io *io)
 {
-	w->whole = (struct index){.names = buf_init(NAMES_MAX + 1024), .began_ns = rt_now_ns()};
+	w->whole = (struct index){.names = buf_init(NAMES_MAX + 1024),
+		.root = w->v->root_id,
+		.walked = true,
+		.began_ns = rt_now_ns()};
 	int r = offload_call(w->v->offload, walk_run, w, io->deadline_ns);
 	w->whole.ended_ns = rt_now_ns();
 	if (r < 0)
@@ -225,7 +285,7 @@ static AWAITS int index_make(struct local_volume *v, const struct fsal_io *io)
 	if (v->walking)
 		return waitq_wait(&v->walked, io->deadline_ns);
 	v->walking = true;
-	if (v->index)
+	if (v->index && v->index->walked)
 		r = rt_sleep_until(
 			deadline_earlier(v->index->ended_ns + 10 * v->walk_ns, io->deadline_ns));
 	struct index *x = r == 0 ? calloc(1, sizeof(*x)) : NULL;
@@ -257,7 +317,7 @@ static int index_answer(struct local_volume *v, struct span id, struct buf *ret)
 	if (!s)
 		return -ESTALE;
 	buf_reset(ret);
-	int r = index_path(v->index, (uint32_t)(s - v->index->seen), ret);
+	int r = index_path(v->index, s, ret);
 	if (r < 0)
 		return r;
 	buf_putc(ret, '\0');
@@ -326,7 +386,7 @@ int local_find(void *volume, const struct fsal_io *io, struct span id, struct bu
 			return FSAL_WOULD_PARK;
 		uint64_t moves = v->moves;
 		/* A walk that began after the question has seen what there is. */
-		if (v->index && v->index->began_ns >= began_ns && !v->walking)
+		if (v->index && v->index->walked && v->index->began_ns >= began_ns && !v->walking)
 			return -ESTALE;
 		r = index_make(v, io);
 		if (r == 0 && moves != v->moves)

@@ -6,13 +6,19 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-/* A volume that is `sync` writes the directory itself out before it answers. */
-static AWAITS int settle(const struct fsal_io *io, int fd)
+int local_settle(const struct fsal_io *io, struct fsal_node *n, int fd)
 {
-	return io->sync && fd >= 0 ? rt_fsync(fd, false, io->deadline_ns) : 0;
+	if (!io->sync)
+		return 0;
+	if (n)
+		local_node(n)->busy++;
+	int r = rt_fsync(fd, false, io->deadline_ns);
+	if (n)
+		local_node(n)->busy--;
+	return r;
 }
 
-static bool must_park(const struct fsal_io *io)
+bool local_must_park(const struct fsal_io *io)
 {
 	return io->sync && !io->may_park;
 }
@@ -96,7 +102,7 @@ int local_make(void *volume, const struct fsal_io *io, struct fsal_node *dir, st
 
 	if (parent < 0 || r < 0)
 		return parent < 0 ? parent : r;
-	if (must_park(io))
+	if (local_must_park(io))
 		return FSAL_WOULD_PARK;
 	if (m->target.n >= sizeof(target))
 		return -ENAMETOOLONG;
@@ -107,11 +113,13 @@ int local_make(void *volume, const struct fsal_io *io, struct fsal_node *dir, st
 	int fd = create(parent, n.text, m, mode, target);
 	if (fd < 0)
 		return fd;
+	local_node(dir)->busy++;
 	r = finish(v, fd, m, ret);
 	if (r == 0 && type == S_IFREG)
-		r = settle(io, fd);
+		r = local_settle(io, NULL, fd);
 	if (r == 0)
-		r = settle(io, parent);
+		r = local_settle(io, dir, parent);
+	local_node(dir)->busy--;
 	if (r != 0) {
 		close(fd);
 		(void)unlinkat(parent, n.text, type == S_IFDIR ? AT_REMOVEDIR : 0);
@@ -147,7 +155,7 @@ int local_link(void *volume, const struct fsal_io *io, struct fsal_node *n, stru
 
 	if (r < 0 || fd < 0)
 		return r < 0 ? r : fd;
-	if (must_park(io))
+	if (local_must_park(io))
 		return FSAL_WOULD_PARK;
 	local_node(n)->busy++;
 	int parent = local_fd(volume, dir, ACCESS_PATH);
@@ -157,7 +165,7 @@ int local_link(void *volume, const struct fsal_io *io, struct fsal_node *n, stru
 	local_fd_path(fd, self);
 	if (linkat(AT_FDCWD, self, parent, to.text, AT_SYMLINK_FOLLOW) < 0)
 		return -errno;
-	return settle(io, parent);
+	return local_settle(io, dir, parent);
 }
 
 int local_remove(void *volume, const struct fsal_io *io, struct fsal_node *dir, struct span name,
@@ -168,11 +176,11 @@ int local_remove(void *volume, const struct fsal_io *io, struct fsal_node *dir, 
 
 	if (r < 0 || parent < 0)
 		return r < 0 ? r : parent;
-	if (must_park(io))
+	if (local_must_park(io))
 		return FSAL_WOULD_PARK;
 	if (unlinkat(parent, n.text, directory ? AT_REMOVEDIR : 0) < 0)
 		return -errno;
-	return settle(io, parent);
+	return local_settle(io, dir, parent);
 }
 
 int local_rename(void *volume, const struct fsal_io *io, struct fsal_node *from,
@@ -194,13 +202,15 @@ int local_rename(void *volume, const struct fsal_io *io, struct fsal_node *from,
 	local_node(from)->busy--;
 	if (target < 0)
 		return target;
-	if (must_park(io))
+	if (local_must_park(io))
 		return FSAL_WOULD_PARK;
 	v->moves++;
 	if (renameat(source, a.text, target, b.text) < 0)
 		return -errno;
-	r = settle(io, source);
-	return r == 0 && target != source ? settle(io, target) : r;
+	local_node(to)->busy++;
+	r = local_settle(io, from, source);
+	local_node(to)->busy--;
+	return r == 0 && target != source ? local_settle(io, to, target) : r;
 }
 
 /* ---- replace ---- */
@@ -244,24 +254,28 @@ int local_replace(void *volume, const struct fsal_io *io, struct fsal_node *dir,
 
 	if (r < 0 || parent < 0)
 		return r < 0 ? r : parent;
-	if (must_park(io))
+	if (local_must_park(io))
 		return FSAL_WOULD_PARK;
 	int fd = openat(parent, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
+	local_node(dir)->busy++;
 	r = write_all(fd, content);
 	if (r == 0)
 		r = finish(v, fd, &m, ret);
 	if (r == 0)
-		r = settle(io, fd);
+		r = local_settle(io, NULL, fd);
 	if (r == 0)
 		r = put_in_place(fd, parent, n.text);
 	if (r == 0)
 		r = local_statx(v, fd, "", &ret->attr);
+	if (r == 0)
+		r = local_settle(io, dir, parent);
+	local_node(dir)->busy--;
 	if (r != 0) {
 		close(fd);
 		return r;
 	}
 	ret->carry = (intptr_t)fd << 2 | ACCESS_WRITE;
-	return settle(io, parent);
+	return 0;
 }

@@ -30,6 +30,7 @@ struct fsal_node {
 	uint64_t file_id;
 	int64_t born_ns;
 	uint32_t type; /* S_IFMT */
+	bool gone; /* it was deleted */
 	void *state; /* node_bytes of the backend's own, zeroed at first */
 };
 

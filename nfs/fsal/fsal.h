@@ -178,7 +178,8 @@ struct fsal_attach_options {
 
 int fsal_attach(struct fsal_volume *v, const struct fsal_attach_options *o,
 	struct fsal_attachment **ret) MUST_USE;
-void fsal_detach(struct fsal_attachment *at); /* its handles are stale at once; NULL is allowed */
+/* Its handles are stale at once; what is still queued is handed over later. NULL is allowed. */
+void fsal_detach(struct fsal_attachment *at);
 
 /* From the next operation on. Objects look changed, so that clients ask again. */
 void fsal_attachment_set_rules(struct fsal_attachment *at, struct rule_set *rules);

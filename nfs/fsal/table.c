@@ -348,6 +348,7 @@ void object_dead(struct fsal_object *o)
 {
 	uint64_t hash = handle_hash(fsal_handle(o));
 
+	o->node.gone = true;
 	o->at->volume->layer->dead[hash & (DEAD - 1)] = hash;
 	object_gone(o);
 }

@@ -243,7 +243,9 @@ void trace_event(struct fsal_call *c, const struct event *e)
 	struct buf path CLEANUP(buf_fini) = buf_init(LIMIT_PATH_BYTES + 300);
 	bool denied = e->result == FSAL_DENIED;
 	struct fsal_record r = {
-		.operation = denied ? "FilesystemPolicyViolation" : e->operation,
+		.operation = denied            ? "FilesystemPolicyViolation"
+			: e->result == -EDQUOT ? "QuotaExceeded"
+					       : e->operation,
 		.path = path_of(e->object, e->name, &path),
 		.call_id = c->call_id.n ? c->call_id : span_cstr(at->call_id),
 		.iteration = at->iteration,

@@ -2,6 +2,8 @@
 /* Each operation, on every backend. */
 #include "tests/unit/nfs/fsal/fixture.h"
 #include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static void on_each(void (*body)(struct fixture *f))
 {
@@ -360,6 +362,64 @@ static void body_parking(void *arg)
 	fixture_end(&f);
 }
 
+/* A volume that is to survive loss of power waits in each operation that changes it. */
+static void body_sync(void *arg)
+{
+	struct fixture f = {.kind = ON_DISK, .options = {.sync = true}};
+	struct fsal_object *d, *o;
+	struct fsal_sattr s = {.set_mode = true, .mode = 0600};
+	struct fsal_wcc wcc;
+
+	fixture_begin(&f);
+	EXPECT_INT(make_dir(&f, root_of(&f), "d", &d), 0);
+	EXPECT_INT(make_file(&f, d, "a", 0644, &o), 0);
+	EXPECT_INT(fsal_setattr(&f.call, o, &s, NULL, &wcc), 0);
+	EXPECT_INT(rename_to(&f, d, "a", root_of(&f), "b"), 0);
+	EXPECT_INT(fsal_replace(&f.call, d, SPAN("c"), SPAN("text")), 0);
+	f.call.may_park = false;
+	EXPECT_INT(make_file(&f, d, "x", 0644, NULL), FSAL_WOULD_PARK);
+	EXPECT_INT(fsal_setattr(&f.call, o, &s, NULL, &wcc), FSAL_WOULD_PARK);
+	EXPECT_INT(unlink_name(&f, root_of(&f), "b"), FSAL_WOULD_PARK);
+	EXPECT_INT(rename_to(&f, root_of(&f), "b", d, "a"), FSAL_WOULD_PARK);
+	EXPECT_INT(look_up(&f, d, "x", NULL), -ENOENT);
+	EXPECT_INT(look_up(&f, root_of(&f), "b", NULL), 0);
+	fsal_unref(d);
+	fsal_unref(o);
+	fixture_end(&f);
+}
+
+/* 100,000 names in a folder; each is listed once. */
+static void body_large(void *arg)
+{
+	enum { ENTRIES = 100000 };
+	struct fixture f = {.kind = ON_DISK};
+	uint64_t verifier = 0, cookie = 0;
+	struct fsal_post post;
+	size_t total = 0;
+	char name[16];
+	bool eof = false;
+
+	fixture_begin(&f);
+	EXPECT_INT(mkdirat(f.folder_fd, "d", 0755), 0);
+	for (int i = 0; i < ENTRIES; i++) {
+		snprintf(name, sizeof(name), "d/%d", i);
+		EXPECT_INT(symlinkat("x", f.folder_fd, name), 0);
+	}
+	struct fsal_object *d = walk_to(&f, "d", 0);
+	while (!eof) {
+		struct listing l = {.room = 999};
+		EXPECT_INT(
+			fsal_readdir(&f.call, d, cookie, &verifier, false, note, &l, &eof, &post),
+			0);
+		EXPECT(l.count > 0 || eof);
+		total += l.count;
+		cookie = l.last;
+	}
+	EXPECT_INT((long)total, ENTRIES + 2);
+	fsal_unref(d);
+	fixture_end(&f);
+}
+
 #define EACH(name) \
 	static void body_##name(void *arg) \
 	{ \
@@ -384,6 +444,16 @@ static void parking(void **state)
 	in_fiber(body_parking);
 }
 
+static void sync_(void **state)
+{
+	in_fiber(body_sync);
+}
+
+static void large_folder(void **state)
+{
+	in_fiber(body_large);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -396,6 +466,8 @@ int main(void)
 		cmocka_unit_test(test_readdir),
 		cmocka_unit_test(test_walk),
 		cmocka_unit_test(parking),
+		cmocka_unit_test(sync_),
+		cmocka_unit_test(large_folder),
 	};
 	return cmocka_run_group_tests_name("nfs/fsal/operations", tests, NULL, NULL);
 }
