@@ -188,24 +188,15 @@ static const struct table_field network_fields[] = {
 		AT(agent_security, network.mode),
 		.values = network_words,
 		.otherwise = "allow",
-		.effect = TABLE_NOTED,
-		.effect_says = "a sandbox has its own loopback and no other network yet",
-		.effect_values = BIT(AGENT_NETWORK_DENY),
 		.doc = "allow: only the allowlist; deny: all but the denylist; none: no "
 		       "network."},
 	{.name = "allowlist",
 		STRINGS,
 		AT(agent_security, network.allowlist),
-		.effect = TABLE_GUARDED,
-		.effect_says = "names and addresses are not enforced yet: a sandbox has its own "
-			       "loopback and no other network",
 		.doc = "Domain names and address blocks that may be reached."},
 	{.name = "denylist",
 		STRINGS,
 		AT(agent_security, network.denylist),
-		.effect = TABLE_GUARDED,
-		.effect_says = "names and addresses are not enforced yet: a sandbox has its own "
-			       "loopback and no other network",
 		.doc = "Domain names that may not be reached."},
 	{0}};
 static const struct table_renamed network_renamed[] = {{"allow", "allowlist", false},

@@ -7,6 +7,7 @@
  */
 #include "daemon/execution/internal.h"
 #include "nfs/backend/backend.h"
+#include "policy/context/kernel_rules.h"
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -112,6 +113,36 @@ static AWAITS int spawned_record(struct iteration *it)
 	return err_trace(r);
 }
 
+/* Lowering policies to what the kernel checks needs a thread's stack. */
+struct lowering {
+	const struct rule_set *rules;
+	struct decision_request who;
+	struct arena *arena;
+	struct kernel_rules *ret;
+};
+
+static int lower(void *arg)
+{
+	struct lowering *l = arg;
+	return err_trace(rule_set_kernel_rules(l->rules, &l->who, l->arena, l->ret));
+}
+
+/* Whom the sandbox may talk to, by the execution's set of policies. */
+static AWAITS int network_rules(struct iteration *it, struct kernel_rules *ret)
+{
+	struct flow *f = it->f;
+	struct lowering l = {
+		.rules = f->rules,
+		.who = {.execution_id = span_cstr(f->id_text),
+			.agent = span_cstr(f->manifest->metadata.name),
+			.tenant = f->tenant},
+		.arena = it->arena,
+		.ret = ret,
+	};
+	return err_trace(offload_call(f->x->deps.files, lower, &l,
+		deadline_earlier(it->deadline_ns, deadline_in_ms(SANDBOX_DEADLINE_MS))));
+}
+
 static AWAITS int start_sandbox(struct iteration *it)
 {
 	struct flow *f = it->f;
@@ -124,15 +155,19 @@ static AWAITS int start_sandbox(struct iteration *it)
 		.version = span_cstr(spec->runtime.version),
 		.limits = limits_of(spec),
 	};
+	struct kernel_rules network = {0};
 	char **env;
 	int r = prompt_render(f, it->number, !it->own_program, it->arena, &prompt);
 
 	if (r == 0)
 		r = environment_make(f, it->number, it->arena, &env);
+	if (r == 0)
+		r = network_rules(it, &network);
 	if (r < 0)
 		return err_trace(r);
 	s.prompt = prompt;
 	s.env = env;
+	s.network = &network;
 	if (it->own_program) {
 		program[0] = arena_strdup(it->arena, spec->advanced->bootstrap_path);
 		s.program = program;
@@ -148,6 +183,18 @@ static AWAITS int start_sandbox(struct iteration *it)
 
 /* ---- an old one ---- */
 
+/* The kernel has gone on to enforce the rules; what they are called, and names, are ours. */
+static AWAITS int network_again(struct iteration *it)
+{
+	struct kernel_rules network = {0};
+	int r = network_rules(it, &network);
+
+	if (r == 0)
+		r = sandbox_set_network(
+			it->f->sandbox, &network, deadline_in_ms(SANDBOX_DEADLINE_MS));
+	return err_trace(r);
+}
+
 static AWAITS int find_sandbox(struct iteration *it)
 {
 	struct sandbox_driver *d = it->f->x->deps.sandboxes;
@@ -160,6 +207,8 @@ static AWAITS int find_sandbox(struct iteration *it)
 			continue;
 		r = sandbox_adopt(
 			d, &entries[i], &it->f->sandbox, deadline_in_ms(SANDBOX_DEADLINE_MS));
+		if (r == 0 && it->f->sandbox->state != SANDBOX_ENDED)
+			r = network_again(it);
 		break;
 	}
 	free(entries);

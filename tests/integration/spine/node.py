@@ -66,7 +66,7 @@ class Connection(http.client.HTTPConnection):
 
 
 class Node:
-    def __init__(self, model_port, recording=None, daemon=""):
+    def __init__(self, model_port, recording=None, daemon="", helper_options=()):
         self.dir = tempfile.mkdtemp(prefix="aegis-node-")
         os.chmod(self.dir, 0o755)
         pid = os.getpid()
@@ -79,6 +79,7 @@ class Node:
         self.socket = self.data + "/aegisd.sock"
         self.config = self.dir + "/config.yaml"
         self.helper = None
+        self.helper_options = list(helper_options)
         self.aegisd = None
         for path in (self.data, self.state, self.run):
             os.mkdir(path)
@@ -113,7 +114,7 @@ spec:
             "--slots", f"{self.slot_base}:{SLOTS}", "--bootstrap", program("aegis-bootstrap"),
             "--run-dir", self.run, "--state-dir", self.state,
             "--cgroup-parent", self.cgroup + "/sandboxes",
-            "--network-pool", "4"])
+            "--network-pool", "4"] + self.helper_options)
         self.wait_for("the helper's socket", lambda: os.path.exists(path), self.helper)
 
     def start_aegisd(self, wait=True):

@@ -1,0 +1,214 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: AGPL-3.0-only
+"""Agents with network on a whole node: what a manifest and an operator's policy say is what the
+kernel lets through, and what it denied is in the journal. The node is a network namespace of this
+test; a web server and a resolver stand in another, at an address that a public name may have."""
+
+import ctypes
+import http.server
+import json
+import os
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+
+sys.path[:0] = [os.environ.get("AEGIS_SOURCE", ".") + "/tests", os.path.dirname(os.path.abspath(__file__))]
+import model
+import node as nodes
+import tap
+
+CLONE_NEWNET, CLONE_NEWNS = 0x40000000, 0x00020000
+libc = ctypes.CDLL(None, use_errno=True)
+OUTSIDE = f"aegis-out-{os.getpid()}"
+WEB, NAMES = ("93.184.216.2", 8080), ("93.184.216.2", 53)
+visits = []
+
+
+def sh(command):
+    subprocess.run(command, shell=True, check=True)
+
+
+def enter(path_or_fd):
+    fd = path_or_fd if isinstance(path_or_fd, int) else os.open(path_or_fd, os.O_RDONLY)
+    if libc.setns(fd, CLONE_NEWNET) < 0:
+        raise OSError(ctypes.get_errno(), "setns")
+
+
+def make_node():
+    """This process is the node from now on; returns the descriptor of the outside."""
+    if libc.unshare(CLONE_NEWNET) < 0:
+        tap.skip_all("this machine makes no network namespace")
+    sh(f"ip link set lo up && ip netns add {OUTSIDE} && ip link add up0 type veth peer name out0 netns {OUTSIDE} && "
+       f"ip addr add 93.184.216.1/24 dev up0 && ip link set up0 up && "
+       f"ip -n {OUTSIDE} addr add 93.184.216.2/24 dev out0 && ip -n {OUTSIDE} link set out0 up")
+    outside = os.open(f"/run/netns/{OUTSIDE}", os.O_RDONLY)
+    sh(f"ip netns del {OUTSIDE}")
+    return outside
+
+
+class Web(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        visits.append(self.path)
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"hello from outside")
+
+    def log_message(self, *_):
+        pass
+
+
+def serve_names(s):
+    """Every name of example.test is the web server's; the rest does not exist."""
+    while True:
+        q, peer = s.recvfrom(2048)
+        end = q.index(b"\0", 12) + 5
+        known = q[12:end - 4].lower().endswith(b"\x07example\x04test\x00")
+        is_a = q[end - 4:end - 2] == b"\0\1"
+        answer = b"\xc0\x0c\0\1\0\1" + struct.pack(">IH", 60, 4) + socket.inet_aton(WEB[0])
+        s.sendto(q[:2] + struct.pack(">HHHHH", 0x8180 if known else 0x8183, 1, known and is_a, 0, 0)
+                 + q[12:end] + (answer if known and is_a else b""), peer)
+
+
+def open_outside(fd):
+    own = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    enter(fd)
+    web = http.server.ThreadingHTTPServer(WEB, Web)
+    names = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    names.bind(NAMES)
+    enter(own)
+    threading.Thread(target=web.serve_forever, daemon=True).start()
+    threading.Thread(target=serve_names, args=(names,), daemon=True).start()
+
+
+def own_resolv_conf():
+    """The daemon's resolver is the one outside; nobody else on the machine sees this file."""
+    f = tempfile.NamedTemporaryFile("w", delete=False)
+    f.write(f"nameserver {NAMES[0]}\n")
+    f.close()
+    os.chmod(f.name, 0o644)
+    if libc.unshare(CLONE_NEWNS) < 0:
+        tap.skip_all("this machine makes no mount namespace")
+    sh(f"mount --make-rprivate / && mount --bind {f.name} /etc/resolv.conf")
+    os.unlink(f.name)
+
+
+FETCH = """import sys, urllib.request
+try:
+    print(urllib.request.urlopen(f"http://{sys.argv[1]}:8080/{sys.argv[2]}", timeout=4).read().decode())
+except OSError as e:
+    print("failed:", getattr(e, "reason", e))
+"""
+HOSTS = ["93.184.216.2 address", "www.example.test name", "secret.example.test secret",
+         "elsewhere.test elsewhere", "10.231.0.1 gateway"]
+
+MANIFEST = """apiVersion: 100monkeys.ai/v1
+kind: Agent
+metadata: {name: %s, version: "1.0.0"}
+spec:
+  runtime: {language: python, version: "%d.%d"}
+  task: {instruction: "Fetch."}
+  security:
+    network: %s
+    filesystem: {read: [/workspace], write: [/workspace]}
+    resources: {cpu: 500, memory: 128Mi, timeout: 120s}
+  tools: [fs.write, cmd.run]
+"""
+
+
+def answer(messages):
+    turn = model.turns(messages)
+    if turn == 0:
+        return [("fs.write", {"path": "/workspace/fetch.py", "content": FETCH})]
+    if turn <= len(HOSTS):
+        return [("cmd.run", {"command": "python3 fetch.py " + HOSTS[turn - 1]})]
+    return "done"
+
+
+def run(node, name, network):
+    """Runs an agent that asks for each host in turn, and returns what reached the web server, how the
+    execution ended, and the kernel's records of it."""
+    visits.clear()
+    status, body = node.call("POST", "/v1/agents", MANIFEST % (name, *sys.version_info[:2], network))
+    if status not in (200, 201):
+        raise RuntimeError(f"deploy {status} {body}\n{node.logs()}")
+    status, body = node.call("POST", "/v1/executions", {"agent_id": name, "input": {}})
+    if status not in (200, 201, 202):
+        raise RuntimeError(f"execute {status} {body}\n{node.logs()}")
+    execution = body["execution_id"]
+    node.wait_for("the execution's end", lambda: node.call("GET", f"/v1/executions/{execution}")[1]["status"]
+                  in ("completed", "failed", "cancelled"), seconds=120)
+    end = node.call("GET", f"/v1/executions/{execution}")[1]["status"]
+    tail = node.audit("tail", "-n", "1000", "--execution", execution, "--output", "json").stdout
+    kernel = [r for r in map(json.loads, tail.splitlines()) if r["source"] == "kernel"]
+    return list(visits), end, kernel
+
+
+def main():
+    if os.geteuid() != 0:
+        tap.skip_all("needs root")
+    if not shutil.which("ip"):
+        tap.skip_all("needs iproute2")
+    fd = make_node()
+    open_outside(fd)
+    own_resolv_conf()
+    node = nodes.Node(model.serve(answer), helper_options=["--network-range", "10.231.0.0/19"])
+    try:
+        node.start()
+        seen, end, kernel = run(node, "by-address", '{mode: allow, allowlist: ["93.184.216.2:8080"]}')
+        tap.equal("an address on the list is reached, and nothing else", (seen, end), (["/address"], "completed"))
+        denied = [r["payload"] for r in kernel if r["kind"] == "NameDenied"]
+        tap.equal("each name that was asked for in vain is on record", sorted({d["name"] for d in denied}),
+                  ["elsewhere.test", "secret.example.test", "www.example.test"])
+        denied = [r["payload"] for r in kernel if r["kind"] == "NetworkDenied"]
+        tap.ok("so is the address, with the command that wanted it",
+               any(d["address"] == "10.231.0.1" and d["port"] == 8080 and d["hook"] == "connect"
+                   and d["command"].startswith("python") for d in denied), denied)
+
+        seen, end, kernel = run(node, "by-name", '{mode: allow, allowlist: ["www.example.test:8080"]}')
+        tap.equal("a name on the list is reached, by its name alone", seen, ["/name"])
+        tap.ok("what was resolved is on record", any(r["kind"] == "NameResolved" and r["payload"]["name"] ==
+               "www.example.test" and r["payload"]["addresses"] == 1 for r in kernel), kernel)
+        seen, _, _ = run(node, "by-pattern", '{mode: allow, allowlist: ["*.example.test", "93.184.216.7"]}')
+        tap.equal("a pattern covers the names below it", seen, ["/name", "/secret"])
+        seen, _, kernel = run(node, "denylist", '{mode: deny, denylist: ["secret.example.test"]}')
+        tap.equal("a denylist leaves other names, and no address that no name gave", seen, ["/name"])
+        tap.ok("the policy that forbade the name is named", any(
+            r["kind"] == "NameDenied" and r["payload"]["name"] == "secret.example.test" and r["payload"]["policy_id"]
+            for r in kernel), kernel)
+        seen, _, _ = run(node, "none", "{mode: none}")
+        tap.equal("mode none reaches nothing", seen, [])
+        seen, _, _ = run(node, "empty", "{mode: allow, allowlist: []}")
+        tap.equal("an empty allowlist allows nothing", seen, [])
+        tap.equal("the journal holds", node.audit("verify").returncode, 0)
+    finally:
+        codes = node.stop()
+        if tap._failed:
+            print("# " + node.logs(200).replace("\n", "\n# "))
+    tap.equal("both end politely", codes, [0, 0])
+    left = subprocess.run("ip -br link | grep ags; nft list tables | grep aegis", shell=True, capture_output=True,
+                          text=True).stdout
+    tap.equal("no link and no table is left", left, "")
+    node.remove_cgroups()
+    node.remove()
+
+    node = nodes.Node(model.serve(answer))
+    try:
+        node.start()
+        seen, end, _ = run(node, "no-range", '{mode: allow, allowlist: ["93.184.216.2:8080"]}')
+        tap.equal("a node without a range refuses what it cannot give", (seen, end), ([], "failed"))
+        why = node.audit("tail", "-n", "20").stdout
+        tap.ok("and says what is missing", "--network-range" in why, why)
+        seen, end, _ = run(node, "needs-none", "{mode: none}")
+        tap.equal("who needs no network runs there", (seen, end), ([], "completed"))
+    finally:
+        node.stop()
+        node.remove_cgroups()
+        node.remove()
+    tap.done()
+
+
+main()
