@@ -59,4 +59,15 @@ void peer_open(struct peer *p);
 void peer_close(struct peer *p);
 double peer_bubblewrap(struct peer *p);
 double peer_runc(struct peer *p);
+double peer_run(const struct peer *p, const char *program, char *const argv[]);
 bool peer_has(const char *program);
+
+/* An engine of our own. */
+struct docker {
+	char dir[64];
+	char host[96];
+	pid_t pid;
+};
+const char *docker_open(struct docker *d, const struct peer *p); /* NULL, or why there is none */
+double docker_run(struct docker *d, struct peer *p);
+void docker_close(struct docker *d);

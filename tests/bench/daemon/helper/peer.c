@@ -23,7 +23,8 @@ static __attribute__((noreturn)) void die(const char *what)
 bool peer_has(const char *program)
 {
 	char path[64];
-	const char *const folders[] = {"/usr/bin", "/usr/sbin"};
+	const char *const folders[] = {
+		"/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin"};
 	for (size_t i = 0; i < ARRAY_LEN(folders); i++) {
 		snprintf(path, sizeof(path), "%s/%s", folders[i], program);
 		if (access(path, X_OK) == 0)
@@ -107,7 +108,7 @@ void peer_close(struct peer *p)
 }
 
 /* The program's stamp, with the start of `path` as zero; the peer has ended when it returns. */
-static double run(const struct peer *p, const char *path, char *const argv[])
+double peer_run(const struct peer *p, const char *path, char *const argv[])
 {
 	int64_t t[2];
 	pid_t pid;
@@ -134,7 +135,7 @@ double peer_bubblewrap(struct peer *p)
 		"--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64", "--proc",
 		"/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--bind", p->dir, "/workspace",
 		"--ro-bind", p->stamp, "/bench", "/bench/stamp", NULL};
-	double us = run(p, "bwrap", argv);
+	double us = peer_run(p, "bwrap", argv);
 	close(filter);
 	return us;
 }
@@ -145,5 +146,5 @@ double peer_runc(struct peer *p)
 	snprintf(id, sizeof(id), "runc-bench-%d-%d", getpid(), p->number++);
 	snprintf(bundle, sizeof(bundle), "%s/bundle", p->dir);
 	char *argv[] = {"runc", "run", "--bundle", bundle, id, NULL};
-	return run(p, "runc", argv);
+	return peer_run(p, "runc", argv);
 }

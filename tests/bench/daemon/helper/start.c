@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /*
  * From the request to the first instruction of the program in the sandbox, with all confinement
- * and limits, against bubblewrap and runc starting the same program between our runs. Medians.
+ * and limits, against bubblewrap, runc and docker run starting the same program between our runs.
+ * Medians.
  *
  *  one-off     nothing else is ready: namespaces, mounts and network are made for it
  *  network     a network namespace is taken from a pool
@@ -26,7 +27,7 @@ enum {
 	IDLE_ROUNDS = 20,
 	IDLE_MS = 50,
 	POOL = 16,
-	RUNC_ROUNDS = 10,
+	LIMITS_ROUNDS = 10,
 	ALIVE = 1000,
 	MEMORY_POOL = 128,
 	MEMORY_ROUNDS = 5,
@@ -114,18 +115,37 @@ static void starts(struct peer *p, const struct kind *k)
 	launcher_stop(&l);
 }
 
-static void against_runc(struct peer *p)
+/* Beside one of the peers that set limits too; `other` is called between our starts. */
+static void with_limits(struct peer *p, const char *name, double (*other)(struct peer *p))
 {
 	struct launcher l;
-	double ours[RUNC_ROUNDS], peer[RUNC_ROUNDS];
+	char title[64];
+	double ours[LIMITS_ROUNDS], theirs[LIMITS_ROUNDS];
 	launcher_start(&l, &kinds[0].options);
-	for (int i = 0; i < RUNC_ROUNDS; i++) {
+	for (int i = 0; i < LIMITS_ROUNDS; i++) {
 		ours[i] = launcher_once(&l);
-		peer[i] = peer_runc(p);
+		theirs[i] = other(p);
 	}
-	figure("start, one-off, with limits", median(ours, RUNC_ROUNDS), "us", "runc",
-		median(peer, RUNC_ROUNDS), NULL);
+	snprintf(title, sizeof(title), "start, one-off, beside %s", name);
+	figure(title, median(ours, LIMITS_ROUNDS), "us", name, median(theirs, LIMITS_ROUNDS), NULL);
 	launcher_stop(&l);
+}
+
+static struct docker engine;
+
+static double one_docker_run(struct peer *p)
+{
+	return docker_run(&engine, p);
+}
+
+static void against_docker(struct peer *p)
+{
+	const char *why_not = docker_open(&engine, p);
+	if (why_not)
+		fprintf(stderr, "docker run is not measured: %s\n", why_not);
+	else
+		with_limits(p, "docker run", one_docker_run);
+	docker_close(&engine);
 }
 
 /* ---- two at once ---- */
@@ -258,7 +278,7 @@ static bool asked(int argc, char **argv, const char *part)
 	return argc == 1;
 }
 
-/* All, or the parts that are named: a kind of start, runc, two, alive, memory. */
+/* All, or the parts that are named: a kind of start, runc, docker, two, alive, memory. */
 static void run_parts(int argc, char **argv)
 {
 	struct peer p = {.number = 0};
@@ -268,7 +288,9 @@ static void run_parts(int argc, char **argv)
 			starts(&p, &kinds[i]);
 	}
 	if (asked(argc, argv, "runc") && peer_has("runc"))
-		against_runc(&p);
+		with_limits(&p, "runc", peer_runc);
+	if (asked(argc, argv, "docker"))
+		against_docker(&p);
 	if (asked(argc, argv, "two"))
 		two_launchers();
 	if (asked(argc, argv, "alive"))
