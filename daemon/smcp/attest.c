@@ -143,9 +143,36 @@ static AWAITS int session_make(struct call *c, struct attestation *t)
 	return err_trace(r);
 }
 
+/* Not on record: that would be what it keeps from happening. */
+static bool too_often(struct call *c)
+{
+	struct smcp_service *s = c->s;
+	int64_t now_ns = rt_now_ns();
+	int count = 0;
+
+	if (!c->q->workload)
+		return false;
+	for (size_t i = 0; i < ATTESTS_KEPT; i++)
+		count += s->attests[i].at_ns && now_ns - s->attests[i].at_ns < 60 * NS_PER_S &&
+			uuid_eq(s->attests[i].execution_id, c->q->workload->execution_id);
+	s->attests[s->next_attest] =
+		(struct attest_note){c->q->workload->execution_id, MAX(now_ns, INT64_C(1))};
+	s->next_attest = (s->next_attest + 1) % ATTESTS_KEPT;
+	return count >= ATTESTS_PER_MINUTE;
+}
+
 int attest_serve(struct call *c)
 {
 	struct attestation t = {.rules = NULL};
+
+	if (too_often(c)) {
+		answer_error(c, SMCP_ATTESTATION_FAILED,
+			SPAN("too many attestations: use the session that there is, or come again "
+			     "in a minute"),
+			SPAN(""));
+		*c->status = 429;
+		return 0;
+	}
 	int r = body_read(c, &t);
 
 	if (r == 0)

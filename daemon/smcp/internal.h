@@ -9,6 +9,8 @@ enum {
 	KEY_GRACE_S = 24 * 3600, /* a replaced key still verifies for so long */
 	TOKENS_PER_SESSION = 4, /* that are known without looking at their signature again */
 	REPORTS_PER_MINUTE = 20, /* failures of one session that go on record */
+	ATTESTS_PER_MINUTE = 30, /* of one execution, failures included */
+	ATTESTS_KEPT = 1024,
 	HORIZON_STEP_S = 5,
 	PUBLISH_MS = 60 * 1000,
 };
@@ -72,12 +74,20 @@ struct session {
 	int reports;
 };
 
+/* An attestation that was asked for, so that a workload cannot fill the store with them. */
+struct attest_note {
+	struct uuid execution_id;
+	int64_t at_ns;
+};
+
 struct smcp_service {
 	struct smcp_service_options o;
 	struct worker *home;
 	int64_t start_s;
 	struct keyring ring;
 	struct smcp_replay *replay;
+	struct attest_note attests[ATTESTS_KEPT]; /* a ring */
+	size_t next_attest;
 	struct map by_id; /* 16 bytes -> struct session, active ones */
 	struct map by_token; /* 32 bytes -> struct token_note */
 };

@@ -446,6 +446,12 @@ static void body_workload(void *arg)
 	}
 	EXPECT_INT(ask(&f, SMCP_V1, SMCP_OP_ATTEST, &w, smcp_client_attest(&c, id, NULL, f.arena)),
 		401);
+	/* One that goes on asking is not even put on record. */
+	for (int i = 0; i < 40; i++)
+		(void)ask(
+			&f, SMCP_V1, SMCP_OP_ATTEST, &w, smcp_client_attest(&c, id, NULL, f.arena));
+	EXPECT_INT(f.status, 429);
+	EXPECT(events_of(&f, "AttestationFailed", NULL) < 20);
 	end(&f);
 }
 
