@@ -5,7 +5,6 @@
  */
 #include "daemon/policy/internal.h"
 #include "policy/cedar/cedar.h"
-#include <stdio.h>
 #include <stdlib.h>
 
 struct loading {
@@ -78,19 +77,33 @@ static const struct piece *piece_of(const struct piece *pieces, size_t count, ui
 	return &pieces[at];
 }
 
+/* Takes "WORD N" off the front. */
+static bool take_number(struct span *rest, const char *word, uint64_t *ret)
+{
+	struct span w = span_cstr(word);
+	size_t end = w.n;
+
+	while (end < rest->n && rest->p[end] >= '0' && rest->p[end] <= '9')
+		end++;
+	if (!span_starts(*rest, w) || span_to_u64(span_sub(*rest, w.n, end), ret) < 0)
+		return false;
+	*rest = span_sub(*rest, end, rest->n);
+	return true;
+}
+
 /* "line L column C: ..." of the joined text, told in the file's own lines. */
 static void note_schema(struct loading *l, const struct piece *pieces, size_t count, int r)
 {
-	const char *message = err_message(r);
-	unsigned line, column;
-	int used = 0;
+	struct span rest = span_cstr(err_message(r));
+	uint64_t line, column;
 
-	if (sscanf(message, "line %u column %u: %n", &line, &column, &used) == 2 && used) {
-		const struct piece *p = piece_of(pieces, count, line);
-		buf_printf(l->findings, "%s:%u:%u: %s\n", p->label, line - p->first_line + 1,
-			column, message + used);
+	if (take_number(&rest, "line ", &line) && take_number(&rest, " column ", &column)) {
+		const struct piece *p = piece_of(pieces, count, (uint32_t)line);
+		buf_printf(l->findings, "%s:%llu:%llu" SPAN_FMT "\n", p->label,
+			(unsigned long long)(line - p->first_line + 1), (unsigned long long)column,
+			SPAN_ARG(rest));
 	} else {
-		buf_printf(l->findings, "schema: %s\n", message);
+		buf_printf(l->findings, "schema: %s\n", err_message(r));
 	}
 	err_clear();
 	l->valid = false;

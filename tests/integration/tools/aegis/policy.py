@@ -30,6 +30,8 @@ CONTEXTS = """  security_contexts:
     - name: reader
       capabilities: [{tool_pattern: "fs.*", path_allowlist: [/workspace/in]}]
       deny_list: [fs.write]
+    - name: all
+      capabilities: [{tool_pattern: "*"}]
 """
 KEYS = '@id("no-keys")\nforbid (principal, action in Action::"fs", resource)\nwhen { resource.name like "*.key" };\n'
 WEB = 'action "tool:web.fetch" in ["tool"] appliesTo { principal: Execution, resource: Tool, context: ToolCall };\n'
@@ -70,8 +72,10 @@ def ids():
 
 def offline():
     manifest = write("agent.yaml", MANIFEST % ("worker", *sys.version_info[:2], "reader"))
-    run("check", ["policy", "check"], 0, out="1 policies, 1 security contexts")
+    run("check", ["policy", "check"], 0, out="1 policies, 2 security contexts")
     run("check of a folder that is not there", ["policy", "check", node.dir + "/none"], 1, err="none")
+    run("a context within another", ["policy", "check", "--context", "reader", "--within", "all"], 0, out="is within")
+    run("and the other way", ["policy", "check", "--context", "all", "--within", "reader"], 3, out="not within reader: *")
     with_agent = ["--manifest", manifest]
     run("a path below the context", ["policy", "authorize", *with_agent, "--action", "fs:read", "--path", "in/a"], 0,
         out="allow")

@@ -91,6 +91,14 @@ static void decided_again(void *arg)
 	EXPECT_INT(store_blob_get(b.store, &hash, b.arena, &text, DEADLINE_NONE), 0);
 	EXPECT_INT(rule_set_load(text, &rules), 0);
 	EXPECT(span_eq(rule_set_hash(rules), json_str(decision, "policy_set", SPAN(""))));
+	const struct json *request;
+	struct decision_request q;
+	struct decision again = {.allowed = true};
+	EXPECT_INT(json_parse(b.arena, json_str(decision, "request", SPAN("")), NULL, &request), 0);
+	EXPECT_INT(decision_request_load(b.arena, request, &q), 0);
+	EXPECT_INT(policy_decide(rules, NULL, &q, 0, b.arena, &again), 0);
+	EXPECT(!again.allowed && again.code == (enum decision_code)json_i64(decision, "code", 0));
+	EXPECT(span_eq(again.reason, json_str(decision, "reason", SPAN(""))));
 	rule_set_unref(rules);
 	EXPECT_HAS(arena_cstr(b.arena, json_str(decision, "request", SPAN(""))),
 		"\"paths\":[\"/workspace/no\"]");
