@@ -5,6 +5,7 @@
  * security modules and refuse every program of it.
  */
 #include "daemon/doctor/probe.h"
+#include "daemon/helper/netprog.h"
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
@@ -66,6 +67,33 @@ static int try_btf(enum bpf_prog_type type, enum bpf_attach_type attach, const c
 	*ret_step = "attaching a program";
 	AUTO_FD link = bpf_raw_tracepoint_open(NULL, fd);
 	return link < 0 ? link : 0;
+}
+
+/* The very programs that the helper attaches, and the means of a sandbox's link. */
+void probe_network_policy(const struct doctor_options *o, struct doctor_finding *f)
+{
+	struct netprog programs;
+
+	if (!is_root()) {
+		found(f, DOCTOR_UNAVAILABLE, as_root, "loading BPF programs is root's");
+		return;
+	}
+	int r = netprog_load(-1, &(struct net_constants){.level = 1}, &programs);
+	if (r < 0) {
+		found(f, DOCTOR_NOT_COVERED,
+			"a kernel from 6.1 with CONFIG_CGROUP_BPF and CONFIG_BPF_SYSCALL; without "
+			"it "
+			"sandboxes have loopback only",
+			"%s", err_message(r));
+		err_clear();
+		return;
+	}
+	found(f, DOCTOR_PREVENTED, NULL,
+		"the programs load (%u instructions); sandboxes get network where aegis-helper "
+		"runs "
+		"with --network-range, IPv4 only",
+		programs.instructions);
+	netprog_close(&programs);
 }
 
 void probe_bpf_lsm(const struct doctor_options *o, struct doctor_finding *f)

@@ -51,6 +51,7 @@ void probe_cgroup_kill(const struct doctor_options *o, struct doctor_finding *f)
 void probe_favordynmods(const struct doctor_options *o, struct doctor_finding *f);
 
 void probe_bpf_cgroup(const struct doctor_options *o, struct doctor_finding *f);
+void probe_network_policy(const struct doctor_options *o, struct doctor_finding *f);
 void probe_bpf_lsm(const struct doctor_options *o, struct doctor_finding *f);
 void probe_bpf_tracing(const struct doctor_options *o, struct doctor_finding *f);
 
