@@ -28,17 +28,6 @@ static const struct expr *over(
 	return e;
 }
 
-static const struct expr *type_test(
-	struct builder *b, const struct expr *of, struct span type, uint32_t pos)
-{
-	struct expr *e = make(b, EXPR_IS, pos, 1);
-	if (b->no_memory)
-		return e;
-	e->kids[0] = of;
-	e->string = type;
-	return e;
-}
-
 static const struct expr *plain(struct builder *b, const struct expr *e);
 
 /* The same node over plain kids; itself if these are so already. */
@@ -94,11 +83,6 @@ static const struct expr *plain(struct builder *b, const struct expr *e)
 		return over(b, EXPR_NOT, over(b, EXPR_LE, e->kids[0], e->kids[1]), NULL);
 	case EXPR_GE:
 		return over(b, EXPR_NOT, over(b, EXPR_LT, e->kids[0], e->kids[1]), NULL);
-	case EXPR_IS:
-		if (e->count == 1)
-			return e;
-		return over(b, EXPR_AND, type_test(b, e->kids[0], e->string, e->pos),
-			over(b, EXPR_IN, e->kids[0], e->kids[1]));
 	default:
 		return e;
 	}
@@ -141,7 +125,7 @@ static const struct expr *scope_expr(
 	struct builder *b, const struct cedar_policy *p, enum cedar_var var, const struct scope *s)
 {
 	struct expr *e = make(b, s->op == SCOPE_ALL ? EXPR_BOOL : EXPR_VAR, p->pos, 0);
-	const struct expr *test;
+	struct expr *test;
 	if (b->no_memory)
 		return e;
 	if (s->op == SCOPE_ALL) {
@@ -151,10 +135,14 @@ static const struct expr *scope_expr(
 	e->var = var;
 	if (s->op == SCOPE_EQ || s->op == SCOPE_IN)
 		return over(b, s->op == SCOPE_EQ ? EXPR_EQ : EXPR_IN, e, scope_side(b, p, var, s));
-	test = type_test(b, e, s->type, s->type_pos);
-	if (s->op == SCOPE_IS)
-		return test;
-	return over(b, EXPR_AND, test, over(b, EXPR_IN, e, scope_side(b, p, var, s)));
+	test = make(b, EXPR_IS, s->type_pos, s->op == SCOPE_IS ? 1 : 2);
+	if (b->no_memory)
+		return e;
+	test->string = s->type;
+	test->kids[0] = e;
+	if (s->op == SCOPE_IS_IN)
+		test->kids[1] = scope_side(b, p, var, s);
+	return test;
 }
 
 static const struct expr *conditions(struct builder *b, const struct cedar_policy *p)

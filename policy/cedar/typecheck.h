@@ -24,7 +24,7 @@ struct typed {
 	const struct capabilities *grants; /* known if it is true */
 	bool failed; /* it or what it is made of has an error, which was reported */
 	size_t count;
-	const struct typed *const *kids; /* parts that will be evaluated */
+	const struct typed *const *kids; /* parts that will be evaluated, each once */
 };
 
 struct checker {
@@ -92,6 +92,10 @@ const struct typed *typecheck_operator(
 	struct checker *c, const struct capabilities *prior, const struct expr *e);
 const struct typed *typecheck_in(
 	struct checker *c, const struct capabilities *prior, const struct expr *e);
+
+/* Whether `of`, which is the first kid of e, is in the second. */
+const struct typed *typecheck_in_of(struct checker *c, const struct capabilities *prior,
+	const struct expr *e, const struct typed *of);
 const struct typed *typecheck_call(
 	struct checker *c, const struct capabilities *prior, const struct expr *e);
 

@@ -93,13 +93,12 @@ static bool may_be_below(
 		actions_below(c, left->entity, right->entity);
 }
 
-const struct typed *typecheck_in(
-	struct checker *c, const struct capabilities *prior, const struct expr *e)
+const struct typed *typecheck_in_of(struct checker *c, const struct capabilities *prior,
+	const struct expr *e, const struct typed *of)
 {
-	const struct typed *kids[2];
+	const struct typed *kids[2] = {of};
 	struct typed t = {.expr = e, .type = type_plain(TYPE_BOOL)};
 	const struct cedar_uid *left = uid_of(c, e->kids[0]);
-	kids[0] = typecheck_expect(c, prior, e->kids[0], EXPECT_ENTITY, left_help);
 	kids[1] = typecheck_expect(
 		c, prior, e->kids[1], EXPECT_ENTITY | EXPECT_ENTITY_SET, right_help);
 	t.failed = kids[0]->failed || kids[1]->failed;
@@ -114,4 +113,11 @@ const struct typed *typecheck_in(
 		t.type = type_plain(TYPE_FALSE);
 	}
 	return typed_keep(c, t, 2, kids);
+}
+
+const struct typed *typecheck_in(
+	struct checker *c, const struct capabilities *prior, const struct expr *e)
+{
+	return typecheck_in_of(
+		c, prior, e, typecheck_expect(c, prior, e->kids[0], EXPECT_ENTITY, left_help));
 }

@@ -86,19 +86,19 @@ const struct typed *typecheck_or(
 	return typed_keep(c, t, 2, kids);
 }
 
-/* A condition that is known leaves one branch, which then stands for both. */
+/* A condition that is known leaves one branch, which is all that is kept. */
 static const struct typed *check_one_branch(struct checker *c, const struct capabilities *prior,
 	const struct expr *e, const struct typed *test)
 {
 	bool yes = typed_is(test, TYPE_TRUE);
 	const struct typed *branch =
 		typecheck(c, yes ? both(c, prior, test->grants) : prior, e->kids[yes ? 1 : 2]);
-	const struct typed *kids[] = {test, branch, branch};
+	const struct typed *kids[] = {test, branch};
 	struct typed t = {.expr = e, .type = branch->type, .grants = branch->grants};
 	t.failed = test->failed || branch->failed;
 	if (yes && !t.failed)
 		t.grants = both(c, branch->grants, test->grants);
-	return typed_keep(c, t, 3, kids);
+	return typed_keep(c, t, 2, kids);
 }
 
 const struct typed *typecheck_if(

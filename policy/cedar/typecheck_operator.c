@@ -214,7 +214,9 @@ static const struct typed *check_is(
 	enum type_kind kind = TYPE_BOOL;
 	if (typed_is(kid, TYPE_ENTITY))
 		kind = span_eq(kid->type->entity->name, e->string) ? TYPE_TRUE : TYPE_FALSE;
-	return typed_over(c, e, type_plain(kind), kid);
+	if (e->count == 1 || kind == TYPE_FALSE)
+		return typed_over(c, e, type_plain(kind), kid);
+	return typecheck_in_of(c, prior, e, kid); /* a is T in b: a is T && a in b */
 }
 
 static const struct typed *check_unary(struct checker *c, const struct capabilities *prior,

@@ -5,8 +5,8 @@
 #include "policy/cedar/report.h"
 #include "policy/cedar/typecheck.h"
 
-/* Scope and conditions as one expression of plain operators: a != b is !(a == b), a > b is
- * !(a <= b), a is T in b is a is T && a in b. NULL beyond the arena. */
+/* Scope and conditions as one expression of fewer operators: a != b is !(a == b), a > b is
+ * !(a <= b), true && false is false. NULL beyond the arena. */
 const struct expr *condition_of(struct arena *a, const struct cedar_policy *p);
 
 /* Whether entities of this type can be what the scope asks for. */

@@ -69,7 +69,7 @@ static uint32_t target_level(struct level *l, const struct typed *t, const struc
 	case EXPR_IF:
 		check(l, t->kids[0]);
 		a = target_level(l, t->kids[1], path);
-		b = target_level(l, t->kids[2], path);
+		b = t->count > 2 ? target_level(l, t->kids[2], path) : a;
 		return MAX(a, b);
 	case EXPR_ATTR:
 		if (is_entity(t->kids[0]))
@@ -156,8 +156,11 @@ static void check_chain(struct level *l, const struct typed *t)
 
 static void check(struct level *l, const struct typed *t)
 {
+	enum expr_op op = t->expr->op;
 	bool rest = true;
-	switch (t->expr->op) {
+	if (op == EXPR_IS && t->count > 1)
+		op = EXPR_IN; /* a is T in b */
+	switch (op) {
 	case EXPR_HAS_TAG:
 	case EXPR_GET_TAG:
 	case EXPR_IN:

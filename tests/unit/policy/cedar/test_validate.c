@@ -302,6 +302,30 @@ static void deep_conditions_are_checked(void **state)
 	assert_int_equal(parse_deep(10 * 1000, 1, &set), -EINVAL);
 }
 
+/* What is written once is walked once, however deep it nests: 2^90 steps would not end. */
+static void nesting_costs_no_more(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *before, *after;
+	} cases[] = {
+		{"(if ", " is User in Team::\"a\" then principal else principal)"},
+		{"(if true then ", " else principal)"},
+		{"(", " is User in Team::\"a\")"},
+		{"(", " has name && principal)"},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct buf b CLEANUP(buf_fini) = buf_init(1024 * 1024);
+		for (size_t j = 0; j < 45; j++)
+			buf_puts(&b, cases[i].before);
+		buf_puts(&b, "principal");
+		for (size_t j = 0; j < 45; j++)
+			buf_puts(&b, cases[i].after);
+		buf_puts(&b, " == principal");
+		assert_int_equal(condition(buf_cstr(&b), 1).valid, i < 2);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -316,6 +340,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(levels, setup, teardown),
 		cmocka_unit_test_setup_teardown(findings_are_bounded, setup, teardown),
 		cmocka_unit_test_setup_teardown(deep_conditions_are_checked, setup, teardown),
+		cmocka_unit_test_setup_teardown(nesting_costs_no_more, setup, teardown),
 	};
 	return cmocka_run_group_tests_name("policy/cedar validate", tests, NULL, NULL);
 }
