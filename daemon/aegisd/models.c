@@ -35,7 +35,16 @@ struct lists {
 	struct llm_alias_options *aliases;
 	size_t provider_count;
 	size_t alias_count;
+	const char *data_directory;
+	struct arena *arena; /* of paths, until the files are open */
 };
+
+static const char *recording_of(struct lists *l, const struct config_provider *p)
+{
+	return p->record_here
+		? arena_printf(l->arena, "%s/recording-%s.jsonl", l->data_directory, p->name)
+		: p->record;
+}
 
 static int provider_add(struct lists *l, const struct config_provider *p)
 {
@@ -49,8 +58,10 @@ static int provider_add(struct lists *l, const struct config_provider *p)
 		.type = config_provider_type_name(p->type),
 		.endpoint = p->endpoint,
 		.api_key = p->api_key.value,
-		.record_to = p->record,
+		.record_to = recording_of(l, p),
 	};
+	if (p->record_here && !l->providers[l->provider_count - 1].record_to)
+		return err_raise(-ENOMEM, "models: out of memory");
 	for (size_t i = 0; i < p->models.count; i++)
 		l->aliases[l->alias_count++] =
 			(struct llm_alias_options){.alias = p->models.items[i].alias,
@@ -70,8 +81,10 @@ int models_open(const struct config *c, struct tls_client *tls, struct llm **ret
 	struct lists l = {
 		.providers = calloc(providers + 1, sizeof(*l.providers)),
 		.aliases = calloc(aliases + 1, sizeof(*l.aliases)),
+		.data_directory = c->daemon.data_directory,
+		.arena = arena_new(1 << 20),
 	};
-	if (!l.providers || !l.aliases)
+	if (!l.providers || !l.aliases || !l.arena)
 		r = err_raise(-ENOMEM, "models: out of memory");
 	for (int order = 0; r == 0 && order <= 3; order++)
 		for (size_t i = 0; r == 0 && i < providers; i++)
@@ -92,5 +105,6 @@ int models_open(const struct config *c, struct tls_client *tls, struct llm **ret
 			ret);
 	free(l.providers);
 	free(l.aliases);
+	arena_free(l.arena);
 	return err_trace(r);
 }

@@ -55,7 +55,8 @@ struct config_provider {
 	struct table_secret api_key;
 	bool enabled;
 	TABLE_LIST_OF(struct config_model) models;
-	const char *record; /* own addition: file that a recording goes to; NULL: none */
+	const char *record; /* own addition: file that a recording goes to; NULL: none, unless */
+	bool record_here; /* one in the data directory, recording-NAME.jsonl */
 };
 
 enum config_strategy {

@@ -34,8 +34,12 @@ void config_check_provider(struct table_run *run, const struct doc *d, void *obj
 		strncmp(p->endpoint, "https://", 8) != 0)
 		table_problem(run, d, "endpoint",
 			"this is no URL; accepted: a URL that begins with http:// or https://");
-	if (file && p->record)
+	if (file && (p->record || p->record_here))
 		table_problem(run, d, "record", "a recording cannot be recorded; leave it out");
+	if (p->record_here && p->name && strchr(p->name, '/'))
+		table_problem(run, d, "record",
+			"the name of this provider holds a '/' and can name no file; give the "
+			"file");
 	for (size_t i = 0; i < p->models.count; i++)
 		for (size_t j = 0; j < i; j++)
 			if (strcmp(p->models.items[i].alias, p->models.items[j].alias) == 0)

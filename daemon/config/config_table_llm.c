@@ -43,6 +43,16 @@ static const struct table model_table = {
 static const struct table_field model_item = {
 	.name = "model", .type = TABLE_OBJECT, .table = &model_table};
 
+static const struct table_field record_forms[] = {
+	{.name = "switch",
+		.type = TABLE_BOOL,
+		.offset = offsetof(struct config_provider, record_here)},
+	{.name = "file",
+		.type = TABLE_STRING,
+		FILE_PATH,
+		.offset = offsetof(struct config_provider, record)},
+	{0}};
+
 static const struct table_field provider_fields[] = {
 	ROW(TABLE_STRING, config_provider, name, "name", "Name of the provider on this node.",
 		.flags = TABLE_REQUIRED, NAME, .example = "openai"),
@@ -60,8 +70,12 @@ static const struct table_field provider_fields[] = {
 		.otherwise = "true"),
 	ROW(TABLE_LIST, config_provider, models, "models", "Its models.", .flags = TABLE_REQUIRED,
 		LIST(model_item, sizeof(struct config_model)), .min = 1, .max = 256),
-	ROW(TABLE_STRING, config_provider, record, "record",
-		"File that a recording of all conversations goes to (our addition).", FILE_PATH),
+	{.name = "record",
+		.type = TABLE_FORMS,
+		.forms = record_forms,
+		.example = "true",
+		.doc = "Whether all conversations are recorded, for type replay: true "
+		       "(recording-NAME.jsonl in the data directory) or a file (our addition)."},
 	{0}};
 const struct table config_provider_table = {
 	.name = "LlmProvider",

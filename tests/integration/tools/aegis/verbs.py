@@ -124,6 +124,8 @@ def levels():
     run("require: what is there", ["agent", "run", able, "--input", "{}"], 0)
     run("the node says how files are reached", ["daemon", "status"], 0, out="neither decided nor recorded per operation")
     run("and the doctor", ["doctor", "--daemon"], 0, out="files.mediation")
+    recording = nodes.read(node.data + "/recording-scripted.jsonl").splitlines()
+    tap.ok("record: true keeps the conversations", recording and all(json.loads(line) for line in recording))
     events = node.audit("tail", "-n", "50", "--kind", "InstanceSpawned", "--output", "json").stdout
     tap.ok("and the journal", "neither decided nor recorded per operation" in events, events[-800:])
 
@@ -145,6 +147,7 @@ def main():
     nodes.as_root_or_skip()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
     try:
+        node.configure("enabled: true", "enabled: true\n      record: true")
         node.start()
         agents()
         tasks()

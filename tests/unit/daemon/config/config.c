@@ -128,7 +128,7 @@ static void every_section_arrives(void **state)
 	struct parsed p = parse_spec(
 		"  llm_providers:\n"
 		"    - {name: o, type: openai, api_key: env:KEY, " MODELS ", record: /r}\n"
-		"    - {name: l, type: ollama, enabled: false, " MODELS "}\n"
+		"    - {name: l, type: ollama, enabled: false, " MODELS ", record: true}\n"
 		"  llm_selection: {strategy: cost-optimized, default_provider: o, max_retries: 0}\n"
 		"  runtime: {default_isolation: process, container_socket_path: /s}\n"
 		"  network: {bind_address: \"::1\", port: 1, tls: {cert_path: /c, key_path: /k}}\n"
@@ -178,6 +178,9 @@ static void every_section_arrives(void **state)
 	assert_string_equal(c->llm_providers.items[0].endpoint, "https://api.openai.com/v1");
 	assert_true(span_is(secret_reveal(c->llm_providers.items[0].api_key.value), "k3y"));
 	assert_string_equal(c->llm_providers.items[0].record, "/r");
+	assert_false(c->llm_providers.items[0].record_here);
+	assert_null(c->llm_providers.items[1].record);
+	assert_true(c->llm_providers.items[1].record_here);
 	assert_string_equal(c->llm_providers.items[1].endpoint, "http://localhost:11434");
 	assert_false(c->llm_providers.items[1].enabled);
 	assert_string_equal(
