@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+enum { WORKSPACE_DESCRIPTORS = 128 }; /* kept open; there is one for each running execution */
+
 static AWAITS int open_workspace(struct iteration *it)
 {
 	struct flow *f = it->f;
@@ -36,7 +38,8 @@ static AWAITS int open_workspace(struct iteration *it)
 	if (r < 0)
 		return err_trace(r);
 	it->workspace_fd = fcntl(root, F_DUPFD_CLOEXEC, 0);
-	struct backend_local_options local = {.offload = f->x->deps.files};
+	struct backend_local_options local = {
+		.offload = f->x->deps.files, .descriptors_max = WORKSPACE_DESCRIPTORS};
 	r = backend_local_open(f->x->deps.fsal, root, &local, SPAN("workspace"), &it->volume);
 	if (r == 0)
 		r = fsal_attach(it->volume, &o, &it->attachment);

@@ -20,7 +20,6 @@ enum {
 	NOTED_ENTRIES_MAX = 1024 * 1024, /* an index of notes alone; it begins anew beyond */
 	WALK_AGAIN = 3,
 	NAMES_MAX = 1 << 30,
-	DEPTH_MAX = LIMIT_PATH_BYTES / 8, /* of a path that is told */
 };
 
 struct seen {
@@ -122,25 +121,28 @@ static int index_add(struct index *x, struct seen s, struct span name)
 	return 0;
 }
 
-/* The path of an entry, from the root. -ESTALE if the way is not known. */
+/* The path of an entry, from the root; "" for that. -ESTALE if the way is not known. */
 static int index_path(const struct index *x, const struct seen *s, struct buf *ret)
 {
-	const struct seen *chain[DEPTH_MAX];
-	size_t depth = 0;
+	size_t bytes = 0;
+	const struct seen *i = s;
 
-	for (; s; s = s->parent == x->root ? NULL : index_get(x, s->parent)) {
-		if (depth == DEPTH_MAX)
+	for (; i; i = i->parent == x->root ? NULL : index_get(x, i->parent)) {
+		bytes += strlen(x->names.data + i->name) + 1;
+		if (bytes > LIMIT_PATH_BYTES || (i->parent != x->root && !index_get(x, i->parent)))
 			return -ESTALE;
-		chain[depth++] = s;
 	}
-	if (depth && chain[depth - 1]->parent != x->root)
+	char *p = bytes ? buf_reserve(ret, bytes) : NULL;
+	if (bytes && !p)
 		return -ESTALE;
-	while (depth > 0) {
-		buf_puts(ret, x->names.data + chain[--depth]->name);
-		if (depth)
-			buf_putc(ret, '/');
+	for (size_t end = bytes; s; s = s->parent == x->root ? NULL : index_get(x, s->parent)) {
+		const char *name = x->names.data + s->name;
+		p[--end] = '/';
+		end -= strlen(name);
+		memcpy(p + end, name, strlen(name));
 	}
-	return ret->error ? -ESTALE : 0;
+	buf_commit(ret, bytes ? bytes - 1 : 0); /* without the last slash */
+	return 0;
 }
 
 /* ---- notes ---- */

@@ -25,28 +25,35 @@ bool local_must_park(const struct fsal_io *io)
 
 /* ---- make ---- */
 
-/* What was made, opened: a directory or file for its content, others for their attributes. */
-static int create(
-	int dir, const char *name, const struct fsal_make *m, uint32_t mode, const char *target)
+static int make_link(int dir, const char *name, struct span target)
 {
-	int r = 0;
+	char text[LIMIT_PATH_BYTES];
 
-	switch (m->mode & S_IFMT) {
-	case S_IFREG:
+	if (target.n >= sizeof(text))
+		return -ENAMETOOLONG;
+	memcpy(text, target.p, target.n);
+	text[target.n] = '\0';
+	return symlinkat(text, dir, name) < 0 ? -errno : 0;
+}
+
+/* What was made, opened: a directory or file for its content, others for their attributes. */
+static int create(int dir, const char *name, const struct fsal_make *m, uint32_t mode)
+{
+	uint32_t type = m->mode & S_IFMT;
+	int r;
+
+	if (type == S_IFREG)
 		return local_beneath(dir, name, O_CREAT | O_EXCL | O_RDWR, mode & 07777);
-	case S_IFDIR:
-		r = mkdirat(dir, name, mode & 07777);
-		break;
-	case S_IFLNK:
-		r = symlinkat(target, dir, name);
-		break;
-	default:
-		r = mknodat(dir, name, mode, makedev(m->rdev_major, m->rdev_minor));
-	}
+	if (type == S_IFDIR)
+		r = mkdirat(dir, name, mode & 07777) < 0 ? -errno : 0;
+	else if (type == S_IFLNK)
+		r = make_link(dir, name, m->target);
+	else
+		r = mknodat(dir, name, mode, makedev(m->rdev_major, m->rdev_minor)) < 0 ? -errno
+											: 0;
 	if (r < 0)
-		return -errno;
-	bool is_dir = (m->mode & S_IFMT) == S_IFDIR;
-	return local_beneath(dir, name, is_dir ? O_RDONLY | O_DIRECTORY : O_PATH, 0);
+		return r;
+	return local_beneath(dir, name, type == S_IFDIR ? O_RDONLY | O_DIRECTORY : O_PATH, 0);
 }
 
 /* An exclusive create keeps its verifier in the times, as long as nobody sets them. */
@@ -96,7 +103,6 @@ int local_make(void *volume, const struct fsal_io *io, struct fsal_node *dir, st
 {
 	struct local_volume *v = volume;
 	struct local_name n;
-	char target[LIMIT_PATH_BYTES];
 	uint32_t type = m->mode & S_IFMT;
 	int parent = local_fd(v, dir, ACCESS_PATH), r = local_name(name, &n);
 
@@ -104,13 +110,8 @@ int local_make(void *volume, const struct fsal_io *io, struct fsal_node *dir, st
 		return parent < 0 ? parent : r;
 	if (local_must_park(io))
 		return FSAL_WOULD_PARK;
-	if (m->target.n >= sizeof(target))
-		return -ENAMETOOLONG;
-	if (m->target.n)
-		memcpy(target, m->target.p, m->target.n);
-	target[m->target.n] = '\0';
 	uint32_t mode = type | local_disk_mode(v, type, m->mode & 07777);
-	int fd = create(parent, n.text, m, mode, target);
+	int fd = create(parent, n.text, m, mode);
 	if (fd < 0)
 		return fd;
 	local_node(dir)->busy++;
