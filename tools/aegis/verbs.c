@@ -38,6 +38,9 @@ const struct verb *const verbs[] = {
 	&verb_policy_authorize,
 	&verb_policy_explain,
 	&verb_policy_test,
+	&verb_smcp_sessions,
+	&verb_smcp_revoke,
+	&verb_smcp_rotate,
 	&verb_nfs_serve,
 	&verb_doctor,
 	&verb_schema,
@@ -54,6 +57,7 @@ const struct cli_group cli_groups[] = {
 	{"config", "The node configuration"},
 	{"nfs", "Directories over NFS"},
 	{"policy", "What agents may do"},
+	{"smcp", "Callers that sign their tool calls"},
 	{NULL, NULL},
 };
 

@@ -8,6 +8,7 @@ import concurrent.futures
 import json
 import os
 import sqlite3
+import subprocess
 import sys
 import time
 
@@ -224,6 +225,22 @@ def rotation():
     tap.equal("and the new one", invoke(d, d.call("aegis.system.info")).status, 200)
 
 
+def verbs():
+    c = attested()
+    run = lambda *words: subprocess.run([nodes.program("aegis"), "--config", node.config, "smcp", *words],
+                                        capture_output=True, text=True, timeout=60)
+    done = run("sessions")
+    tap.ok("aegis smcp sessions", done.returncode == 0 and c.session in done.stdout and "ci-7" in done.stdout, done)
+    done = run("revoke", c.session)
+    tap.ok("aegis smcp revoke", done.returncode == 0, done)
+    error("ends it", invoke(c, c.call("aegis.system.info")), 401, 1006)
+    tap.ok("which is listed no more", c.session not in run("sessions").stdout)
+    tap.ok("but with --all", c.session in run("sessions", "--all", "--output", "json").stdout)
+    tap.equal("one that is not there", run("revoke", "00000000-0000-4000-8000-000000000000").returncode, 1)
+    done = run("rotate")
+    tap.ok("aegis smcp rotate", done.returncode == 0 and "EdDSA" in done.stdout and "RS256" in done.stdout, done)
+
+
 # ---- a workload in its sandbox ----
 
 def workload():
@@ -267,6 +284,7 @@ try:
     once()
     sessions()
     rotation()
+    verbs()
     workload()
     verdict = node.audit("verify")
     tap.equal("the audit journal verifies", verdict.returncode, 0)
