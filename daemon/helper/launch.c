@@ -223,7 +223,9 @@ static int take_cgroups(struct host *h, const struct sandbox *s, struct seat *se
 	if (!seat)
 		return err_trace(cgroup_make(&h->cgroups, s->name, ret));
 	const struct helper_limits limits = launch_limits(&s->limits);
-	*ret_limited = memcmp(&limits, &seat->limits, sizeof(limits)) == 0;
+	*ret_limited = limits.cpu_millis == seat->limits.cpu_millis &&
+		limits.pids == seat->limits.pids &&
+		limits.memory_bytes == seat->limits.memory_bytes;
 	*ret = seat->dirs;
 	seat->dirs = (struct cgroup_dirs){.v2 = -1, .join = {-1, -1, -1}};
 	return 0;

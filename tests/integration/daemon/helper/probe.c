@@ -170,8 +170,19 @@ static void try_write(const char *name, const char *path)
 		close(fd);
 }
 
+static void report_oom(void)
+{
+	char text[16] = "";
+	int fd = open("/proc/self/oom_score_adj", O_RDONLY | O_CLOEXEC);
+	ssize_t n = read(fd, text, sizeof(text) - 1);
+	text[n > 0 ? n - 1 : 0] = '\0';
+	close(fd);
+	say("oom-score", "%s", text);
+}
+
 static void try_writes(void)
 {
+	report_oom();
 	say("carried", "%d", access("/workspace/made", F_OK) == 0);
 	try_write("write/workspace", "/workspace/made");
 	try_write("write/tmp", "/tmp/made");
