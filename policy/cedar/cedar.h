@@ -82,8 +82,8 @@ int cedar_template_link(struct arena *a, const struct cedar_policy *template, st
 	const struct cedar_uid *principal, const struct cedar_uid *resource,
 	const struct cedar_policy **ret) MUST_USE;
 
-/* Entities: a JSON array of {uid, attrs, parents, tags}; given twice or above themselves is
- * refused. */
+/* Entities: a JSON array of {uid, attrs, parents, tags}. One that is given twice and not as before,
+ * or that is above itself, is refused. */
 int cedar_entities_from_json(
 	struct arena *a, const struct json *v, const struct cedar_entities **ret) MUST_USE;
 
@@ -100,8 +100,9 @@ int cedar_schema_parse(struct arena *a, struct span text, const struct cedar_sch
 int cedar_schema_from_json(
 	struct arena *a, const struct json *v, const struct cedar_schema **ret) MUST_USE;
 
-/* The schema in Cedar syntax. -EINVAL with the reason if Cedar syntax cannot say it: a record that
- * takes further attributes; two declarations that would collide. */
+/* The schema in Cedar syntax. -EINVAL with the reason if Cedar syntax cannot say it, which happens
+ * to schemas from JSON only: an entity type whose shape is the name of a type, or that has its name
+ * in common with a type of its namespace. */
 int cedar_schema_print(struct buf *b, const struct cedar_schema *s) MUST_USE;
 void cedar_schema_to_json(struct json_writer *w, const struct cedar_schema *s);
 
