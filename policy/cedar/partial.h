@@ -25,14 +25,15 @@ enum residual_state {
  * An open node is one of
  *	EXPR_VAR     `var`: an unknown principal or resource, or a context that is not known whole
  *	EXPR_ATTR    kids[0] . `name`
- *	EXPR_IS      kids[0] is `name` (without `in`, which is an EXPR_AND of this and an EXPR_IN)
+ *	EXPR_IS      kids[0] is `name` [in kids[1]]
  *	EXPR_HAS     kids[0] has names[0].names[1]...
  *	EXPR_LIKE    kids[0] like pieces
  *	EXPR_RECORD  kids under `names`
  *	EXPR_CALL    `ext` on kids
  *	other        as in ast.h, without anything beside the kids
- * of whose kids at least one is open. EXPR_AND, EXPR_OR and EXPR_IF evaluate from left to right and
- * no further than needed; all others evaluate all kids.
+ * of whose kids at least one is open. EXPR_AND, EXPR_OR, EXPR_IF and EXPR_IS evaluate from left to
+ * right and no further than needed; all others evaluate all kids. It is a tree: no node has two
+ * parents.
  */
 struct residual {
 	enum residual_state state;

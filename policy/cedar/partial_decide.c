@@ -38,9 +38,24 @@ static int logic(struct completion *c, const struct residual *r, struct cedar_va
 	return ret->boolean == (r->op == EXPR_OR) ? 0 : bool_of(c, r->kids[1], ret);
 }
 
+/* kids[0] is name [in kids[1]] */
+static int is(struct completion *c, const struct residual *r, struct cedar_value *of)
+{
+	struct cedar_value right;
+	bool same;
+	int e = operator_is(r->name, of, &same);
+	if (e < 0)
+		return err_trace(e);
+	if (r->count == 1 || !same) {
+		*of = bool_value(same);
+		return 0;
+	}
+	e = value_of(c, r->kids[1], &right);
+	return e < 0 ? err_trace(e) : operator_binary(c->entities, EXPR_IN, of, &right);
+}
+
 static int on_one(struct completion *c, const struct residual *r, struct cedar_value *ret)
 {
-	bool same = false;
 	int e = value_of(c, r->kids[0], ret);
 	if (e < 0)
 		return err_trace(e);
@@ -52,9 +67,7 @@ static int on_one(struct completion *c, const struct residual *r, struct cedar_v
 	case EXPR_LIKE:
 		return operator_like(r->pieces, r->name_count, ret);
 	default:
-		e = operator_is(r->name, ret, &same);
-		*ret = bool_value(same);
-		return err_trace(e);
+		return is(c, r, ret);
 	}
 }
 

@@ -209,26 +209,25 @@ static int eval_like(struct partial *p, const struct expr *e, const struct resid
 	return residual_outcome(p, r, &v, ret);
 }
 
-/* `a is T in b` is `a is T && a in b`, and does not look at b if the type is another. */
+/* `a is T in b` does not look at b if the type is another. It stays one node, which holds `a` once:
+ * a tree that held it twice could double with every level. */
 static int eval_is(struct partial *p, const struct expr *e, const struct residual *of,
 	const struct residual **ret)
 {
-	const struct residual *kids[2], *right;
-	int r = partial_is(p, of, e->string, &kids[0]);
+	const struct residual *test, *in, *kids[2] = {of};
+	int r = partial_is(p, of, e->string, &test);
 	if (r < 0)
 		return err_trace(r);
-	if (e->count == 1 || kids[0]->state == RESIDUAL_ERROR || residual_is(kids[0], false))
-		return give(kids[0], ret);
-	r = partial_eval(p, e->kids[1], &right);
+	if (e->count == 1 || test->state == RESIDUAL_ERROR || residual_is(test, false))
+		return give(test, ret);
+	r = partial_eval(p, e->kids[1], &kids[1]);
 	if (r == 0)
-		r = partial_binary(p, EXPR_IN, of, right, &kids[1]);
+		r = partial_binary(p, EXPR_IN, of, kids[1], &in);
 	if (r < 0)
 		return err_trace(r);
-	if (residual_is(kids[0], true))
-		return give(kids[1], ret);
-	if (residual_is(kids[1], false) && !kids[0]->may_fail)
-		return give(kids[1], ret);
-	return residual_open(p, (struct residual){.op = EXPR_AND}, kids, 2, ret);
+	if (residual_is(test, true) || (residual_is(in, false) && !test->may_fail))
+		return give(in, ret);
+	return residual_open(p, (struct residual){.op = EXPR_IS, .name = e->string}, kids, 2, ret);
 }
 
 static int eval_on_one(struct partial *p, const struct expr *e, const struct residual **ret)

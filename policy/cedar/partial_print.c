@@ -143,6 +143,10 @@ static void print_open(struct buf *b, const struct residual *r)
 		operand(b, r->kids[0]);
 		buf_puts(b, " is ");
 		buf_span(b, r->name);
+		if (r->count == 2) {
+			buf_puts(b, " in ");
+			operand(b, r->kids[1]);
+		}
 		break;
 	case EXPR_SET:
 		buf_putc(b, '[');

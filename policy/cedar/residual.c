@@ -271,8 +271,9 @@ static bool fails_by_itself(const struct residual *r)
 		return !all_are(r, TYPE_LONG) && !all_are(r, TYPE_DATETIME) &&
 			!all_are(r, TYPE_DURATION);
 	case EXPR_IN:
+	case EXPR_IS:
 		return first != TYPE_ANY_ENTITY ||
-			(residual_kind(r->kids[1]) != TYPE_ANY_ENTITY &&
+			(r->count == 2 && residual_kind(r->kids[1]) != TYPE_ANY_ENTITY &&
 				!is_entity_set(r->kids[1]));
 	case EXPR_IS_EMPTY:
 	case EXPR_CONTAINS:
@@ -282,8 +283,6 @@ static bool fails_by_itself(const struct residual *r)
 		return !all_are(r, TYPE_SET);
 	case EXPR_HAS_TAG:
 		return first != TYPE_ANY_ENTITY || residual_kind(r->kids[1]) != TYPE_STRING;
-	case EXPR_IS:
-		return first != TYPE_ANY_ENTITY;
 	case EXPR_LIKE:
 		return first != TYPE_STRING;
 	case EXPR_ATTR:

@@ -206,7 +206,7 @@ static void outlooks(void **state)
 		assert_int_equal(evaluate(&k, cases[i].text).outlook, cases[i].outlook);
 }
 
-/* As many conditions as a text holds make no deep tree. */
+/* As many conditions, and as deep a condition, as may be. */
 static void many_conditions(void **state)
 {
 	(void)state;
@@ -217,7 +217,7 @@ static void many_conditions(void **state)
 	struct cedar_request q = {
 		k.principal, k.action, cedar_uid_of(SPAN("Address"), SPAN("x")), NULL};
 	buf_puts(&b, "permit(principal, action, resource)");
-	for (int i = 0; i < 50000; i++)
+	for (int i = 0; i < 900; i++)
 		buf_puts(&b, " when { context.port > 0 }");
 	buf_puts(&b, ";");
 	buf_puts(&b, "forbid(principal, action, resource) when { context.port > 1");
@@ -229,6 +229,32 @@ static void many_conditions(void **state)
 	assert_int_equal(cedar_context_from_json(arena, json("{\"port\":1}"), &q.context), 0);
 	assert_int_equal(cedar_residuals_decide(arena, &all, k.entities, &q, &answer), 0);
 	assert_true(answer.allow);
+}
+
+/* What stands once in the policy is asked once: this would double at each of its levels. */
+static void nested_is_in(void **state)
+{
+	(void)state;
+	struct cedar_known k = known("read", "Path");
+	struct buf b CLEANUP(buf_fini) = buf_init(64 * 1024);
+	const char *of = "resource";
+	struct cedar_residuals all;
+	struct cedar_answer answer;
+	struct cedar_request q = {
+		k.principal, k.action, cedar_uid_of(SPAN("Path"), SPAN("x")), NULL};
+	k.schema = NULL;
+	k.resource = cedar_uid_of(SPAN(""), SPAN(""));
+	for (int i = 0; i < 30; i++)
+		of = arena_printf(
+			arena, "(if %s is Path in Path::\"x\" then resource else principal)", of);
+	buf_printf(
+		&b, "permit(principal, action, resource) when { %s is Path in Path::\"x\" };", of);
+	all = evaluate(&k, buf_cstr(&b));
+	assert_int_equal(all.count, 1);
+	assert_int_equal(cedar_context_from_json(arena, json("{}"), &q.context), 0);
+	assert_int_equal(cedar_residuals_decide(arena, &all, k.entities, &q, &answer), 0);
+	assert_true(answer.allow);
+	leaves(&k, "resource is Path in Path::\"x\"", "resource is Path in Path::\"x\"");
 }
 
 static void unknown_action(void **state)
@@ -251,6 +277,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(scopes, setup, teardown),
 		cmocka_unit_test_setup_teardown(outlooks, setup, teardown),
 		cmocka_unit_test_setup_teardown(many_conditions, setup, teardown),
+		cmocka_unit_test_setup_teardown(nested_is_in, setup, teardown),
 		cmocka_unit_test_setup_teardown(unknown_action, setup, teardown),
 	};
 	return cmocka_run_group_tests_name("policy/cedar/partial", tests, NULL, NULL);
