@@ -66,6 +66,8 @@ int smcp_service_start(
 	if (r == 0)
 		r = sessions_restore(s);
 	if (r == 0)
+		sessions_expire(s); /* those whose time came while nobody looked */
+	if (r == 0)
 		r = group_spawn(g, "smcp", FIBER_LARGE, housekeeping, s);
 	if (r < 0) {
 		smcp_service_free(s);

@@ -116,12 +116,12 @@ int session_note(struct session *x, const struct store_hash *token, int64_t expi
 	return 0;
 }
 
-static void session_drop(struct session *x)
+/* Out of the maps; their reference is the caller's from then on. */
+static void session_forget(struct session *x)
 {
 	for (size_t i = 0; i < TOKENS_PER_SESSION; i++)
 		note_forget(&x->notes[i]);
-	if (map_remove(&x->s->by_id, span_of(x->id.bytes, sizeof(x->id.bytes))))
-		session_unref(x);
+	CHECK(map_remove(&x->s->by_id, span_of(x->id.bytes, sizeof(x->id.bytes))) == x);
 }
 
 /* ---- tokens ---- */
@@ -291,8 +291,7 @@ int session_end(struct session *x, int state, struct span reason, int64_t deadli
 	int r = state_move(&smcp_session_states, &x->state, state);
 	if (r < 0)
 		return err_trace(r);
-	session_ref(x); /* from here on no call is accepted, whatever the store says */
-	session_drop(x);
+	session_forget(x); /* from here on no call is accepted, whatever the store says */
 	r = entry_begin(&e);
 	if (r == 0) {
 		entry_event(&e,

@@ -23,6 +23,7 @@ struct gate {
 	struct smcp_service *service;
 	struct arena *arena;
 	struct rule_set *rules; /* of the context "tester" */
+	int64_t token_life_s;
 	struct buf reply;
 	int status;
 	const struct json *answer;
@@ -67,6 +68,7 @@ static void open_all(struct gate *f)
 		.keys_directory = f->keys,
 		.issuer = "node",
 		.audience = "agents",
+		.token_life_s = f->token_life_s,
 		.tenant_id = "local",
 		.context = context,
 		.context_ctx = f,
@@ -371,6 +373,29 @@ static void body_refresh_and_revoke(void *arg)
 	end(&f);
 }
 
+static void body_expiry(void *arg)
+{
+	struct gate f;
+	struct smcp_client c;
+	begin(&f);
+	close_all(&f);
+	f.token_life_s = 1;
+	open_all(&f);
+	EXPECT(attest(&f, &c, SMCP_V1));
+	EXPECT_INT(ask(&f, SMCP_V1, SMCP_OP_INVOKE, NULL, envelope(&f, &c, "r1", info)), 200);
+	EXPECT_INT(rt_sleep_until(deadline_in_ms(2100)), 0);
+	EXPECT_INT(ask(&f, SMCP_V1, SMCP_OP_INVOKE, NULL, envelope(&f, &c, "r2", info)), 401);
+	EXPECT_INT(error_code(&f), SMCP_TOKEN_EXPIRED);
+	EXPECT_INT(events_of(&f, "SecurityTokenExpired", NULL), 1);
+	close_all(&f);
+	open_all(&f);
+	EXPECT_INT(events_of(&f, "SessionExpired", NULL), 1);
+	EXPECT_INT(ask(&f, SMCP_V1, SMCP_OP_INVOKE, NULL, envelope(&f, &c, "r3", info)), 401);
+	EXPECT_INT(error_code(&f), SMCP_TOKEN_EXPIRED);
+	EXPECT_INT(store_check(f.store, DEADLINE_NONE), 0);
+	end(&f);
+}
+
 static void body_forged(void *arg)
 {
 	struct gate f;
@@ -515,6 +540,7 @@ IN_FIBER(tools)
 IN_FIBER(once)
 IN_FIBER(restart)
 IN_FIBER(refresh_and_revoke)
+IN_FIBER(expiry)
 IN_FIBER(forged)
 IN_FIBER(workload)
 IN_FIBER(keys)
@@ -529,6 +555,7 @@ int main(void)
 		cmocka_unit_test(once),
 		cmocka_unit_test(restart),
 		cmocka_unit_test(refresh_and_revoke),
+		cmocka_unit_test(expiry),
 		cmocka_unit_test(forged),
 		cmocka_unit_test(workload),
 		cmocka_unit_test(keys),
