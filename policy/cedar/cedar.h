@@ -100,6 +100,16 @@ int cedar_schema_parse(struct arena *a, struct span text, const struct cedar_sch
 int cedar_schema_from_json(
 	struct arena *a, const struct json *v, const struct cedar_schema **ret) MUST_USE;
 
+/* Several texts as one schema: a namespace may go on in another text. Messages begin with the
+ * text's label (unless NULL) and ": ". */
+struct cedar_source {
+	const char *label;
+	struct span text;
+};
+
+int cedar_schema_parse_all(struct arena *a, const struct cedar_source *sources, size_t count,
+	const struct cedar_schema **ret) MUST_USE;
+
 /* The schema in Cedar syntax. -EINVAL with the reason if Cedar syntax cannot say it, which happens
  * to schemas from JSON only: an entity type whose shape is the name of a type, or that has its name
  * in common with a type of its namespace. */

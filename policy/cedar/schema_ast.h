@@ -90,7 +90,13 @@ struct common_decl {
 	const struct schema_type *type;
 };
 
+struct schema_text {
+	const char *label; /* what messages begin with; NULL: nothing */
+	struct lexer lexer;
+};
+
 struct schema_namespace {
+	const struct schema_text *text; /* NULL: it came from JSON */
 	struct span name; /* empty: the declarations outside namespaces */
 	uint32_t pos;
 	struct schema_notes notes;
@@ -100,15 +106,18 @@ struct schema_namespace {
 	const struct common_decl *commons;
 };
 
+/* A namespace stands once for each text in which it goes on; for the writers, once. */
 struct schema_fragment {
-	struct lexer text; /* for messages; without arena if it came from JSON */
-	size_t count;
-	const struct schema_namespace *namespaces; /* each name once */
+	size_t count, whole_count;
+	const struct schema_namespace *namespaces, *whole;
 };
 
-/* -EINVAL with the place in the text, or, for JSON, with `where` (a namespace, may be empty). */
-int schema_fail(const struct schema_fragment *f, struct span where, uint32_t pos, const char *fmt,
-	...) PRINTF_LIKE(4, 5) MUST_USE;
+/* Joins what is written of one namespace in several texts. */
+int schema_join(struct arena *a, struct schema_fragment *f) MUST_USE;
+
+/* -EINVAL with the place in the text, or, for JSON, with the namespace's name. */
+int schema_fail(const struct schema_namespace *n, uint32_t pos, const char *fmt, ...)
+	PRINTF_LIKE(3, 4) MUST_USE;
 
 bool schema_type_empty(const struct schema_type *t); /* a record without members */
 extern const struct schema_type schema_empty_record;

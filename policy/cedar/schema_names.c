@@ -144,7 +144,7 @@ int schema_names_find(struct resolver *r, const struct schema_namespace *ns, str
 		return 0;
 	if (find_in(r, SPAN(""), ref.name, kinds, ret))
 		return 0;
-	return schema_fail(r->fragment, ns->name, ref.pos, "no %s `" SPAN_FMT "` is declared%s%s",
+	return schema_fail(ns, ref.pos, "no %s `" SPAN_FMT "` is declared%s%s",
 		kinds == REF_ENTITY           ? "entity type"
 			: kinds == REF_COMMON ? "common type"
 					      : "type",
@@ -188,8 +188,7 @@ int schema_names_find_action(struct resolver *r, const struct schema_namespace *
 		return 0;
 	for (size_t i = 0; i < r->action_count; i++)
 		nearest_offer(&n, r->actions[i].uid.id);
-	return schema_fail(r->fragment, ns->name, ref->pos,
-		"no action `" SPAN_FMT "::\"" SPAN_FMT "\"` is declared%s",
+	return schema_fail(ns, ref->pos, "no action `" SPAN_FMT "::\"" SPAN_FMT "\"` is declared%s",
 		SPAN_ARG(span_sub(type, 0, 80)), SPAN_ARG(span_sub(ref->id, 0, 80)),
 		nearest_hint(&n, hint, sizeof(hint)));
 }
@@ -237,7 +236,7 @@ static int add_namespace(struct resolver *r, const struct schema_namespace *ns)
 		if (!d->name.p)
 			return no_memory();
 		if (span_is(d->decl->name, "Action"))
-			return schema_fail(r->fragment, ns->name, d->decl->pos,
+			return schema_fail(ns, d->decl->pos,
 				"an entity type cannot be named Action: that is the type of "
 				"actions");
 	}
@@ -250,9 +249,12 @@ static int add_namespace(struct resolver *r, const struct schema_namespace *ns)
 	return 0;
 }
 
-static int twice(struct resolver *r, struct span ns, uint32_t a, uint32_t b, struct span name)
+/* Of two declarations the one that comes later is to blame. */
+static int twice(const struct schema_namespace *na, uint32_t a, const struct schema_namespace *nb,
+	uint32_t b, struct span name)
 {
-	return schema_fail(r->fragment, ns, MAX(a, b), "`" SPAN_FMT "` is declared twice",
+	bool first = na->text == nb->text && a > b;
+	return schema_fail(first ? na : nb, first ? a : b, "`" SPAN_FMT "` is declared twice",
 		SPAN_ARG(span_sub(name, 0, 80)));
 }
 
@@ -261,31 +263,41 @@ static int check_twice(struct resolver *r)
 	for (size_t i = 1; i < r->type_count; i++) {
 		const struct type_def *a = &r->types[i - 1], *b = &r->types[i];
 		if (span_eq(a->name, b->name))
-			return twice(r, b->ns->name, a->decl->pos, b->decl->pos, b->name);
+			return twice(a->ns, a->decl->pos, b->ns, b->decl->pos, b->name);
 	}
 	for (size_t i = 1; i < r->entity_count; i++) {
 		const struct entity_def *a = &r->entities[i - 1], *b = &r->entities[i];
 		if (span_eq(a->name, b->name))
-			return twice(r, b->ns->name, a->decl->pos, b->decl->pos, b->name);
+			return twice(a->ns, a->decl->pos, b->ns, b->decl->pos, b->name);
 	}
 	for (size_t i = 1; i < r->action_count; i++) {
 		const struct action_def *a = &r->actions[i - 1], *b = &r->actions[i];
 		if (cedar_uid_eq(&a->uid, &b->uid))
-			return twice(r, b->ns->name, a->decl->pos, b->decl->pos, b->uid.id);
+			return twice(a->ns, a->decl->pos, b->ns, b->decl->pos, b->uid.id);
 	}
 	return 0;
 }
 
+/* A namespace that goes on in another text has its type of actions once. */
+static void unite_action_types(struct resolver *r)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < r->action_type_count; i++)
+		if (kept == 0 || !span_eq(r->action_types[kept - 1].name, r->action_types[i].name))
+			r->action_types[kept++] = r->action_types[i];
+	r->action_type_count = kept;
+}
+
 /* A declaration of a namespace must not hide one that stands outside of all. */
-static int check_hidden(
-	struct resolver *r, struct span ns, struct span name, uint32_t pos, bool action)
+static int check_hidden(struct resolver *r, const struct schema_namespace *ns, struct span name,
+	uint32_t pos, bool action)
 {
 	bool hides = action ? action_find(r, SPAN(""), SPAN("Action"), name) != NULL
 			    : type_find(r, SPAN(""), name) ||
 			entity_in(r->entities, r->entity_count, SPAN(""), name);
 	if (!hides)
 		return 0;
-	return schema_fail(r->fragment, ns, pos,
+	return schema_fail(ns, pos,
 		"`" SPAN_FMT "` would hide what is declared under this name outside of all "
 		"namespaces; choose another name",
 		SPAN_ARG(span_sub(name, 0, 80)));
@@ -299,12 +311,11 @@ static int check_shadowing(struct resolver *r)
 		if (n->name.n == 0)
 			continue;
 		for (size_t j = 0; e == 0 && j < n->common_count; j++)
-			e = check_hidden(r, n->name, n->commons[j].name, n->commons[j].pos, false);
+			e = check_hidden(r, n, n->commons[j].name, n->commons[j].pos, false);
 		for (size_t j = 0; e == 0 && j < n->entity_count; j++)
-			e = check_hidden(
-				r, n->name, n->entities[j].name, n->entities[j].pos, false);
+			e = check_hidden(r, n, n->entities[j].name, n->entities[j].pos, false);
 		for (size_t j = 0; e == 0 && j < n->action_count; j++)
-			e = check_hidden(r, n->name, n->actions[j].name, n->actions[j].pos, true);
+			e = check_hidden(r, n, n->actions[j].name, n->actions[j].pos, true);
 		if (e < 0)
 			return err_trace(e);
 	}
@@ -339,6 +350,7 @@ int schema_names_collect(struct resolver *r)
 	sort(r->types, r->type_count, sizeof(*r->types), by_type);
 	sort(r->entities, r->entity_count, sizeof(*r->entities), by_entity);
 	sort(r->action_types, r->action_type_count, sizeof(*r->action_types), by_entity);
+	unite_action_types(r);
 	sort(r->actions, r->action_count, sizeof(*r->actions), by_action);
 	e = check_twice(r);
 	return e < 0 ? err_trace(e) : check_shadowing(r);

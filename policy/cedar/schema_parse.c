@@ -61,7 +61,8 @@ static void take(const struct declarations *d, struct schema_namespace *n)
 	n->common_count = d->commons.count;
 }
 
-static int check_namespace(struct parser *p, const struct vec *namespaces)
+/* A namespace stands once in a text; those from `first` on are of this one. */
+static int check_namespace(struct parser *p, const struct vec *namespaces, size_t first)
 {
 	const struct schema_namespace *all = namespaces->items;
 	const struct schema_namespace *last = &all[namespaces->count - 1];
@@ -70,7 +71,7 @@ static int check_namespace(struct parser *p, const struct vec *namespaces)
 	while (span_split(&rest, ':', &done, &part))
 		if (span_is(part, "__cedar"))
 			return lex_fail(&p->l, last->pos, "the namespace `__cedar` is reserved");
-	for (size_t i = 0; i + 1 < namespaces->count; i++)
+	for (size_t i = first; i + 1 < namespaces->count; i++)
 		if (span_eq(all[i].name, last->name))
 			return lex_fail(&p->l, last->pos,
 				"the namespace `" SPAN_FMT
@@ -79,7 +80,8 @@ static int check_namespace(struct parser *p, const struct vec *namespaces)
 	return 0;
 }
 
-static int parse_namespace(struct parser *p, struct schema_notes notes, struct vec *namespaces)
+static int parse_namespace(
+	struct parser *p, struct schema_notes notes, struct vec *namespaces, size_t first)
 {
 	struct schema_namespace *n = vec_push(p->l.arena, namespaces, sizeof(*n));
 	struct declarations d = {.named = true};
@@ -97,7 +99,7 @@ static int parse_namespace(struct parser *p, struct schema_notes notes, struct v
 	n->name = name.name;
 	n->pos = name.pos;
 	n->notes = notes;
-	r = check_namespace(p, namespaces);
+	r = check_namespace(p, namespaces, first);
 	if (r == 0)
 		r = lex_expect(&p->l, "{", "behind the namespace's name");
 	while (r == 0 && !lex_is(&p->l, "}")) {
@@ -109,11 +111,11 @@ static int parse_namespace(struct parser *p, struct schema_notes notes, struct v
 	return r < 0 ? err_trace(r) : lex_next(&p->l);
 }
 
-static int parse_fragment(struct parser *p, struct schema_fragment *f)
+static int parse_declarations(struct parser *p, struct vec *namespaces)
 {
-	struct vec namespaces = {0};
 	struct declarations outside = {0};
-	struct schema_namespace *n = vec_push(p->l.arena, &namespaces, sizeof(*n));
+	struct schema_namespace *n = vec_push(p->l.arena, namespaces, sizeof(*n));
+	size_t first = namespaces->count - 1;
 	int r = 0;
 	if (!n)
 		return no_memory();
@@ -122,30 +124,69 @@ static int parse_fragment(struct parser *p, struct schema_fragment *f)
 		struct schema_notes notes;
 		r = parse_notes(p, &notes);
 		if (r == 0)
-			r = lex_is_word(&p->l, "namespace") ? parse_namespace(p, notes, &namespaces)
-							    : parse_declaration(p, notes, &outside);
+			r = lex_is_word(&p->l, "namespace")
+				? parse_namespace(p, notes, namespaces, first)
+				: parse_declaration(p, notes, &outside);
 	}
-	n = namespaces.items;
-	take(&outside, n);
-	f->namespaces = n;
-	f->count = namespaces.count;
-	if (n->entity_count + n->action_count + n->common_count == 0) {
-		f->namespaces++;
-		f->count--;
-	}
+	take(&outside, (struct schema_namespace *)namespaces->items + first);
 	return err_trace(r);
+}
+
+static int parse_text(struct arena *a, const struct cedar_source *source, struct vec *namespaces)
+{
+	struct schema_text *text = arena_make(a, struct schema_text);
+	size_t first = namespaces->count;
+	struct schema_namespace *all;
+	struct parser p = {0};
+	int r;
+	if (!text)
+		return no_memory();
+	r = lex_start(&p.l, a, source->text);
+	text->label = source->label;
+	text->lexer = p.l;
+	if (r == 0)
+		r = parse_declarations(&p, namespaces);
+	if (r < 0)
+		return source->label ? err_wrap(r, "%s", source->label) : err_trace(r);
+	all = namespaces->items;
+	for (size_t i = first; i < namespaces->count; i++)
+		all[i].text = text;
+	return 0;
+}
+
+/* What stood outside of all namespaces is one of them only if there was something. */
+static void drop_empty(struct vec *namespaces)
+{
+	struct schema_namespace *all = namespaces->items;
+	size_t kept = 0;
+	for (size_t i = 0; i < namespaces->count; i++)
+		if (all[i].name.n > 0 ||
+			all[i].entity_count + all[i].action_count + all[i].common_count > 0)
+			all[kept++] = all[i];
+	namespaces->count = kept;
+}
+
+int cedar_schema_parse_all(struct arena *a, const struct cedar_source *sources, size_t count,
+	const struct cedar_schema **ret)
+{
+	struct schema_fragment *f = arena_make(a, struct schema_fragment);
+	struct vec namespaces = {0};
+	int r = 0;
+	if (!f)
+		return no_memory();
+	for (size_t i = 0; r == 0 && i < count; i++)
+		r = parse_text(a, &sources[i], &namespaces);
+	if (r < 0)
+		return err_trace(r);
+	drop_empty(&namespaces);
+	f->namespaces = namespaces.items;
+	f->count = namespaces.count;
+	r = schema_join(a, f);
+	return r < 0 ? err_trace(r) : schema_resolve(a, f, ret);
 }
 
 int cedar_schema_parse(struct arena *a, struct span text, const struct cedar_schema **ret)
 {
-	struct schema_fragment *f = arena_make(a, struct schema_fragment);
-	struct parser p = {0};
-	int r;
-	if (!f)
-		return no_memory();
-	r = lex_start(&p.l, a, text);
-	f->text = p.l;
-	if (r == 0)
-		r = parse_fragment(&p, f);
-	return r < 0 ? err_trace(r) : schema_resolve(a, f, ret);
+	const struct cedar_source source = {NULL, text};
+	return cedar_schema_parse_all(a, &source, 1, ret);
 }

@@ -212,14 +212,14 @@ static void print_namespace(struct buf *b, const struct schema_namespace *n)
 int cedar_schema_print(struct buf *b, const struct cedar_schema *s)
 {
 	const struct schema_fragment *f = s->fragment;
-	for (size_t i = 0; i < f->count; i++) {
-		int r = check_sayable(&f->namespaces[i]);
+	for (size_t i = 0; i < f->whole_count; i++) {
+		int r = check_sayable(&f->whole[i]);
 		if (r < 0)
 			return err_trace(r);
 	}
-	for (size_t i = 0; i < f->count; i++) {
+	for (size_t i = 0; i < f->whole_count; i++) {
 		buf_puts(b, i ? "\n" : "");
-		print_namespace(b, &f->namespaces[i]);
+		print_namespace(b, &f->whole[i]);
 	}
 	return buf_error(b);
 }

@@ -257,5 +257,7 @@ int cedar_schema_from_json(struct arena *a, const struct json *v, const struct c
 	if (!f)
 		return no_memory();
 	r = read_fragment(&rd, v, f);
+	if (r == 0)
+		r = schema_join(a, f);
 	return r < 0 ? err_trace(r) : schema_resolve(a, f, ret);
 }

@@ -26,19 +26,21 @@ bool schema_reserved_common(struct span name)
 	return false;
 }
 
-int schema_fail(
-	const struct schema_fragment *f, struct span where, uint32_t pos, const char *fmt, ...)
+int schema_fail(const struct schema_namespace *n, uint32_t pos, const char *fmt, ...)
 {
 	char message[256];
 	va_list args;
+	int r;
 	va_start(args, fmt);
 	vsnprintf(message, sizeof(message), fmt, args);
 	va_end(args);
-	if (f->text.arena)
-		return lex_fail(&f->text, pos, "%s", message);
-	if (where.n > 0)
+	if (n->text) {
+		r = lex_fail(&n->text->lexer, pos, "%s", message);
+		return n->text->label ? err_wrap(r, "%s", n->text->label) : r;
+	}
+	if (n->name.n > 0)
 		return err_raise(-EINVAL, "namespace `" SPAN_FMT "`: %s",
-			SPAN_ARG(span_sub(where, 0, 80)), message);
+			SPAN_ARG(span_sub(n->name, 0, 80)), message);
 	return err_raise(-EINVAL, "%s", message);
 }
 
@@ -81,7 +83,7 @@ static int find_entity(struct resolver *r, const struct schema_namespace *ns, st
 	if (e < 0)
 		return err_trace(e);
 	if (!target.entity->decl)
-		return schema_fail(r->fragment, ns->name, ref.pos,
+		return schema_fail(ns, ref.pos,
 			"`" SPAN_FMT "` is the type of actions; expected a declared entity type",
 			SPAN_ARG(span_sub(ref.name, 0, 80)));
 	*ret = target.entity;
@@ -115,7 +117,7 @@ static int resolve_entity(struct resolver *r, struct entity_def *d, struct index
 	if (err < 0)
 		return err_trace(err);
 	if (shape->kind != TYPE_RECORD)
-		return schema_fail(r->fragment, d->ns->name, decl->shape->pos,
+		return schema_fail(d->ns, decl->shape->pos,
 			"the shape of `" SPAN_FMT "` is no record", SPAN_ARG(d->name));
 	e->attrs = *shape->attrs;
 	return 0;
@@ -215,7 +217,7 @@ static int resolve_action(struct resolver *r, struct cedar_schema *s, struct act
 		return no_memory();
 	e = schema_types_resolve(r, d->ns, decl->context, &a->context);
 	if (e == 0 && a->context->kind != TYPE_RECORD)
-		return schema_fail(r->fragment, d->ns->name, decl->context->pos,
+		return schema_fail(d->ns, decl->context->pos,
 			"the context of the action `" SPAN_FMT "` is no record",
 			SPAN_ARG(span_sub(decl->name, 0, 80)));
 	if (e == 0)
@@ -255,7 +257,7 @@ static int close_actions(
 		if (e == 0)
 			e = list_actions(r, &s->actions, &down[i], &d->action->descendants);
 		if (e == 0 && schema_actions_have(&d->action->ancestors, d->action))
-			return schema_fail(r->fragment, d->ns->name, d->decl->pos,
+			return schema_fail(d->ns, d->decl->pos,
 				"the action `" SPAN_FMT "` is in itself, through its groups",
 				SPAN_ARG(span_sub(d->decl->name, 0, 80)));
 	}

@@ -13,8 +13,7 @@ static int no_memory(void)
 
 static int too_deep(struct resolver *r, const struct schema_namespace *ns, uint32_t pos)
 {
-	return schema_fail(
-		r->fragment, ns->name, pos, "a type of more than %d levels", LIMIT_CEDAR_DEPTH);
+	return schema_fail(ns, pos, "a type of more than %d levels", LIMIT_CEDAR_DEPTH);
 }
 
 static int resolve_common(struct resolver *r, const struct schema_namespace *ns, uint32_t pos,
@@ -22,8 +21,8 @@ static int resolve_common(struct resolver *r, const struct schema_namespace *ns,
 {
 	int e;
 	if (d->visit == TYPE_BEGUN)
-		return schema_fail(r->fragment, ns->name, pos,
-			"the common type `" SPAN_FMT "` contains itself", SPAN_ARG(d->name));
+		return schema_fail(ns, pos, "the common type `" SPAN_FMT "` contains itself",
+			SPAN_ARG(d->name));
 	if (d->visit == TYPE_NEW) {
 		d->visit = TYPE_BEGUN;
 		e = schema_types_resolve(r, d->ns, d->decl->type, &d->type);
@@ -60,7 +59,7 @@ static int resolve_extension(struct resolver *r, const struct schema_namespace *
 			*ret = type_plain(TYPE_DECIMAL + (enum type_kind)i);
 			return 0;
 		}
-	return schema_fail(r->fragment, ns->name, t->pos,
+	return schema_fail(ns, t->pos,
 		"no extension type `" SPAN_FMT "`; expected decimal, ipaddr, datetime, duration",
 		SPAN_ARG(span_sub(t->name, 0, 80)));
 }

@@ -165,7 +165,7 @@ static void write_namespace(struct json_writer *w, const struct schema_namespace
 void cedar_schema_to_json(struct json_writer *w, const struct cedar_schema *s)
 {
 	json_object(w);
-	for (size_t i = 0; i < s->fragment->count; i++)
-		write_namespace(w, &s->fragment->namespaces[i]);
+	for (size_t i = 0; i < s->fragment->whole_count; i++)
+		write_namespace(w, &s->fragment->whole[i]);
 	json_end(w);
 }

@@ -355,6 +355,42 @@ static void requests(void **state)
 	assert_non_null(strstr(err_message(-EINVAL), "`by`: expected Ns::User, got Ns::Org"));
 }
 
+/* A namespace goes on in another text; what is wrong is told with the text's label. */
+static void several_texts(void **state)
+{
+	(void)state;
+	struct cedar_source texts[] = {
+		{"a", SPAN("entity Top; namespace N { entity A in Top; action x in y; }")},
+		{"b", SPAN("namespace N { entity B { a: A, t: Top }; action y; } entity Low;")},
+	};
+	static const struct {
+		const char *text, *says;
+	} cases[] = {
+		{"entity", "b: line 1 column 7: unexpected end"},
+		{"namespace N { entity C in Non; }", "b: line 1 column 27: no entity type `Non`"},
+		{"namespace N {\nentity A; }", "b: line 2 column 8: `N::A` is declared twice"},
+		{"namespace N {} namespace N {}", "b: line 1 column 26: the namespace `N`"},
+		{"namespace N { type Top = Long; }", "b: line 1 column 20: `Top` would hide"},
+	};
+	struct buf b CLEANUP(buf_fini) = buf_init(4096);
+	const struct cedar_schema *s;
+	assert_int_equal(cedar_schema_parse_all(arena, texts, 2, &s), 0);
+	assert_int_equal(s->entities.count, 4);
+	assert_int_equal(s->action_types.count, 1);
+	assert_int_equal(s->actions.items[0]->ancestors.count, 1);
+	assert_int_equal(cedar_schema_print(&b, s), 0);
+	s = parse(buf_cstr(&b));
+	assert_int_equal(s->entities.count, 4);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		texts[1].text = span_cstr(cases[i].text);
+		assert_int_equal(cedar_schema_parse_all(arena, texts, 2, &s), -EINVAL);
+		if (!strstr(err_message(-EINVAL), cases[i].says))
+			fail_msg("%s: %s", cases[i].says, err_message(-EINVAL));
+	}
+	assert_int_equal(cedar_schema_parse_all(arena, texts, 0, &s), 0);
+	assert_int_equal(s->entities.count, 0);
+}
+
 static void prints(void **state)
 {
 	(void)state;
@@ -398,6 +434,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(typed_entities_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(entities_validated, setup, teardown),
 		cmocka_unit_test_setup_teardown(requests, setup, teardown),
+		cmocka_unit_test_setup_teardown(several_texts, setup, teardown),
 		cmocka_unit_test_setup_teardown(prints, setup, teardown),
 	};
 	return cmocka_run_group_tests_name("policy/cedar/schema", tests, NULL, NULL);
