@@ -33,6 +33,9 @@ int in_child(int (*fn)(void *arg), void *arg);
 /* Descriptor of a new user namespace that maps `count` ids from 0 to `first`; -errno. */
 int new_user_namespace(unsigned first, unsigned count);
 
+/* Whether a process whose /proc/PID/status this is has a filter of its own and no_new_privs. */
+bool status_is_hardened(const char *status);
+
 void probe_kernel_version(const struct doctor_options *o, struct doctor_finding *f);
 void probe_io_uring(const struct doctor_options *o, struct doctor_finding *f);
 void probe_io_uring_sysctl(const struct doctor_options *o, struct doctor_finding *f);
@@ -41,6 +44,7 @@ void probe_unprivileged_userns(const struct doctor_options *o, struct doctor_fin
 void probe_yama(const struct doctor_options *o, struct doctor_finding *f);
 void probe_core_pattern(const struct doctor_options *o, struct doctor_finding *f);
 void probe_swap(const struct doctor_options *o, struct doctor_finding *f);
+void probe_helper(const struct doctor_options *o, struct doctor_finding *f);
 
 void probe_user_namespace(const struct doctor_options *o, struct doctor_finding *f);
 void probe_seccomp(const struct doctor_options *o, struct doctor_finding *f);

@@ -39,6 +39,8 @@ const struct doctor_probe doctor_probes[] = {
 		false, probe_unprivileged_bpf},
 	{"host.core_pattern", "host", "a crash of an agent starts no program of root's", false,
 		probe_core_pattern},
+	{"host.helper", "host", "the privileged helper holds only what it uses", true,
+		probe_helper},
 	{"host.yama", "host", "processes of one user cannot trace each other", true, probe_yama},
 	{"host.unprivileged_userns", "host", "users of the host cannot become root in a namespace",
 		true, probe_unprivileged_userns},

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /* Every probe on this very host, the requirements, and the JSON. */
-#include "daemon/doctor/doctor.h"
+#include "daemon/doctor/probe.h"
 #include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -49,6 +49,15 @@ static void findings_are_true(void **state)
 	assert_int_equal(report.privileged, geteuid() == 0);
 	if (geteuid() != 0)
 		assert_int_equal(doctor_find(&report, "bpf.lsm")->level, DOCTOR_UNAVAILABLE);
+}
+
+static void a_helper_needs_both(void **state)
+{
+	assert_true(status_is_hardened("Name:\ta\nNoNewPrivs:\t1\nSeccomp:\t2\nX:\t0\n"));
+	assert_false(status_is_hardened("Name:\ta\nNoNewPrivs:\t0\nSeccomp:\t2\nX:\t0\n"));
+	assert_false(status_is_hardened("Name:\ta\nNoNewPrivs:\t1\nSeccomp:\t0\nX:\t0\n"));
+	assert_false(status_is_hardened(""));
+	assert_non_null(doctor_find(&report, "host.helper"));
 }
 
 static struct doctor_report made_up(void)
@@ -109,6 +118,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_finding_explains_itself),
 		cmocka_unit_test(findings_are_true),
+		cmocka_unit_test(a_helper_needs_both),
 		cmocka_unit_test(requirements_find_what_falls_short),
 		cmocka_unit_test(json_says_the_same),
 	};
