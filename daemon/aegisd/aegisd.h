@@ -29,6 +29,7 @@ struct aegisd {
 	struct doctor_report *doctor; /* as root, if aegisd was started by root */
 	struct secret *bearer_key;
 	char *smcp_keys_path; /* folder of the keys that sign SMCP's tokens */
+	char *smcp_workspaces_path; /* folder of the workspaces of clients from outside */
 	int exit_code;
 };
 

@@ -219,6 +219,7 @@ int main(int argc, char **argv)
 	}
 	secret_free(d.bearer_key);
 	free(d.smcp_keys_path);
+	free(d.smcp_workspaces_path);
 	runtime_registry_free(d.registry);
 	config_unref(d.config);
 	config_unref(d.first_config);

@@ -88,7 +88,8 @@ int aegisd_prepare(struct aegisd *d)
 	if (d->no_auth && d->config->daemon.tcp && !config_is_loopback(network->bind_address))
 		return err_raise(-EACCES, "--no-auth is accepted on loopback only, not on %s",
 			network->bind_address);
-	if (asprintf(&d->smcp_keys_path, "%s/smcp-keys", data) < 0)
+	if (asprintf(&d->smcp_keys_path, "%s/smcp-keys", data) < 0 ||
+		asprintf(&d->smcp_workspaces_path, "%s/smcp-workspaces", data) < 0)
 		return err_raise(-ENOMEM, "smcp: out of memory");
 	int r = give_to_daemon(d, data, 0700);
 	return r < 0 ? err_trace(r) : err_trace(key_open(d));

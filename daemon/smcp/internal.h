@@ -50,6 +50,8 @@ struct grant {
 	int refs;
 	struct rule_set *rules;
 	struct rate_state *rate;
+	struct fsal_volume *volume; /* these two are NULL until a file tool is called */
+	struct fsal_attachment *workspace;
 };
 
 struct session {
@@ -115,6 +117,12 @@ AWAITS int session_refresh(struct session *x, struct buf *token, int64_t deadlin
 /* Ends it: `state` SMCP_EXPIRED or SMCP_REVOKED. 0; SMCP_SESSION_OVER. */
 AWAITS int session_end(
 	struct session *x, int state, struct span reason, int64_t deadline_ns) MUST_USE;
+
+/* The grant's workspace, if there is none yet. */
+AWAITS int workspace_open(struct session *x, struct grant *g, int64_t deadline_ns) MUST_USE;
+void workspace_close(struct grant *g);
+/* Its files. */
+AWAITS int workspace_remove(struct session *x, int64_t deadline_ns) MUST_USE;
 
 AWAITS int sessions_restore(struct smcp_service *s) MUST_USE;
 AWAITS void sessions_expire(struct smcp_service *s);

@@ -258,10 +258,13 @@ static AWAITS int tools_of(struct invocation *v)
 			.rate = v->grant->rate,
 			.workspace_path = SPAN("/workspace"),
 		};
+		if (span_starts(v->name, SPAN("fs.")))
+			r = workspace_open(c->session, v->grant, c->deadline_ns);
+		v->tools.workspace = v->grant->workspace;
 	}
 	v->tools.allowed = authorized_record;
 	v->tools.allowed_ctx = v;
-	return 0;
+	return err_trace(r);
 }
 
 static AWAITS int call_run(struct invocation *v)

@@ -19,6 +19,7 @@ struct grant *grant_unref(struct grant *g)
 {
 	if (!g || --g->refs)
 		return NULL;
+	workspace_close(g);
 	rate_state_free(g->rate);
 	rule_set_unref(g->rules);
 	free(g);
@@ -292,6 +293,10 @@ int session_end(struct session *x, int state, struct span reason, int64_t deadli
 	if (r < 0)
 		return err_trace(r);
 	session_forget(x); /* from here on no call is accepted, whatever the store says */
+	/* Before the end is on record: after a crash in between it ends once more. */
+	r = workspace_remove(x, deadline_ns);
+	if (r < 0)
+		err_log(r, "smcp: remove the files of a session");
 	r = entry_begin(&e);
 	if (r == 0) {
 		entry_event(&e,

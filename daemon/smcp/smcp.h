@@ -44,6 +44,11 @@ struct smcp_service_options {
 	const char *own_key_path; /* an operator's private key in PEM, which signs the tokens of its
 				     kind in place of ours; may be NULL */
 	const char *tenant_id; /* of clients from outside */
+	/* For the file tools of clients from outside; fsal NULL: they have no files. */
+	struct fsal *fsal; /* on this worker, stopped after the service is freed */
+	const char *workspaces_directory; /* made with 0700; one folder for each session */
+	fsal_observer file_observer; /* may be NULL */
+	void *file_observer_ctx;
 	smcp_context_fn context;
 	void *context_ctx;
 	int64_t key_life_s; /* a signing key is replaced after it; 0: 90 days */

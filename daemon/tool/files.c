@@ -56,6 +56,8 @@ int tool_path(struct tool_call *c, const char *argument, const char *action, str
 		.paths = &path,
 		.path_count = 1,
 	};
+	if (!c->tool_request.n)
+		c->tool_request = c->result->canonical_request;
 	r = tool_request_keep(c, &q); /* the file layer decides it; this is what it is asked */
 	if (r < 0)
 		return err_trace(r);
@@ -94,11 +96,19 @@ static const char *file_error_name(int r)
 	}
 }
 
+void tool_file_decided(struct tool_call *c, const struct decision *d)
+{
+	if (d->policy_set.n)
+		c->result->decision = *d;
+	else
+		c->result->canonical_request = c->tool_request;
+}
+
 int tool_file_outcome(struct tool_call *c, const struct tool_file *f, int r)
 {
 	if (r == FSAL_DENIED)
 		return err_trace(tool_deny(c, &f->decision));
-	c->result->decision = f->decision;
+	tool_file_decided(c, &f->decision);
 	if (r == 0)
 		return 0;
 	if (r == -ECANCELED || r == -ETIME || r == -ENOMEM)
@@ -130,7 +140,7 @@ int tool_read_file(struct tool_call *c, struct tool_file *f, struct span path, s
 			r = err_raise(-EAGAIN, "it grows while it is read");
 		if (r == 0) {
 			*ret = span_of(p, n);
-			c->result->decision = f->decision;
+			tool_file_decided(c, &f->decision);
 			return 0;
 		}
 	}

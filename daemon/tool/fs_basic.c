@@ -29,7 +29,7 @@ int fs_write_run(struct tool_call *c)
 	r = tool_file_replace(&f, path, content);
 	if (r)
 		return err_trace(tool_file_outcome(c, &f, r));
-	c->result->decision = f.decision;
+	tool_file_decided(c, &f.decision);
 	return err_trace(
 		tool_okf(c, "Wrote %zu bytes to " SPAN_FMT, content.n, SPAN_ARG(asked_path(c))));
 }
@@ -46,7 +46,7 @@ int fs_list_run(struct tool_call *c)
 	r = tool_file_list(&f, path, &entries, &count);
 	if (r)
 		return err_trace(tool_file_outcome(c, &f, r));
-	c->result->decision = f.decision;
+	tool_file_decided(c, &f.decision);
 	struct buf b CLEANUP(buf_fini) = buf_init(LIMIT_TOOL_OUTPUT_BYTES);
 	for (size_t i = 0; i < count; i++) {
 		if (b.len + entries[i].name.n + 64 > LIMIT_TOOL_OUTPUT_BYTES) {
@@ -70,7 +70,7 @@ int fs_create_dir_run(struct tool_call *c)
 	r = tool_file_mkdirs(&f, path);
 	if (r)
 		return err_trace(tool_file_outcome(c, &f, r));
-	c->result->decision = f.decision;
+	tool_file_decided(c, &f.decision);
 	return err_trace(tool_okf(c, "Created directory " SPAN_FMT, SPAN_ARG(asked_path(c))));
 }
 
@@ -84,6 +84,6 @@ int fs_delete_run(struct tool_call *c)
 	r = tool_file_remove(&f, path, json_bool(c->arguments, "recursive", false));
 	if (r)
 		return err_trace(tool_file_outcome(c, &f, r));
-	c->result->decision = f.decision;
+	tool_file_decided(c, &f.decision);
 	return err_trace(tool_okf(c, "Deleted " SPAN_FMT, SPAN_ARG(asked_path(c))));
 }

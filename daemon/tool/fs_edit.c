@@ -56,7 +56,7 @@ static int edit_file(struct tool_call *c, const struct json *edits, size_t count
 	r = tool_file_replace(&f, path, text);
 	if (r)
 		return err_trace(tool_file_outcome(c, &f, r));
-	c->result->decision = f.decision;
+	tool_file_decided(c, &f.decision);
 	return err_trace(tool_okf(c, "Edited " SPAN_FMT ": %zu replacement%s",
 		SPAN_ARG(json_str(c->arguments, "path", SPAN(""))), count, count == 1 ? "" : "s"));
 }

@@ -107,7 +107,7 @@ static int walk_run(struct walk *w)
 		r = walk_folder(w, &stack, list_entry(l, struct folder, link));
 	if (r)
 		return err_trace(tool_file_outcome(w->call, w->file, r));
-	w->call->result->decision = w->file->decision;
+	tool_file_decided(w->call, &w->file->decision);
 	r = buf_error(&w->out);
 	if (r < 0)
 		return err_trace(r);
@@ -245,7 +245,7 @@ static int grep_start(struct walk *w)
 		return err_trace(tool_file_outcome(w->call, w->file, r));
 	if ((attr.mode & S_IFMT) != S_IFREG)
 		return err_trace(walk_run(w));
-	w->call->result->decision = w->file->decision;
+	tool_file_decided(w->call, &w->file->decision);
 	struct span asked = json_str(w->call->arguments, "path", SPAN(""));
 	r = grep_visit(w, w->start, asked, &attr);
 	if (r == 0)

@@ -12,6 +12,8 @@ struct tool_call {
 	struct arena *arena;
 	int64_t deadline_ns;
 	uint64_t response_bytes_max; /* what policy says of the answer; 0: nothing */
+	struct span
+		tool_request; /* what policy was asked about the tool, once a file is asked about */
 	struct tool_result *result;
 };
 
@@ -75,6 +77,10 @@ int tool_canonical_path(struct tool_call *c, const char *argument, struct span *
  * it is: it points into itself. */
 AWAITS int tool_path(struct tool_call *c, const char *argument, const char *action,
 	struct tool_file *f, struct span *ret_path) MUST_USE;
+
+/* Takes over what the file layer decided. If it came to nothing that is decided (no such file), the
+ * decision on the tool stands, with its question. */
+void tool_file_decided(struct tool_call *c, const struct decision *d);
 
 /* Turns what a file operation returned into the call's answer: a denial, a failure that the model
  * can read, or a negative errno that ends the flow. */

@@ -39,6 +39,8 @@ CONTEXTS = """
         - {tool_pattern: "aegis.*"}
         - {tool_pattern: "fs.read", path_allowlist: [/workspace]}
       deny_list: [fs.delete]
+    - name: files
+      capabilities: [{tool_pattern: "fs.*", path_allowlist: [/workspace]}]
     - name: limited
       capabilities:
         - {tool_pattern: "aegis.*", rate_limit: {calls: 2, per_seconds: 3600}}
@@ -150,6 +152,24 @@ def policy():
     for _ in range(2):
         tap.equal("within the rate", invoke(c, c.call("aegis.system.info")).status, 200)
     error("beyond it", invoke(c, c.call("aegis.system.info")), 403, 2005)
+
+
+def files():
+    c, other = attested(scope="files"), attested(scope="files")
+    path = {"path": "/workspace/a.txt"}
+    a = invoke(c, c.call("fs.write", {**path, "content": "mine\n"}))
+    tap.ok("a client writes in a workspace of its own", a.status == 200 and not a.json["payload"]["result"]["isError"], a)
+    tap.equal("and reads", smcp.content(invoke(c, c.call("fs.read", path)).json), "mine\n")
+    a = invoke(other, other.call("fs.read", path)).json["payload"]["result"]
+    tap.ok("which nobody else sees", a["isError"] and a["content"][0]["text"].startswith("NOT_FOUND"), a)
+    for bad in ("/workspace/../etc/passwd", "../../etc/passwd"):
+        tap.equal(f"{bad} is refused", invoke(c, c.call("fs.read", {"path": bad})).status, 422)
+    a = invoke(c, c.call("fs.write", {"path": "/workspace/big", "content": "x" * 3_900_000}))
+    tap.equal("large files too", a.status, 200)
+    folder = f"{node.data}/smcp-workspaces/{c.session}"
+    tap.ok("the folder is there", os.path.isdir(folder))
+    post("/v1/smcp/revoke", c.envelope("session/revoke"))
+    tap.ok("and goes with its session", not os.path.exists(folder))
 
 
 def bad_envelopes():
@@ -280,6 +300,7 @@ try:
     doors_ask_for_the_key()
     tokens()
     policy()
+    files()
     bad_envelopes()
     once()
     sessions()

@@ -20,6 +20,8 @@ struct gate {
 	struct event_bus *bus;
 	struct offload *files;
 	struct group group;
+	struct fsal *fsal;
+	char workspaces[128];
 	struct smcp_service *service;
 	struct arena *arena;
 	struct rule_set *rules; /* of the context "tester" */
@@ -46,6 +48,7 @@ static struct rule_set *rules_new(void)
 	EXPECT_INT(rule_allow_tool(b, "fs.*", o), 0);
 	EXPECT_INT(rule_deny_tool(b, "fs.delete", o), 0);
 	EXPECT_INT(rule_allow_path(b, "fs:write", "/workspace", o), 0);
+	EXPECT_INT(rule_allow_path(b, "fs:read", "/workspace", o), 0);
 	struct rule_set *s = rule_set_seal(b);
 	rule_set_builder_free(b);
 	EXPECT(s != NULL);
@@ -55,13 +58,17 @@ static struct rule_set *rules_new(void)
 static void open_all(struct gate *f)
 {
 	snprintf(f->url, sizeof(f->url), "sqlite:%s/aegis.db", f->folder);
+	snprintf(f->workspaces, sizeof(f->workspaces), "%s/workspaces", f->folder);
 	snprintf(f->keys, sizeof(f->keys), "%s/keys", f->folder);
 	struct store_options so = {.url = f->url, .states = test_states};
 	so.states.session = &smcp_session_states;
 	EXPECT_INT(store_open(&so, &f->store), 0);
 	EXPECT_INT(event_bus_start(&(struct event_bus_options){.store = f->store}, &f->bus), 0);
 	group_init(&f->group);
+	EXPECT_INT(fsal_start(&(struct fsal_options){.objects_max = 1000}, &f->fsal), 0);
 	struct smcp_service_options o = {
+		.fsal = f->fsal,
+		.workspaces_directory = f->workspaces,
 		.store = f->store,
 		.bus = f->bus,
 		.files = f->files,
@@ -80,6 +87,7 @@ static void close_all(struct gate *f)
 {
 	group_close(&f->group);
 	smcp_service_free(f->service);
+	fsal_stop(f->fsal);
 	event_bus_stop(f->bus);
 	store_close(f->store);
 }
@@ -421,6 +429,53 @@ static void body_forged(void *arg)
 	end(&f);
 }
 
+/* The text of the result; what was allowed, and could not be done, is a result too. */
+static bool says(struct gate *f, const char *text)
+{
+	const struct json *result = json_get(json_get(f->answer, "payload"), "result");
+	const struct json *content = json_get(result, "content");
+	if (content && span_starts(json_str(&content->items[0], "text", SPAN("")), span_cstr(text)))
+		return true;
+	fprintf(stderr, "answer: " SPAN_FMT "\n", SPAN_ARG(buf_view(&f->reply)));
+	return false;
+}
+
+/* A client's files: its own, as long as its session, restarts included. */
+static void body_workspace(void *arg)
+{
+	static const char write[] = "{\"name\":\"fs.write\",\"arguments\":{\"path\":\"/workspace/"
+				    "a\",\"content\":\"mine\"}}";
+	static const char read[] =
+		"{\"name\":\"fs.read\",\"arguments\":{\"path\":\"/workspace/a\"}}";
+	struct gate f;
+	struct smcp_client c, other;
+	char path[512], id[40];
+	begin(&f);
+	EXPECT(attest(&f, &c, SMCP_V1));
+	snprintf(id, sizeof(id), SPAN_FMT, SPAN_ARG(json_str(f.answer, "session_id", SPAN(""))));
+	EXPECT(attest(&f, &other, SMCP_V1));
+	EXPECT_INT(ask(&f, SMCP_V1, SMCP_OP_INVOKE, NULL, envelope(&f, &c, "r1", write)), 200);
+	EXPECT(says(&f, "Wrote 4 bytes"));
+	EXPECT_INT(ask(&f, SMCP_V1, SMCP_OP_INVOKE, NULL, envelope(&f, &c, "r2", read)), 200);
+	EXPECT(says(&f, "mine"));
+	EXPECT_INT(ask(&f, SMCP_V1, SMCP_OP_INVOKE, NULL, envelope(&f, &other, "r3", read)), 200);
+	EXPECT(says(&f, "NOT_FOUND"));
+	EXPECT_INT(events_of(&f, "ToolCallAuthorized", NULL), 3);
+	EXPECT_INT(
+		events_of(&f, "InvocationCompleted", NULL), 1); /* of the one that has an effect */
+	close_all(&f);
+	open_all(&f);
+	EXPECT_INT(rt_sleep_until(deadline_in_ms(1100)), 0);
+	EXPECT_INT(ask(&f, SMCP_V1, SMCP_OP_INVOKE, NULL, envelope(&f, &c, "r4", read)), 200);
+	EXPECT(says(&f, "mine"));
+	snprintf(path, sizeof(path), "%s/%s/a", f.workspaces, id);
+	EXPECT_INT(access(path, F_OK), 0);
+	struct span body = smcp_client_envelope(&c, "r5", "session/revoke", NULL, now_s(), f.arena);
+	EXPECT_INT(ask(&f, SMCP_V1, SMCP_OP_REVOKE, NULL, body), 200);
+	EXPECT_INT(access(path, F_OK), -1);
+	end(&f);
+}
+
 /* A sandbox's sessions are good on its own socket alone. */
 static void body_workload(void *arg)
 {
@@ -543,6 +598,7 @@ IN_FIBER(refresh_and_revoke)
 IN_FIBER(expiry)
 IN_FIBER(forged)
 IN_FIBER(workload)
+IN_FIBER(workspace)
 IN_FIBER(keys)
 
 int main(void)
@@ -558,6 +614,7 @@ int main(void)
 		cmocka_unit_test(expiry),
 		cmocka_unit_test(forged),
 		cmocka_unit_test(workload),
+		cmocka_unit_test(workspace),
 		cmocka_unit_test(keys),
 	};
 	return cmocka_run_group_tests_name("daemon/smcp", tests, NULL, NULL);

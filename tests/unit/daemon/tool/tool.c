@@ -169,6 +169,9 @@ static void body_files(void *arg)
 	EXPECT(call(&f, "fs.create_dir", "{\"path\":\"w/a.txt\"}", TOOL_FAILED, "ALREADY_EXISTS"));
 	EXPECT(call(&f, "fs.list", "{\"path\":\"w\"}", TOOL_OK, "a.txt\nd/\n"));
 	EXPECT(call(&f, "fs.read", "{\"path\":\"w/none\"}", TOOL_FAILED, "NOT_FOUND"));
+	/* No file was decided: what is on record is the decision on the tool, and its question. */
+	EXPECT(f.result.decision.allowed && span_is(f.result.decision.policy_id, "tools[0]"));
+	EXPECT(span_find(f.result.canonical_request, SPAN("tool:fs.read"), 0) > 0);
 	EXPECT(call(&f, "fs.edit",
 		"{\"path\":\"w/a.txt\",\"target_content\":\"two\",\"replacement_content\":\"three "
 		"three\"}",
