@@ -228,7 +228,7 @@ static int read_namespace(struct reader *rd, const struct json *v, struct schema
 static int read_fragment(struct reader *rd, const struct json *v, struct schema_fragment *f)
 {
 	struct schema_namespace *namespaces;
-	if (v->type != JSON_OBJECT)
+	if (!v || v->type != JSON_OBJECT)
 		return reader_fail(rd, "an object of namespaces by name");
 	if (v->count > LIMIT_CEDAR_NAMESPACES)
 		return err_raise(-E2BIG, "%zu namespaces; at most %d are accepted", v->count,
