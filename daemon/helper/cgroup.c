@@ -234,9 +234,13 @@ static int limit_v1(const struct cgroup_host *h, const char *name, const struct 
 	int r = limit(h->v1[V1_CPU], name, "cpu.cfs_period_us", "%llu", CPU_PERIOD_US);
 	if (r == 0)
 		r = limit(h->v1[V1_CPU], name, "cpu.cfs_quota_us", "%llu", quota);
+	/* The limit of memory and swap together is never below memory's own, so it makes way for
+	 * one that grows. At last it is the same number, which leaves no swap. */
+	if (r == 0)
+		r = limit_if_there(
+			h->v1[V1_MEMORY], name, "memory.memsw.limit_in_bytes", INT64_MAX);
 	if (r == 0)
 		r = limit(h->v1[V1_MEMORY], name, "memory.limit_in_bytes", "%llu", l->memory_bytes);
-	/* Memory and swap together: the same number leaves no swap. */
 	if (r == 0)
 		r = limit_if_there(
 			h->v1[V1_MEMORY], name, "memory.memsw.limit_in_bytes", l->memory_bytes);

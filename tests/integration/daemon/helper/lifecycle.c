@@ -407,17 +407,6 @@ static void test_pool_dies(void **state)
 	assert_int_equal(fixture_cgroups_left(f), 0);
 }
 
-/* ---- seats ---- */
-
-#define V2 "/sys/fs/cgroup/unified"
-#define PIDS "/sys/fs/cgroup/pids"
-
-struct seats {
-	int count;
-	char names[8][32];
-	pid_t pids[8]; /* of the processes in them */
-};
-
 static void read_text(char *ret, size_t room, const char *fmt, ...) PRINTF_LIKE(3, 4);
 static void read_text(char *ret, size_t room, const char *fmt, ...)
 {
@@ -430,6 +419,54 @@ static void read_text(char *ret, size_t room, const char *fmt, ...)
 	ssize_t n = fd < 0 ? 0 : read(fd, ret, room - 1);
 	ret[n > 0 ? n : 0] = '\0';
 }
+
+/* One that was prepared with less gets all that it is asked for with. */
+static void test_pool_grows(void **state)
+{
+	static const char *const memory[] = {
+		"/sys/fs/cgroup/memory/%s/s%016llx/memory.limit_in_bytes",
+		"/sys/fs/cgroup/%s/s%016llx/memory.max"};
+	struct fixture *f = *state;
+	struct {
+		struct wire_create w;
+		char tail[128];
+	} create;
+	struct wire_execution open = {.execution = uuid_new()};
+	struct answer a;
+	fixture_call(f, WIRE_WORKSPACE_OPEN, &open, sizeof(open), &a);
+	answer_close(&a);
+	size_t n = fixture_create(&create.w, sizeof(create), open.execution, 1, "live");
+	create.w.limits.memory_bytes = 1ULL << 30;
+	create.w.limits.tmp_bytes = 256 << 20;
+	create.w.limits.pids = 300;
+	fixture_call(f, WIRE_SANDBOX_CREATE, &create, n, &a);
+	if (a.code < 0)
+		fail_msg("SANDBOX_CREATE: %s", a.message);
+	struct wire_sandbox s = a.u.sandboxes[0];
+	assert_true(s.id < (uint64_t)clock_wall_ns() - 20 * NS_PER_MS); /* was made before */
+	char text[64] = "";
+	for (size_t i = 0; i < ARRAY_LEN(memory) && !text[0]; i++) {
+		char path[256];
+		snprintf(path, sizeof(path), memory[i], f->parent, (unsigned long long)s.id);
+		read_text(text, sizeof(text), "%s", path);
+	}
+	assert_string_equal(text, "1073741824\n");
+	stop(f, &s, HELPER_STOP_KILL);
+	fixture_wait_end(f, s.id);
+	fixture_release(f, &s);
+	answer_close(&a);
+}
+
+/* ---- seats ---- */
+
+#define V2 "/sys/fs/cgroup/unified"
+#define PIDS "/sys/fs/cgroup/pids"
+
+struct seats {
+	int count;
+	char names[8][32];
+	pid_t pids[8]; /* of the processes in them */
+};
 
 /* The seats that a process has joined. */
 static struct seats seats_of(const struct fixture *f)
@@ -541,6 +578,7 @@ int main(void)
 		CASE(test_killed_while_creating),
 		POOLED(test_pool),
 		POOLED(test_pool_dies),
+		POOLED(test_pool_grows),
 		SEATED(test_seats),
 		SEATED(test_seats_die),
 	};
