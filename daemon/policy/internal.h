@@ -17,7 +17,6 @@ struct policy_snapshot {
 	struct policy_file *files; /* by name */
 	size_t file_count;
 	struct rule_set *rules;
-	struct span schema;
 	const struct config *config; /* held for the contexts' texts; may be NULL */
 	struct rule_context *contexts;
 	size_t context_count;

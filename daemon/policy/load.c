@@ -27,101 +27,20 @@ static int note(struct loading *l, int r)
 
 /* ---- schema ---- */
 
-/* Lines of the whole schema, back to the file and its line. */
-struct piece {
-	const char *label;
-	uint32_t first_line;
-};
-
-static uint32_t count_lines(struct span text)
-{
-	uint32_t n = 0;
-
-	for (size_t i = 0; i < text.n; i++)
-		n += text.p[i] == '\n';
-	return n;
-}
-
-static int schema_join(struct loading *l, struct piece *pieces, size_t *ret_count)
-{
-	struct buf b CLEANUP(buf_fini) = buf_init(LIMIT_CEDAR_TEXT_BYTES);
-	struct policy_snapshot *s = l->s;
-	uint32_t line = 1;
-	size_t n = 0;
-
-	pieces[n++] = (struct piece){"the built-in schema", line};
-	buf_span(&b, context_schema());
-	line += count_lines(context_schema());
-	for (size_t i = 0; i < s->file_count; i++) {
-		if (!s->files[i].schema)
-			continue;
-		pieces[n++] = (struct piece){s->files[i].label, line};
-		buf_span(&b, s->files[i].text);
-		buf_putc(&b, '\n');
-		line += count_lines(s->files[i].text) + 1;
-	}
-	int r = buf_error(&b);
-	if (r < 0)
-		return err_trace(r);
-	s->schema = arena_span(s->arena, buf_view(&b));
-	*ret_count = n;
-	return s->schema.p ? 0 : err_raise(-ENOMEM, "policy: out of memory");
-}
-
-static const struct piece *piece_of(const struct piece *pieces, size_t count, uint32_t line)
-{
-	size_t at = 0;
-
-	while (at + 1 < count && pieces[at + 1].first_line <= line)
-		at++;
-	return &pieces[at];
-}
-
-/* Takes "WORD N" off the front. */
-static bool take_number(struct span *rest, const char *word, uint64_t *ret)
-{
-	struct span w = span_cstr(word);
-	size_t end = w.n;
-
-	while (end < rest->n && rest->p[end] >= '0' && rest->p[end] <= '9')
-		end++;
-	if (!span_starts(*rest, w) || span_to_u64(span_sub(*rest, w.n, end), ret) < 0)
-		return false;
-	*rest = span_sub(*rest, end, rest->n);
-	return true;
-}
-
-/* "line L column C: ..." of the joined text, told in the file's own lines. */
-static void note_schema(struct loading *l, const struct piece *pieces, size_t count, int r)
-{
-	struct span rest = span_cstr(err_message(r));
-	uint64_t line, column;
-
-	if (take_number(&rest, "line ", &line) && take_number(&rest, " column ", &column)) {
-		const struct piece *p = piece_of(pieces, count, (uint32_t)line);
-		buf_printf(l->findings, "%s:%llu:%llu" SPAN_FMT "\n", p->label,
-			(unsigned long long)(line - p->first_line + 1), (unsigned long long)column,
-			SPAN_ARG(rest));
-	} else {
-		buf_printf(l->findings, "schema: %s\n", err_message(r));
-	}
-	err_clear();
-	l->valid = false;
-}
-
 static int schema_load(struct loading *l, const struct cedar_schema **ret)
 {
-	struct piece *pieces = arena_make_array(l->s->arena, struct piece, l->s->file_count + 2);
-	size_t count = 0;
-	int r = pieces ? schema_join(l, pieces, &count)
-		       : err_raise(-ENOMEM, "policy: out of memory");
+	const struct policy_snapshot *s = l->s;
+	struct cedar_source *sources =
+		arena_make_array(s->arena, struct cedar_source, s->file_count + 1);
+	size_t n = 0;
 
-	if (r == 0)
-		r = cedar_schema_parse(l->s->arena, l->s->schema, ret);
-	if (r != -EINVAL && r != -E2BIG)
-		return err_trace(r);
-	note_schema(l, pieces, count, r);
-	return 0;
+	if (!sources)
+		return err_raise(-ENOMEM, "policy: out of memory");
+	sources[n++] = (struct cedar_source){"the built-in schema", context_schema()};
+	for (size_t i = 0; i < s->file_count; i++)
+		if (s->files[i].schema)
+			sources[n++] = (struct cedar_source){s->files[i].label, s->files[i].text};
+	return err_trace(note(l, cedar_schema_parse_all(s->arena, sources, n, ret)));
 }
 
 /* ---- policies ---- */
@@ -318,9 +237,4 @@ const char *policy_directory(const struct policy_snapshot *s)
 const struct rule_set *policy_rules(const struct policy_snapshot *s)
 {
 	return s->rules;
-}
-
-struct span policy_schema(const struct policy_snapshot *s)
-{
-	return s->schema;
 }

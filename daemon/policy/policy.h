@@ -18,7 +18,7 @@
 struct policy_snapshot;
 
 enum policy_outcome {
-	POLICY_INVALID = 1, /* *findings has one line for each mistake: "FILE:LINE:COLUMN: ..." */
+	POLICY_INVALID = 1, /* *findings has the mistakes, each with file, line and column */
 	POLICY_NO_CONTEXT = 2, /* no security context has that name */
 };
 
@@ -33,8 +33,6 @@ struct policy_snapshot *policy_unref(struct policy_snapshot *s); /* always NULL 
 const char *policy_directory(const struct policy_snapshot *s);
 /* The files' policies alone. */
 const struct rule_set *policy_rules(const struct policy_snapshot *s);
-/* The schema that they were validated against: ours and the files'. */
-struct span policy_schema(const struct policy_snapshot *s);
 
 size_t policy_context_count(const struct policy_snapshot *s);
 const struct rule_context *policy_context_at(const struct policy_snapshot *s, size_t index);

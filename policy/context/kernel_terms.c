@@ -431,6 +431,7 @@ int net_terms_of(
 	case EXPR_GE:
 		return comparison(a, r, negated, domain, ret);
 	case EXPR_IN:
+	case EXPR_IS:
 		return in_terms(a, r, negated, domain, ret);
 	case EXPR_HAS:
 		return has(a, r, negated, ret);

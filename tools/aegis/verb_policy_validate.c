@@ -6,24 +6,23 @@
 
 enum { ARENA_BYTES = 256 * 1024 * 1024 };
 
-/* Our schema and, behind it, those of --schema; or these alone with --alone. */
+/* Our schema and that of --schema as one; or this alone with --alone. */
 static int read_schema(struct cli *c, struct arena *a, const struct cedar_schema **ret)
 {
-	struct buf text CLEANUP(buf_fini) = buf_init(LIMIT_CEDAR_TEXT_BYTES);
 	struct buf more CLEANUP(buf_fini) = buf_init(LIMIT_CEDAR_TEXT_BYTES);
 	const char *file = cli_value(c, "schema");
+	struct cedar_source sources[2];
+	size_t n = 0;
 	int code = file ? cli_read(file, &more) : CLI_OK;
 
 	if (code)
 		return code;
 	if (!cli_value(c, "alone"))
-		buf_span(&text, context_schema());
-	buf_span(&text, buf_view(&more));
-	struct span kept = arena_span(a, buf_view(&text));
-	int r = buf_error(&text);
-	if (r == 0)
-		r = cedar_schema_parse(a, kept, ret);
-	return r < 0 ? cli_fail_errno(err_wrap(r, "%s", file ? file : "schema")) : CLI_OK;
+		sources[n++] = (struct cedar_source){"the built-in schema", context_schema()};
+	if (more.len)
+		sources[n++] = (struct cedar_source){file, arena_span(a, buf_view(&more))};
+	int r = cedar_schema_parse_all(a, sources, n, ret);
+	return r < 0 ? cli_fail_errno(r) : CLI_OK;
 }
 
 static void put_finding(

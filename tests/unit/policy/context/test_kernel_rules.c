@@ -169,6 +169,7 @@ static void policies(void **state)
 		"!(context.port == 80) };",
 		"permit (principal, action, resource); forbid (principal, action, resource) when { "
 		"principal.nothing };",
+		"permit (principal, action, resource is Domain in Domain::\"a.org\");",
 		"permit (principal, action, resource == Address::\"10.0.0.1\");",
 	};
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
