@@ -281,6 +281,42 @@ int execution_dispatch(struct executions *x, struct uuid id, const struct json *
 
 /* ---- signed calls ---- */
 
+/* Tokens are signed by OpenSSL, which the small stacks of these connections do not hold. */
+struct signed_call {
+	struct executions *x;
+	const struct smcp_request *request;
+	struct arena *arena;
+	struct buf *reply;
+	int *status;
+	int64_t deadline_ns;
+	int result;
+};
+
+static void signed_call_main(void *arg)
+{
+	struct signed_call *s = arg;
+
+	s->result = smcp_serve(
+		s->x->deps.smcp, s->request, s->arena, s->reply, s->status, s->deadline_ns);
+}
+
+static AWAITS int signed_call_run(struct signed_call *s)
+{
+	struct group g;
+
+	group_init(&g);
+	int r = group_spawn(&g, "smcp-call", FIBER_LARGE, signed_call_main, s);
+	if (r == -EAGAIN) {
+		error_put(s->reply, SPAN("the daemon is busy: come again"));
+		*s->status = 503;
+		return 0;
+	}
+	if (r == 0)
+		r = group_join(&g, DEADLINE_NONE);
+	group_close(&g);
+	return r < 0 ? r : s->result;
+}
+
 /* Whether the request is one of SMCP's. The socket says whose it is; the iteration, whose rules and
  * workspace the call uses, stays while letters are inside. */
 static AWAITS bool serve_smcp(struct executions *x, struct flow *f, struct http_request *q,
@@ -305,8 +341,14 @@ static AWAITS bool serve_smcp(struct executions *x, struct flow *f, struct http_
 	request.workload = &w;
 	request.body = body;
 	request.context_name = SPAN("");
+	struct signed_call s = {.x = x,
+		.request = &request,
+		.arena = q->arena,
+		.reply = reply,
+		.status = ret_status,
+		.deadline_ns = it->deadline_ns};
 	it->letters++;
-	int r = smcp_serve(x->deps.smcp, &request, q->arena, reply, ret_status, it->deadline_ns);
+	int r = signed_call_run(&s);
 	if (--it->letters == 0)
 		waitq_wake_all(&it->changed);
 	if (r < 0) /* -ECANCELED: the iteration is over, or the daemon stops */

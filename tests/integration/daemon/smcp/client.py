@@ -132,6 +132,10 @@ def workload():
     said["delete"] = ask(url + c.base + "/invoke", c.call("fs.delete", path))
     once = c.call("fs.list", {"path": "/workspace"})
     said["once"] = [ask(url + c.base + "/invoke", once)[0] for _ in range(3)]
+    seal = Client("seal/v1")
+    said["seal"] = ask(url + seal.base + "/attest", seal.attestation(own, "default"))
+    seal.token = said["seal"][1].get("security_token", "")
+    said["seal read"] = ask(url + seal.base + "/invoke", seal.call("fs.read", path))
     said["spare"] = c.call("fs.read", path)
     print(json.dumps(said))
 

@@ -285,6 +285,8 @@ def workload():
     tap.equal("and reads", smcp.content(said["read"][1]), "by a signed call\n")
     tap.equal("under the manifest's rules", (said["denied"][0], said["denied"][1]["error"]["code"]), (403, 2002))
     tap.equal("tools it was not given", (said["delete"][0], said["delete"][1]["error"]["code"]), (403, 2000))
+    tap.equal("SEAL likewise, with RS256", (part(said["seal"][1]["security_token"], 0)["alg"],
+              smcp.content(said["seal read"][1])), ("RS256", "by a signed call\n"))
     tap.equal("each envelope once", said["once"], [200, 401, 401])
     mine = [e for e in events("ToolCallAuthorized") if e["session_id"] == said["attest"][1]["session_id"]]
     tap.equal("on record, in order", [e["tool_name"] for e in mine], ["fs.write", "fs.read", "fs.list"])
