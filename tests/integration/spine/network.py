@@ -1,10 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: AGPL-3.0-only
 """Agents with network on a whole node: what a manifest and an operator's policy say is what the
-kernel lets through, and what it denied is in the journal. The node is a network namespace of this
-test; a web server and a resolver stand in another, at an address that a public name may have."""
+kernel lets through, and what it denied is in the journal. A web server and a resolver
+stand outside."""
 
-import ctypes
 import http.server
 import json
 import os
@@ -13,41 +12,16 @@ import socket
 import struct
 import subprocess
 import sys
-import tempfile
 import threading
 
 sys.path[:0] = [os.environ.get("AEGIS_SOURCE", ".") + "/tests", os.path.dirname(os.path.abspath(__file__))]
 import model
 import node as nodes
+import outside
 import tap
 
-CLONE_NEWNET, CLONE_NEWNS = 0x40000000, 0x00020000
-libc = ctypes.CDLL(None, use_errno=True)
-OUTSIDE = f"aegis-out-{os.getpid()}"
 WEB, NAMES = ("93.184.216.2", 8080), ("93.184.216.2", 53)
 visits = []
-
-
-def sh(command):
-    subprocess.run(command, shell=True, check=True)
-
-
-def enter(path_or_fd):
-    fd = path_or_fd if isinstance(path_or_fd, int) else os.open(path_or_fd, os.O_RDONLY)
-    if libc.setns(fd, CLONE_NEWNET) < 0:
-        raise OSError(ctypes.get_errno(), "setns")
-
-
-def make_node():
-    """This process is the node from now on; returns the descriptor of the outside."""
-    if libc.unshare(CLONE_NEWNET) < 0:
-        tap.skip_all("this machine makes no network namespace")
-    sh(f"ip link set lo up && ip netns add {OUTSIDE} && ip link add up0 type veth peer name out0 netns {OUTSIDE} && "
-       f"ip addr add 93.184.216.1/24 dev up0 && ip link set up0 up && "
-       f"ip -n {OUTSIDE} addr add 93.184.216.2/24 dev out0 && ip -n {OUTSIDE} link set out0 up")
-    outside = os.open(f"/run/netns/{OUTSIDE}", os.O_RDONLY)
-    sh(f"ip netns del {OUTSIDE}")
-    return outside
 
 
 class Web(http.server.BaseHTTPRequestHandler):
@@ -74,26 +48,11 @@ def serve_names(s):
 
 
 def open_outside(fd):
-    own = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-    enter(fd)
-    web = http.server.ThreadingHTTPServer(WEB, Web)
-    names = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    web = outside.in_outside(fd, lambda: http.server.ThreadingHTTPServer(WEB, Web))
+    names = outside.in_outside(fd, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
     names.bind(NAMES)
-    enter(own)
     threading.Thread(target=web.serve_forever, daemon=True).start()
     threading.Thread(target=serve_names, args=(names,), daemon=True).start()
-
-
-def own_resolv_conf():
-    """The daemon's resolver is the one outside; nobody else on the machine sees this file."""
-    f = tempfile.NamedTemporaryFile("w", delete=False)
-    f.write(f"nameserver {NAMES[0]}\n")
-    f.close()
-    os.chmod(f.name, 0o644)
-    if libc.unshare(CLONE_NEWNS) < 0:
-        tap.skip_all("this machine makes no mount namespace")
-    sh(f"mount --make-rprivate / && mount --bind {f.name} /etc/resolv.conf")
-    os.unlink(f.name)
 
 
 FETCH = """import sys, urllib.request
@@ -152,9 +111,9 @@ def main():
         tap.skip_all("needs root")
     if not shutil.which("ip"):
         tap.skip_all("needs iproute2")
-    fd = make_node()
+    fd = outside.make_node()
     open_outside(fd)
-    own_resolv_conf()
+    outside.own_resolv_conf(NAMES[0])
     node = nodes.Node(model.serve(answer), helper_options=["--network-range", "10.231.0.0/19"])
     try:
         node.start()

