@@ -51,6 +51,8 @@ static void launch(struct seat *s)
 static void seat_main(void *arg)
 {
 	struct seat *s = arg;
+	raw(SYS_prctl, PR_SET_NAME, (long)"aegis-seat", 0, 0,
+		0); /* who looks for the helper finds one */
 	raw(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	/* A helper that died before that will not be heard of. */
 	bool joined = raw(SYS_getppid, 0, 0, 0, 0, 0) == s->parent && join(s);

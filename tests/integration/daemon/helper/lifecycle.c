@@ -526,6 +526,9 @@ static void test_seats(void **state)
 	for (int round = 0; round < 4; round++) {
 		struct seats before = wait_seats(f);
 		int fds[3];
+		char comm[32];
+		read_text(comm, sizeof(comm), "/proc/%d/comm", before.pids[0]);
+		assert_string_equal(comm, "aegis-seat\n");
 		struct wire_sandbox s = fixture_sandbox(f, uuid_new(), "live", fds);
 		char name[32];
 		snprintf(name, sizeof(name), "s%016llx", (unsigned long long)s.id);
