@@ -231,6 +231,23 @@ static void answer_est(struct run *run, const struct json *est)
 	json_end(run->w);
 }
 
+/* A schema in JSON, and the JSON of it after a way through text. */
+static void answer_schema(struct run *run, const struct json *form)
+{
+	struct buf b CLEANUP(buf_fini) = buf_init(TEXT_BYTES);
+	const struct cedar_schema *s, *again;
+	bool good = cedar_schema_from_json(run->arena, form, &s) == 0;
+	json_field_bool(run->w, "accepted", good);
+	if (!good)
+		return;
+	json_key(run->w, "schema");
+	if (cedar_schema_print(&b, s) < 0 ||
+		cedar_schema_parse(run->arena, arena_span(run->arena, buf_view(&b)), &again) < 0)
+		json_put_null(run->w);
+	else
+		cedar_schema_to_json(run->w, again);
+}
+
 /* False if the case has a schema that is refused. */
 static bool load_schema(struct run *run)
 {
@@ -253,6 +270,10 @@ static void answer(struct run *run)
 	const struct json *est = json_get(run->c, "est");
 	if (est) {
 		answer_est(run, est);
+		return;
+	}
+	if (json_get(run->c, "schema_json")) {
+		answer_schema(run, json_get(run->c, "schema_json"));
 		return;
 	}
 	bool good = cedar_policies_parse(run->arena, text, &run->policies) == 0;

@@ -556,8 +556,24 @@ def nodes(v):
             yield from nodes(v[key])
 
 
+def array_for_object(before, after):
+    """The reference reads some objects from arrays of their members too, which is nobody's intention."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        return any(array_for_object(v, after[k]) for k, v in before.items() if k in after)
+    if isinstance(before, list) and isinstance(after, list):
+        return any(map(array_for_object, before, after))
+    return isinstance(before, dict) and isinstance(after, list)
+
+
 def damage_json(rng, v):
     """A copy with one or two members lost, doubled, renamed or exchanged."""
+    while True:
+        damaged = damage_once(rng, v)
+        if not array_for_object(v, damaged):
+            return damaged
+
+
+def damage_once(rng, v):
     v = json.loads(json.dumps(v))
     for _ in range(rng.randint(1, 2)):
         found = list(nodes(v))

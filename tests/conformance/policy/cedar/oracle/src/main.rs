@@ -170,10 +170,28 @@ fn answer_est(est: &Value, answer: &mut Map<String, Value>) {
     }
 }
 
+fn answer_schema(form: &Value, answer: &mut Map<String, Value>) {
+    let accepted = Schema::from_json_value(form.clone()).is_ok();
+    answer.insert("accepted".into(), json!(accepted));
+    if !accepted {
+        return;
+    }
+    let again = SchemaFragment::from_json_value(form.clone())
+        .ok()
+        .and_then(|f| f.to_cedarschema().ok())
+        .and_then(|text| SchemaFragment::from_cedarschema_str(&text).ok())
+        .and_then(|(f, _)| f.to_json_value().ok());
+    answer.insert("schema".into(), json!(again));
+}
+
 fn answer(case: &Value) -> Value {
     let mut answer = Map::new();
     if !case["est"].is_null() {
         answer_est(&case["est"], &mut answer);
+        return Value::Object(answer);
+    }
+    if !case["schema_json"].is_null() {
+        answer_schema(&case["schema_json"], &mut answer);
         return Value::Object(answer);
     }
     let text = case["policies"].as_str().unwrap_or("");
