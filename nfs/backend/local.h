@@ -33,6 +33,7 @@ struct local_node {
 	int fd;
 	uint8_t access; /* what fd is good for; ACCESS_NONE: there is none */
 	bool used;
+	uint8_t asked; /* how often its attributes were, without a descriptor */
 	uint16_t busy; /* operations that are parked on it */
 	uint32_t shown_mode; /* kept beside, as of shown_ctime_ns; 0: not looked up */
 	int64_t shown_ctime_ns;

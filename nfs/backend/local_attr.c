@@ -38,17 +38,21 @@ uint32_t local_disk_mode(const struct local_volume *v, uint32_t type, uint32_t m
 	return (mode | (type == S_IFDIR ? S_IRWXU : S_IRUSR | S_IWUSR)) & ~marker(type);
 }
 
-/* The mode that is kept beside; the one on disk if there is none. */
+/* The mode that is kept beside, in octal digits; the one on disk if there is none. */
 static uint32_t shown_mode(const char *path, uint32_t mode)
 {
-	char text[16];
-	ssize_t n = getxattr(path, MODE_XATTR, text, sizeof(text) - 1);
-	unsigned value;
+	char text[8];
+	ssize_t n = getxattr(path, MODE_XATTR, text, sizeof(text));
+	uint32_t value = 0;
 
 	if (n <= 0)
 		return mode;
-	text[n] = '\0';
-	if (sscanf(text, "%o", &value) != 1 || value > 07777)
+	for (ssize_t i = 0; i < n; i++) {
+		if (text[i] < '0' || text[i] > '7')
+			return mode;
+		value = value * 8 + (uint32_t)(text[i] - '0');
+	}
+	if (value > 07777)
 		return mode;
 	/* The kernel takes set-id bits away from a file that is written. */
 	uint32_t real = S_IFMT | (S_ISREG(mode) ? S_ISUID | S_ISGID : 0);
@@ -154,15 +158,20 @@ static int getattr_by_fd(struct local_volume *v, struct fsal_node *n, int fd, st
 	return 0;
 }
 
-/* Descriptors are for those whose content is used: while there is no room, what has none is asked
- * about by its name. */
+enum { ASKED_OFTEN = 8 };
+
+/* With a descriptor this costs half; but where there are more objects than descriptors, opening one
+ * for each would cost more than asking by name. So only those that are asked about again and again
+ * take another's place. */
 int local_getattr(
 	void *volume, const struct fsal_io *io, struct fsal_node *n, struct fsal_attr *ret)
 {
 	struct local_volume *v = volume;
 	struct local_node *l = local_node(n);
 
-	if (l->access != ACCESS_NONE || !n->parent || v->open_count < v->open_max) {
+	if (l->access != ACCESS_NONE || !n->parent || v->open_count < v->open_max ||
+		++l->asked >= ASKED_OFTEN) {
+		l->asked = 0;
 		int fd = local_fd(v, n, ACCESS_PATH);
 		return fd < 0 ? fd : getattr_by_fd(v, n, fd, ret);
 	}
