@@ -194,6 +194,7 @@ static int run(struct aegisd *d)
 	if (r < 0)
 		return err_trace(r);
 	struct rt_options options = {.workers = (int)d->config->daemon.workers};
+	fd_raise_limit();
 	return err_trace(rt_run(&options, aegisd_main, d));
 }
 

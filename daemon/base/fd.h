@@ -7,6 +7,10 @@
 void fd_cleanup(int *fd); /* closes if >= 0 and leaves -1, keeps errno */
 #define AUTO_FD __attribute__((cleanup(fd_cleanup))) int
 
+/* As many descriptors as this process may have: the limit that is asked for at start is low because
+ * of select(), which nobody here uses. */
+void fd_raise_limit(void);
+
 /* Appends the whole file to b. -E2BIG beyond b's maximum; -errno with the path in the message. On
  * failure b holds what it held before. */
 int fd_read_file(const char *path, struct buf *b) MUST_USE;

@@ -13,7 +13,6 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -66,16 +65,6 @@ static int reserve_descriptors(struct host *h)
 	} while (fd < PLAN_FD_END);
 	h->null = fd;
 	return 0;
-}
-
-/* Five descriptors for each sandbox and two for each slot. */
-static void raise_descriptor_limit(void)
-{
-	struct rlimit l;
-	if (getrlimit(RLIMIT_NOFILE, &l) == 0) {
-		l.rlim_cur = l.rlim_max;
-		(void)setrlimit(RLIMIT_NOFILE, &l);
-	}
 }
 
 static int make_dir(const char *path, mode_t mode, int *ret_fd)
@@ -273,7 +262,7 @@ int host_open(struct host *h, const struct host_options *o)
 	umask(022);
 	/* The key lives in this memory. */
 	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-	raise_descriptor_limit();
+	fd_raise_limit(); /* five for each sandbox and two for each slot */
 	int (*const parts[])(struct host *) = {reserve_descriptors, open_run_dir, open_state_dir,
 		open_registry, open_bootstrap, open_means};
 	int r = check_options(o);

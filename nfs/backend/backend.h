@@ -6,7 +6,7 @@
 
 struct backend_local_options {
 	struct offload *offload; /* for walks over the whole volume; outlives the volume */
-	size_t descriptors_max; /* kept open; 0: a quarter of what the process may open */
+	size_t descriptors_max; /* kept open; 0: 16,384; no more than a quarter of the process's */
 };
 
 /*

@@ -16,7 +16,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-enum { DENTS_BYTES = 8 * 1024, OPEN_MIN = 64 };
+enum { DENTS_BYTES = 8 * 1024, OPEN_MIN = 64, OPEN_MAX = 16 * 1024 };
 
 static int local_root(void *volume, const struct fsal_io *io, struct fsal_new *ret)
 {
@@ -170,7 +170,7 @@ static bool has_capability(int number)
 	return data[CAP_TO_INDEX(number)].effective & CAP_TO_MASK(number);
 }
 
-/* Descriptors are the whole process's: a volume takes no more than a quarter. */
+/* Descriptors are the whole process's: a volume takes no more than a quarter of them. */
 static size_t open_max_of(const struct backend_local_options *o)
 {
 	struct rlimit l;
@@ -178,8 +178,7 @@ static size_t open_max_of(const struct backend_local_options *o)
 
 	if (getrlimit(RLIMIT_NOFILE, &l) == 0)
 		max = (size_t)MIN(l.rlim_cur, (rlim_t)1 << 20) / 4;
-	if (o->descriptors_max)
-		max = MIN(max, o->descriptors_max);
+	max = MIN(max, o->descriptors_max ? o->descriptors_max : (size_t)OPEN_MAX);
 	return max < OPEN_MIN ? OPEN_MIN : max;
 }
 

@@ -254,6 +254,7 @@ int nfs_serve(const struct nfs_serve_options *o)
 	struct serving s = {.options = o, .root = -1, .reply_file = -1, .listening = -1};
 	struct rt_options rt = {.workers = 1};
 	struct sockaddr_in addr = o->listen;
+	fd_raise_limit();
 	int r = prepare(&s, &addr);
 	if (r == 0 && o->portmap)
 		r = nfs_portmap_set(ntohs(addr.sin_port));

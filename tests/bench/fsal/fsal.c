@@ -237,6 +237,7 @@ int main(void)
 	char dir[] = "/dev/shm/aegis-bench-XXXXXX";
 
 	CHECK(mkdtemp(dir));
+	fd_raise_limit();
 	int root = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	CHECK(root >= 0 && rt_run(&(struct rt_options){.workers = 1}, run, &root) == 0);
 	close(root);
