@@ -7,6 +7,8 @@
 #include "policy/cedar/format.h"
 #include "policy/cedar/ast.h"
 
+enum { SCRATCH_BYTES = 512 * 1024 * 1024 };
+
 static const struct doc *annotation(struct format *f)
 {
 	const struct doc *doc = format_token(f, format_take(f)), *hard = doc_hard(&f->docs);
@@ -232,26 +234,37 @@ static int compare(struct arena *a, const struct cedar_policies *policies, struc
 	return err_trace(r);
 }
 
-int cedar_format(struct arena *a, struct span text, struct buf *b)
+static int format(struct format *f, struct arena *a, struct span text, struct buf *b)
 {
-	struct cedar_policies policies;
-	struct format f;
 	struct span line;
-	size_t start = b->len;
-	int r = cedar_policies_parse(a, text, &policies);
-	if (r == 0)
-		r = format_tokens(&f, a, text);
-	for (size_t i = 0; r == 0 && f.at < f.count; i++) {
+	int r = format_tokens(f, a, text);
+	for (size_t i = 0; r == 0 && f->at < f->count; i++) {
 		buf_puts(b, i ? "\n\n" : "");
-		r = put_policy(&f, b);
+		r = put_policy(f, b);
+		arena_reset(f->docs.arena);
 	}
 	if (r < 0)
 		return err_trace(r);
 	buf_putc(b, '\n');
-	while (format_comment_next(&f.rest, &line)) {
+	while (format_comment_next(&f->rest, &line)) {
 		buf_span(b, line);
 		buf_putc(b, '\n');
 	}
-	r = buf_error(b);
-	return r < 0 ? err_trace(r) : compare(a, &policies, span_sub(buf_view(b), start, b->len));
+	return buf_error(b);
+}
+
+int cedar_format(struct arena *a, struct span text, struct buf *b)
+{
+	struct arena *scratch CLEANUP(arena_cleanup) = arena_new(SCRATCH_BYTES);
+	struct cedar_policies policies;
+	struct format f = {.docs.arena = scratch};
+	size_t start = b->len;
+	int r = cedar_policies_parse(a, text, &policies);
+	if (r == 0 && !scratch)
+		r = err_raise(-ENOMEM, "no memory to format policies");
+	if (r == 0)
+		r = format(&f, a, text, b);
+	if (r < 0)
+		return err_trace(r);
+	return compare(scratch, &policies, span_sub(buf_view(b), start, b->len));
 }

@@ -18,14 +18,16 @@ struct format_token {
 };
 
 struct format {
-	struct docs docs;
+	struct docs docs; /* of one policy */
 	struct lexer lexer; /* for messages */
 	struct format_token *tokens;
 	size_t count, at; /* at: the next one */
 	struct span rest; /* behind the last token's line */
+	struct format_token none; /* what is taken behind the last one */
 	bool lost; /* the tokens are not those of a policy set */
 };
 
+/* Fills a zeroed struct; the tokens live in the arena. */
 int format_tokens(struct format *f, struct arena *a, struct span text) MUST_USE;
 
 /* Drops white space in Unicode's sense at both ends. */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /* The tokens of a text with their comments. */
 #include "policy/cedar/format.h"
-#include "policy/cedar/parse.h"
 
 /* Start of the character that ends before `end`. */
 static size_t char_before(struct span s, size_t end)
@@ -45,18 +44,30 @@ static void split_gap(struct span gap, struct span *ret_trailing, struct span *r
 	*ret_leading = end < 0 ? (struct span){0} : span_sub(gap, (size_t)end + 1, gap.n);
 }
 
+static int count_tokens(struct arena *a, struct span text, size_t *ret)
+{
+	struct lexer l;
+	int r = lex_start(&l, a, text);
+	for (*ret = 0; r == 0 && l.token.type != TOKEN_END; (*ret)++)
+		r = lex_next(&l);
+	return err_trace(r);
+}
+
 int format_tokens(struct format *f, struct arena *a, struct span text)
 {
-	struct vec tokens = {0};
 	struct span leading;
-	int r;
-	*f = (struct format){.docs.arena = a};
-	r = lex_start(&f->lexer, a, text);
+	size_t most;
+	int r = count_tokens(a, text, &most);
+	if (r == 0)
+		r = lex_start(&f->lexer, a, text);
+	if (r < 0)
+		return err_trace(r);
+	f->tokens = arena_make_array(a, struct format_token, most + 1);
+	if (!f->tokens)
+		return err_raise(-ENOMEM, "no memory to format policies");
 	leading = span_sub(text, 0, f->lexer.token.pos);
 	while (r == 0 && f->lexer.token.type != TOKEN_END) {
-		struct format_token *t = vec_push(a, &tokens, sizeof(*t));
-		if (!t)
-			return err_raise(-ENOMEM, "no memory to format a policy");
+		struct format_token *t = &f->tokens[f->count++];
 		t->token = f->lexer.token;
 		t->leading = leading;
 		r = lex_next(&f->lexer);
@@ -64,19 +75,17 @@ int format_tokens(struct format *f, struct arena *a, struct span text)
 			split_gap(span_sub(text, t->token.end, f->lexer.token.pos), &t->trailing,
 				&leading);
 	}
-	f->tokens = tokens.items;
-	f->count = tokens.count;
 	f->rest = leading;
 	return err_trace(r);
 }
 
 struct format_token *format_take(struct format *f)
 {
-	static struct format_token none;
 	if (f->at < f->count)
 		return &f->tokens[f->at++];
 	f->lost = true;
-	return &none;
+	f->none = (struct format_token){0};
+	return &f->none;
 }
 
 bool format_is(const struct format *f, const char *text)
