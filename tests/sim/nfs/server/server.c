@@ -333,6 +333,41 @@ static void *make(void)
 static const struct scenario scenario = {
 	.name = "nfs over a bad network", .body = body, .make = make, .drop = free};
 
+/* ---- a backend that does not answer ---- */
+
+/* What may be asked again is told to come later; what may happen only once is waited for. */
+static void stuck_body(void *arg)
+{
+	struct world *w = arg;
+	struct peer p;
+	char root[NFS3_HANDLE_BYTES];
+	size_t n = 0;
+	struct nfs3_res r = {0};
+	peer_server_start(&w->server, NULL);
+	(void)!rt_sleep_until(deadline_in_ms(500));
+	SCENARIO_CHECK(peer_open(&p, &w->server.addr) == 0);
+	SCENARIO_CHECK(peer_mount(&p, "/open", root, &n) == MNT3_OK);
+	fake.delay_ns = 50 * NS_PER_S;
+	union nfs3_args a = {.dirop = {span_of(root, n), SPAN("x")}};
+	int64_t begun_ns = rt_now_ns();
+	SCENARIO_CHECK(peer_call(&p, 10, NFS3_LOOKUP, &a, &r) == 0);
+	SCENARIO_CHECK(r.status == NFS3ERR_JUKEBOX);
+	SCENARIO_CHECK(rt_now_ns() - begun_ns < 30 * NS_PER_S);
+	a = (union nfs3_args){.create = {.where = a.dirop, .how = NFS3_GUARDED}};
+	SCENARIO_CHECK(peer_call(&p, 11, NFS3_CREATE, &a, &r) == 0);
+	SCENARIO_CHECK(r.status == NFS3_OK && fake.changes == 1);
+	peer_close(&p);
+	peer_server_stop(&w->server);
+}
+
+static const struct scenario stuck = {
+	.name = "nfs over a stuck backend", .body = stuck_body, .make = make, .drop = free};
+
+static void test_stuck(void **state)
+{
+	scenario_seeds(&stuck, 5);
+}
+
 static void test_seeds(void **state)
 {
 	scenario_seeds(&scenario, 60);
@@ -348,6 +383,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_seeds),
 		cmocka_unit_test(test_chaos),
+		cmocka_unit_test(test_stuck),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -78,7 +78,9 @@ static int pause_for(const struct fsal_call *c, struct span name)
 		return 0;
 	if (!c->may_park)
 		return FSAL_WOULD_PARK;
-	return rt_sleep_until(MIN(rt_now_ns() + ns, c->deadline_ns));
+	int64_t end_ns = rt_now_ns() + ns;
+	int r = rt_sleep_until(MIN(end_ns, c->deadline_ns));
+	return r == 0 && end_ns > c->deadline_ns ? -ETIME : r;
 }
 
 /* ---- objects ---- */
