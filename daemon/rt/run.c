@@ -9,6 +9,7 @@
  */
 #include "daemon/rt/backend.h"
 #include <errno.h>
+#include <malloc.h>
 #include <sched.h>
 #include <stdlib.h>
 
@@ -202,8 +203,19 @@ static int run_all(const struct rt_options *options, fiber_fn main_fn, void *arg
 	return err_raise(run.failed, "%s", run.failure.message);
 }
 
+enum { HEAP_KEEP_BYTES = 32 * 1024 * 1024, MAP_FROM_BYTES = 4 * 1024 * 1024 };
+
+/* Streams take and give back tens of kilobytes with every burst. What malloc returns to the kernel
+ * meanwhile has to be faulted in again, which costs more than all else that is done with it. */
+static void keep_heap(void)
+{
+	(void)mallopt(M_TRIM_THRESHOLD, HEAP_KEEP_BYTES);
+	(void)mallopt(M_MMAP_THRESHOLD, MAP_FROM_BYTES);
+}
+
 int rt_run(const struct rt_options *options, fiber_fn main_fn, void *arg)
 {
+	keep_heap();
 	run.backend = NULL;
 	run.sim = NULL;
 	return run_all(options, main_fn, arg);

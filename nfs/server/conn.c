@@ -4,8 +4,10 @@
  * these replies in one piece. A call that would have to wait is copied and goes on in a fiber of
  * its own, which sends its own reply.
  *
- * Short calls are read where they lie in the stream. Long ones, and those in several fragments,
- * are put together in one of the server's buffers, which goes with the call if that must wait.
+ * A call that is there in one piece is read where it lies in the stream; asking the stream for one
+ * piece would make it copy what has come behind. Others are put together: short ones in memory of
+ * the connection's own, long ones, and those in several fragments, in one of the server's buffers,
+ * which goes with the call if that must wait.
  */
 #include "nfs/server/internal.h"
 #include <stdlib.h>
@@ -230,36 +232,61 @@ static int take_record(struct conn *c, struct span record)
 	return r < 0 ? r : 0;
 }
 
-/* Bytes of a record that is put together in a buffer. */
+/* Bytes of a record that is put together. */
 static int take_piece(struct conn *c, struct span in, size_t *ret_used)
 {
 	int r = rpc_record_feed(&c->record, in, ret_used);
 	if (r != RPC_RECORD_COMPLETE)
 		return r;
+	c->assembling = false;
 	r = take_record(c, span_of(c->record.data, c->record.len));
 	buffers_put(&c->server->buffers, TAKE_PTR(c->record_memory));
 	return r;
 }
 
-static int begin_long(struct conn *c)
+static int grow_short(struct conn *c, size_t n)
 {
-	int r = flush(c);
-	if (r == 0)
-		r = buffers_get(&c->server->buffers, &c->record_memory,
-			deadline_in_ms(c->server->options.client_ms));
-	if (r == 0)
-		rpc_record_init(&c->record, c->record_memory, BUFFER_BYTES);
+	if (c->short_cap >= n && (c->short_cap <= SHORT_KEEP_BYTES || n > SHORT_KEEP_BYTES))
+		return 0;
+	size_t cap = MAX(n, (size_t)SHORT_KEEP_BYTES);
+	char *p = malloc(cap);
+	if (!p)
+		return -ENOMEM;
+	free(c->short_memory);
+	c->short_memory = p;
+	c->short_cap = cap;
+	return 0;
+}
+
+/* The record that begins with mark `m` is not there in one piece. */
+static int begin_record(struct conn *c, struct rpc_mark m)
+{
+	int r;
+	if (m.last && m.bytes <= SHORT_RECORD_BYTES) {
+		r = grow_short(c, m.bytes);
+		if (r == 0)
+			rpc_record_init(&c->record, c->short_memory, c->short_cap);
+	} else {
+		r = flush(c);
+		if (r == 0)
+			r = buffers_get(&c->server->buffers, &c->record_memory,
+				deadline_in_ms(c->server->options.client_ms));
+		if (r == 0)
+			rpc_record_init(&c->record, c->record_memory, BUFFER_BYTES);
+	}
+	c->assembling = r == 0;
+	c->record_deadline_ns = deadline_in_ms(c->server->options.client_ms);
 	return r;
 }
 
-/* Takes every whole call off the front of the view; *ret_used of its bytes are done with. */
+/* Takes all off the view but the beginning of a mark. */
 static int take_view(struct conn *c, struct span view, size_t *ret_used)
 {
 	size_t used = 0;
 	int r = 0;
 	while (r == 0 && view.n - used > 0) {
-		struct span rest = span_sub(view, used, view.n);
-		if (c->record_memory) {
+		struct span rest = span_of(view.p + used, view.n - used);
+		if (c->assembling) {
 			size_t taken;
 			r = take_piece(c, rest, &taken);
 			if (taken == 0)
@@ -270,12 +297,10 @@ static int take_view(struct conn *c, struct span view, size_t *ret_used)
 		if (rest.n < RPC_MARK_BYTES)
 			break;
 		struct rpc_mark m = rpc_mark_get(rest.p);
-		if (!m.last || m.bytes > STRAIGHT_RECORD_BYTES) {
-			r = begin_long(c);
+		if (!m.last || rest.n - RPC_MARK_BYTES < m.bytes) {
+			r = begin_record(c, m);
 			continue;
 		}
-		if (rest.n - RPC_MARK_BYTES < m.bytes)
-			break;
 		r = take_record(c, span_of(rest.p + RPC_MARK_BYTES, m.bytes));
 		used += RPC_MARK_BYTES + m.bytes;
 	}
@@ -283,15 +308,21 @@ static int take_view(struct conn *c, struct span view, size_t *ret_used)
 	return r;
 }
 
-static int serve(struct conn *c)
+static int64_t patience(const struct conn *c, bool between)
 {
 	const struct nfs_server_options *o = &c->server->options;
+	if (c->assembling)
+		return c->record_deadline_ns;
+	return deadline_in_ms(between ? o->idle_ms : o->client_ms);
+}
+
+static int serve(struct conn *c)
+{
 	size_t have = 0;
 	for (;;) {
 		struct span view;
-		bool between = have == 0 && !c->record_memory;
-		int r = stream_peek(c->stream, have, &view,
-			deadline_in_ms(between ? o->idle_ms : o->client_ms));
+		bool between = have == 0 && !c->assembling;
+		int r = stream_peek(c->stream, have, &view, patience(c, between));
 		if (r == -ETIME && between)
 			return 0;
 		if (r < 0)
@@ -324,6 +355,7 @@ static void end(struct conn *c, int r)
 	group_close(&c->calls);
 	buffers_put(&s->buffers, c->record_memory);
 	drop_large(c);
+	free(c->short_memory);
 	stream_stop(c->stream);
 	s->connection_count--;
 	free(c->small);

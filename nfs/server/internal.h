@@ -13,7 +13,8 @@ enum {
 	BUFFER_BYTES = LIMIT_RPC_RECORD_BYTES,
 	SMALL_REPLY_BYTES = 1024, /* no reply but those of READ and of listings is longer */
 	SMALL_ROOM_BYTES = 16 * 1024, /* a connection's own, for small replies */
-	STRAIGHT_RECORD_BYTES = 64 * 1024, /* longer calls are put together in a buffer */
+	SHORT_RECORD_BYTES = 64 * 1024, /* longer calls are put together in a buffer */
+	SHORT_KEEP_BYTES = 16 * 1024, /* a connection's own, for shorter ones */
 };
 
 struct buffers {
@@ -71,8 +72,12 @@ struct conn {
 	char *large; /* of the server's buffers; NULL: none taken */
 	size_t large_used;
 	/* A call that is being put together. */
-	char *record_memory; /* of the server's buffers; NULL: none under way */
+	bool assembling;
+	int64_t record_deadline_ns; /* for all of it */
 	struct rpc_record record;
+	char *record_memory; /* of the server's buffers, for a long one; else it stands in: */
+	char *short_memory;
+	size_t short_cap;
 };
 
 void conn_serve(void *conn); /* a fiber; frees the connection */
