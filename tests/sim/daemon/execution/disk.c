@@ -31,10 +31,10 @@ static int do_write(sqlite3_file *f, const void *p, int n, sqlite3_int64 at)
 				   : real_of(f)->pMethods->xWrite(real_of(f), p, n, at);
 }
 
+/* No power is lost here: the real sync would only take time. */
 static int do_sync(sqlite3_file *f, int flags)
 {
-	return fails("disk sync") ? SQLITE_IOERR_FSYNC
-				  : real_of(f)->pMethods->xSync(real_of(f), flags);
+	return fails("disk sync") ? SQLITE_IOERR_FSYNC : SQLITE_OK;
 }
 
 #define PASS(name, parameters, ...) \
