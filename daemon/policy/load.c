@@ -159,7 +159,8 @@ static int contexts_check(struct loading *l)
 
 static int load(struct loading *l, bool may_be_absent, const struct config *c)
 {
-	int r = files_read(l->s, may_be_absent, l->findings, &l->valid);
+	/* Neither a folder nor a configuration that names one: no files, whatever stands around. */
+	int r = *l->s->directory ? files_read(l->s, may_be_absent, l->findings, &l->valid) : 0;
 
 	if (r == 0)
 		r = policies_read(l);
@@ -172,8 +173,11 @@ static int load(struct loading *l, bool may_be_absent, const struct config *c)
 
 static int begin(struct loading *l, const char *directory, const struct config *c)
 {
-	char *found = !directory && c ? config_policy_directory(c) : NULL;
+	bool by_config = !directory && c;
+	char *found = by_config ? config_policy_directory(c) : NULL;
 
+	if (by_config && !found)
+		return err_raise(-ENOMEM, "policy: out of memory");
 	l->s = calloc(1, sizeof(*l->s));
 	l->b = rule_set_builder_new();
 	if (l->s) {
@@ -185,7 +189,7 @@ static int begin(struct loading *l, const char *directory, const struct config *
 		l->s->directory = arena_strdup(l->s->arena,
 			directory       ? directory
 				: found ? found
-					: "policy.d");
+					: "");
 	free(found);
 	return l->b && l->s && l->s->arena && l->s->directory
 		? 0
@@ -196,7 +200,7 @@ int policy_load(const char *directory, const struct config *c, struct buf *findi
 	struct policy_snapshot **ret)
 {
 	struct loading l = {.findings = findings, .valid = true};
-	bool may_be_absent = !directory && (!c || !c->policy.directory);
+	bool may_be_absent = !directory && c && !c->policy.directory;
 	int r = begin(&l, directory, c);
 
 	if (r == 0)

@@ -22,9 +22,10 @@ enum policy_outcome {
 	POLICY_NO_CONTEXT = 2, /* no security context has that name */
 };
 
-/* Reads the folder and the contexts of `c` (NULL: none). A folder that is absent counts as empty if
- * it is the default one; `directory` NULL means the configuration's. Blocking, and needs 1 MiB of
- * stack: for start-up, tools and offload threads. Findings may be warnings even at 0. */
+/* Reads the folder and the contexts of `c` (NULL: neither, unless a folder is given). A folder that
+ * is absent counts as empty if it is the default one; `directory` NULL means the configuration's.
+ * Blocking, and needs 1 MiB of stack: for start-up, tools and offload threads. Findings may be
+ * warnings even at 0. */
 int policy_load(const char *directory, const struct config *c, struct buf *findings,
 	struct policy_snapshot **ret) MUST_USE;
 struct policy_snapshot *policy_ref(struct policy_snapshot *s);
