@@ -7,6 +7,7 @@ struct policies {
 	struct offload *files;
 	struct policy_snapshot *now;
 	int64_t loaded_at_ns;
+	uint64_t asked, done; /* loads, by their beginning: one that was overtaken changes nothing */
 };
 
 struct policies *policies_free(struct policies *p)
@@ -81,10 +82,16 @@ int policies_reload(
 	struct policies *p, const struct config *c, struct buf *findings, int64_t deadline_ns)
 {
 	struct errand e = {.config = c, .findings = findings};
+	uint64_t number = ++p->asked;
 	int r = offload_call(p->files, load_errand, &e, deadline_ns);
 
 	if (r)
 		return r < 0 ? err_trace(r) : r;
+	if (number < p->done) {
+		policy_unref(e.fresh);
+		return 0;
+	}
+	p->done = number;
 	policy_unref(p->now);
 	p->now = e.fresh;
 	p->loaded_at_ns = rt_wall_ns();
