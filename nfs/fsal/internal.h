@@ -53,8 +53,10 @@ struct fsal {
 	uint32_t tick; /* insertions */
 	uint64_t hits, misses;
 	struct arena *scratch; /* of one decision */
-	struct decision denial; /* the last one; in the scratch */
-	const struct decision *granted; /* the last of verdict_name */
+	struct decision denial; /* the last one; its texts, cut if need be, are below */
+	struct span denial_ids[8];
+	char denial_text[2048];
+	const struct decision *granted; /* the last of verdict_name; to be taken at once */
 	struct trace *records;
 };
 
@@ -80,6 +82,7 @@ struct fsal_attachment {
 	uint8_t tag[8]; /* of its handles */
 	struct fsal_object *root;
 	uint64_t epoch; /* of verdicts; moves with the rules and with directories' names */
+	uint64_t rules_changes; /* decisions that are interned live until it moves */
 	struct arena *decisions; /* of verdicts of this epoch's rules */
 	struct map interned; /* policy ids, joined, to struct decision */
 	int64_t changed_ns; /* of the rules: the least change time that is shown; 0: never */
@@ -138,6 +141,8 @@ int verdict_object(struct fsal_call *c, struct fsal_object *o, enum fsal_right r
 int verdict_name(
 	struct fsal_call *c, struct fsal_object *dir, struct span name, enum fsal_right right);
 /* Is the object one that may be seen at all: readable, writable, or a way to others? */
+/* Notes why, for the record that follows. */
+void denial_keep(struct fsal *f, const struct decision *d);
 int verdict_visible(struct fsal_call *c, struct fsal_object *o);
 /* Whether a right would be had under that path. */
 bool verdict_of_path(struct fsal_attachment *at, struct span path, enum fsal_right right);
@@ -197,6 +202,7 @@ struct event {
 	uint64_t bytes;
 	int64_t began_ns; /* of trace_begin */
 	const struct decision *decision; /* NULL: the object's */
+	uint64_t rules_changes; /* as of that decision */
 	int result; /* FSAL_DENIED too; FSAL_WOULD_PARK is not recorded */
 };
 void trace_event(struct fsal_call *c, const struct event *e);

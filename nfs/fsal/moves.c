@@ -62,14 +62,14 @@ static bool gains(struct fsal_attachment *at, struct span from, struct span to)
 
 static int denied(struct moving *m, const char *why)
 {
-	struct decision *d = &m->at->volume->layer->denial;
-
-	*d = (struct decision){.code = DECISION_PATH_NOT_ALLOWED,
+	struct decision d = {.code = DECISION_PATH_NOT_ALLOWED,
 		.policy_id = SPAN("default"),
 		.policy_set = rule_set_hash(m->at->o.rules),
 		.reason = span_cstr(why)};
+
+	denial_keep(m->at->volume->layer, &d);
 	if (m->call->decision)
-		*m->call->decision = *d;
+		*m->call->decision = m->at->volume->layer->denial;
 	return FSAL_DENIED;
 }
 

@@ -8,6 +8,7 @@ struct making {
 	struct span name;
 	struct fsal_attr dir_attr;
 	const struct decision *granted;
+	uint64_t epoch, rules_changes; /* of that decision */
 	int64_t began_ns;
 	const char *operation;
 };
@@ -24,9 +25,12 @@ static AWAITS int begin(struct making *m, struct fsal_wcc *dir_wcc)
 	}
 	if (r == 0 && name_is_dots(m->name))
 		r = -EEXIST;
-	if (r == 0)
+	if (r == 0) {
 		r = verdict_name(m->call, dir, m->name, RIGHT_WRITE);
-	m->granted = dir->at->volume->layer->granted;
+		m->granted = r == FSAL_DENIED ? NULL : dir->at->volume->layer->granted;
+		m->epoch = dir->at->epoch;
+		m->rules_changes = dir->at->rules_changes;
+	}
 	return r;
 }
 
@@ -59,6 +63,7 @@ static AWAITS int end(struct making *m, struct fsal_wcc *dir_wcc, uint64_t bytes
 				.bytes = bytes,
 				.began_ns = m->began_ns,
 				.decision = r == FSAL_DENIED ? NULL : m->granted,
+				.rules_changes = m->rules_changes,
 				.result = r});
 	fsal_unref(m->dir);
 	return r;
@@ -121,6 +126,12 @@ static int keep(struct making *m, const struct fsal_new *n, struct fsal_made *re
 		v->backend->adopt(v->state, o ? &o->node : NULL, n->carry);
 	if (!o)
 		return m->dir->gone ? -ESTALE : -ENOMEM;
+	/* Whoever could make it under that name may write it. */
+	if (!o->at->o.open && m->granted && m->epoch == o->at->epoch) {
+		o->verdict = (struct verdict){
+			.epoch = m->epoch, .known = 1 << RIGHT_WRITE, .allowed = 1 << RIGHT_WRITE};
+		o->verdict.decision[RIGHT_WRITE] = m->granted;
+	}
 	o->counted = true; /* with nothing, so that all it takes is counted */
 	v->used.inodes++;
 	quota_count(o, &n->attr);

@@ -9,6 +9,8 @@ struct place {
 	struct fsal_attr dir_attr;
 	struct fsal_object *object; /* held; NULL if there is nothing */
 	struct fsal_attr attr;
+	const struct decision *granted; /* that the entry may be written */
+	uint64_t rules_changes; /* as of that */
 };
 
 static AWAITS int place_begin(
@@ -22,8 +24,11 @@ static AWAITS int place_begin(
 	}
 	if (r == 0 && name_is_dots(p->name))
 		r = -EINVAL;
-	if (r == 0)
+	if (r == 0) {
 		r = verdict_name(c, p->dir, p->name, RIGHT_WRITE);
+		p->granted = r == FSAL_DENIED ? NULL : p->dir->at->volume->layer->granted;
+		p->rules_changes = p->dir->at->rules_changes;
+	}
 	if (r != 0)
 		return r;
 	if (is_posix(p->dir) && !perm_grants(c->cred, &p->dir_attr, PERM_EXEC))
@@ -64,7 +69,6 @@ static AWAITS int take_away(struct fsal_call *c, struct fsal_object *dir, struct
 
 	*ret = (struct fsal_wcc){0};
 	int r = place_begin(c, &p, ret, true);
-	const struct decision *granted = v->layer->granted;
 	if (r == 0 && is_posix(dir))
 		r = perm_unlinks(c->cred, &p.dir_attr, &p.attr);
 	if (r == 0 && directory != (p.object->node.type == S_IFDIR))
@@ -82,7 +86,8 @@ static AWAITS int take_away(struct fsal_call *c, struct fsal_object *dir, struct
 				.name = name,
 				.writes = true,
 				.began_ns = began_ns,
-				.decision = r == FSAL_DENIED ? NULL : granted,
+				.decision = r == FSAL_DENIED ? NULL : p.granted,
+				.rules_changes = p.rules_changes,
 				.result = r});
 	place_end(&p);
 	return r;
@@ -139,8 +144,7 @@ static AWAITS int move(struct fsal_call *c, struct place *from, struct place *to
 	return object_place(from->object, to->dir, to->name);
 }
 
-static AWAITS void record(struct fsal_call *c, const struct place *p, int64_t began_ns,
-	const struct decision *granted, int r)
+static AWAITS void record(struct fsal_call *c, const struct place *p, int64_t began_ns, int r)
 {
 	trace_event(c,
 		&(struct event){.operation = "FileRenamed",
@@ -148,7 +152,8 @@ static AWAITS void record(struct fsal_call *c, const struct place *p, int64_t be
 			.name = p->name,
 			.writes = true,
 			.began_ns = began_ns,
-			.decision = r == FSAL_DENIED ? NULL : granted,
+			.decision = r == FSAL_DENIED ? NULL : p->granted,
+			.rules_changes = p->rules_changes,
 			.result = r});
 }
 
@@ -162,7 +167,6 @@ int fsal_rename(struct fsal_call *c, struct fsal_object *from, struct span from_
 
 	*ret_from = *ret_to = (struct fsal_wcc){0};
 	int r = from->at == to->at ? place_begin(c, &a, ret_from, true) : -EXDEV;
-	const struct decision *granted = from->at->volume->layer->granted;
 	int r2 = r == 0 || r == -ENOENT ? place_begin(c, &b, ret_to, false) : 0;
 	if (r == 0)
 		r = r2;
@@ -173,8 +177,8 @@ int fsal_rename(struct fsal_call *c, struct fsal_object *from, struct span from_
 		wcc_after(c, to, ret_to);
 	}
 	if (began_ns) {
-		record(c, &a, began_ns, granted, r);
-		record(c, &b, began_ns, granted, r);
+		record(c, &a, began_ns, r);
+		record(c, &b, began_ns, r);
 	}
 	place_end(&a);
 	place_end(&b);

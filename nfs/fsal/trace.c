@@ -259,7 +259,8 @@ void trace_event(struct fsal_call *c, const struct event *e)
 					: e->result,
 	};
 	r.began_ns = rt_wall_ns() - r.latency_ns;
-	queue(q, at, &r, e->decision ? e->decision : decision_of(e));
+	bool known = e->decision && e->rules_changes == at->rules_changes;
+	queue(q, at, &r, known ? e->decision : decision_of(e));
 }
 
 void trace_flush(struct fsal_object *o)

@@ -184,6 +184,31 @@ static const struct decision *intern(struct fsal_attachment *at, const struct de
 	return map_put(&at->interned, name, copy) == 0 ? copy : &by_many;
 }
 
+static struct span keep_text(struct fsal *f, size_t *used, struct span s)
+{
+	size_t n = MIN(s.n, sizeof(f->denial_text) - *used);
+	char *p = f->denial_text + *used;
+
+	if (n)
+		memcpy(p, s.p, n);
+	*used += n;
+	return span_of(p, n);
+}
+
+void denial_keep(struct fsal *f, const struct decision *d)
+{
+	size_t used = 0, count = MIN(d->policy_count, ARRAY_LEN(f->denial_ids));
+
+	f->denial = *d;
+	f->denial.policy_set = keep_text(f, &used, d->policy_set);
+	f->denial.policy_id = keep_text(f, &used, d->policy_id);
+	f->denial.reason = keep_text(f, &used, d->reason);
+	for (size_t i = 0; i < count; i++)
+		f->denial_ids[i] = keep_text(f, &used, d->policy_ids[i]);
+	f->denial.policy_ids = count ? f->denial_ids : NULL;
+	f->denial.policy_count = count;
+}
+
 static void tell(struct fsal_call *c, const struct decision *d)
 {
 	if (!c->decision)
@@ -222,7 +247,7 @@ static const struct decision *kept_verdict(struct fsal_object *o, enum fsal_righ
 		return v->decision[right];
 	v->known |= bit;
 	if (decide(o, SPAN(""), right, &d) != 0) {
-		at->volume->layer->denial = d;
+		denial_keep(at->volume->layer, &d);
 		return NULL;
 	}
 	v->allowed |= bit;
@@ -246,7 +271,7 @@ int verdict_name(
 	if (dir->at->o.open)
 		return allowed(c, dir, right, f->granted);
 	if (decide(dir, name, right, &d) != 0) {
-		f->denial = d;
+		denial_keep(f, &d);
 		return denied(c, &d);
 	}
 	f->granted = intern(dir->at, &d);
@@ -316,6 +341,7 @@ void verdicts_forget(struct fsal_attachment *at, bool rules_too)
 	at->epoch++;
 	if (!rules_too)
 		return;
+	at->rules_changes++;
 	map_fini(&at->interned);
 	map_init(&at->interned, DECISIONS_MAX);
 	arena_reset(at->decisions);

@@ -11,11 +11,11 @@ static const char *const open_parts[] = {"/workspace/open", "/workspace/w", NULL
 static const char *const w_only[] = {"/workspace/w", NULL};
 
 /* open/: readable; w/: readable and writable; shut/: neither; all three hold a file "f". */
-static void begin(struct fixture *f)
+static void begin(struct fixture *f, enum fixture_kind kind)
 {
 	struct fsal_object *d, *o;
 
-	*f = (struct fixture){.options = {.rules = rules_of(everything, everything)}};
+	*f = (struct fixture){.kind = kind, .options = {.rules = rules_of(everything, everything)}};
 	fixture_begin(f);
 	for (size_t i = 0; i < 3; i++) {
 		static const char *const names[] = {"open", "w", "shut"};
@@ -36,7 +36,7 @@ static bool denied(struct fixture *f, int r)
 	return r == FSAL_DENIED && !f->decision.allowed && f->decision.policy_id.n > 0;
 }
 
-static void body_denied(void *arg)
+static void denied_on(enum fixture_kind kind)
 {
 	static const struct fsal_sattr none;
 	struct fixture f;
@@ -52,7 +52,7 @@ static void body_denied(void *arg)
 	bool eof;
 	uint32_t granted;
 
-	begin(&f);
+	begin(&f, kind);
 	w = walk_to(&f, "w", 0);
 	o = walk_to(&f, "open/f", 0);
 	shut = walk_to(&f, "shut", 0);
@@ -95,6 +95,12 @@ static void body_denied(void *arg)
 	fixture_end(&f);
 }
 
+static void body_denied(void *arg)
+{
+	for (enum fixture_kind kind = ON_DISK; kind < FIXTURE_KINDS; kind++)
+		denied_on(kind);
+}
+
 struct names {
 	size_t count;
 	char all[256];
@@ -130,7 +136,7 @@ static void body_hidden(void *arg)
 	bool eof;
 	struct names n = {0};
 
-	begin(&f);
+	begin(&f, ON_DISK);
 	struct fsal_object *shut = walk_to(&f, "shut", 0);
 	EXPECT(denied(&f, fsal_readdir(&f.call, shut, 0, &verifier, false, note, &n, &eof, &post)));
 	fsal_unref(shut);
@@ -141,7 +147,7 @@ static void body_hidden(void *arg)
 	/* Some names of a folder that itself is readable: "?" stands for one byte. */
 	static const char *const some[] = {"/workspac?", "/workspace/w", "/workspace/o*", NULL};
 	struct rule_set *rules = rules_of(some, nothing);
-	begin(&f);
+	begin(&f, ON_DISK);
 	fsal_attachment_set_rules(f.at, rules);
 	for (int objects = 0; objects < 2; objects++) {
 		EXPECT(listed(&f, root_of(&f), objects, "w"));
@@ -158,7 +164,7 @@ static void body_tightened(void *arg)
 	struct fixture f;
 	struct fsal_attr before, after;
 
-	begin(&f);
+	begin(&f, ON_DISK);
 	struct fsal_object *o = walk_to(&f, "w/f", 0);
 	EXPECT_INT(write_text(&f, o, 0, "1"), 0);
 	before = attr_of(&f, o);
