@@ -7,7 +7,8 @@ struct policies {
 	struct offload *files;
 	struct policy_snapshot *now;
 	int64_t loaded_at_ns;
-	uint64_t asked, done; /* loads, by their beginning: one that was overtaken changes nothing */
+	uint64_t asked,
+		done; /* loads, by their beginning: one that was overtaken changes nothing */
 };
 
 struct policies *policies_free(struct policies *p)
