@@ -43,33 +43,56 @@ static int read_scope_entity(
 	return err_trace(r);
 }
 
-static int read_scope(
-	struct reader *rd, const struct json *policy, enum cedar_var var, struct scope *s)
+/* What may stand beside each operator. */
+static int check_members(struct reader *rd, const struct json *v, enum scope_op op)
 {
-	static const char *const members[] = {
-		"op", "entity", "entities", "slot", "entity_type", "in", NULL};
-	const struct json *v = json_get(policy, cedar_var_names[var]), *in = json_get(v, "in");
-	size_t before = reader_enter(rd, cedar_var_names[var], -1);
+	static const char *const all[] = {"op", NULL};
+	static const char *const compared[] = {"op", "entity", "entities", "slot", NULL};
+	static const char *const typed[] = {"op", "entity_type", "in", NULL};
+	static const char *const *const lists[] = {[SCOPE_ALL] = all,
+		[SCOPE_EQ] = compared,
+		[SCOPE_IN] = compared,
+		[SCOPE_IS] = typed,
+		[SCOPE_IS_IN] = typed};
+	return reader_only(rd, v, lists[op]);
+}
+
+static int read_scope_op(
+	struct reader *rd, const struct json *v, enum cedar_var var, enum scope_op *ret)
+{
 	struct span op;
-	int r = reader_only(rd, v, members);
-	if (r == 0)
-		r = reader_string(rd, v, "op", &op);
+	int r;
+	if (!v || v->type != JSON_OBJECT)
+		return reader_fail(rd, "an object");
+	r = reader_string(rd, v, "op", &op);
 	if (r < 0)
 		return err_trace(r);
 	if (span_is(op, "All") || span_is(op, "all"))
-		s->op = SCOPE_ALL;
+		*ret = SCOPE_ALL;
 	else if (span_is(op, "=="))
-		s->op = SCOPE_EQ;
+		*ret = SCOPE_EQ;
 	else if (span_is(op, "in"))
-		s->op = SCOPE_IN;
+		*ret = SCOPE_IN;
 	else if (span_is(op, "is") && var != VAR_ACTION)
-		s->op = in ? SCOPE_IS_IN : SCOPE_IS;
+		*ret = json_get(v, "in") ? SCOPE_IS_IN : SCOPE_IS;
 	else
 		return reader_fail(rd, "`op`: All, ==, in or is");
-	if (s->op == SCOPE_IS || s->op == SCOPE_IS_IN)
+	return check_members(rd, v, *ret);
+}
+
+static int read_scope(
+	struct reader *rd, const struct json *policy, enum cedar_var var, struct scope *s)
+{
+	static const char *const inner[] = {"entity", "slot", NULL};
+	const struct json *v = json_get(policy, cedar_var_names[var]), *in = json_get(v, "in");
+	size_t before = reader_enter(rd, cedar_var_names[var], -1);
+	int r = read_scope_op(rd, v, var, &s->op);
+	if (r == 0 && (s->op == SCOPE_IS || s->op == SCOPE_IS_IN))
 		r = reader_name(rd, v, "entity_type", &s->type);
+	if (r == 0 && s->op == SCOPE_IS_IN)
+		r = reader_only(rd, in, inner);
 	if (r == 0 && s->op != SCOPE_ALL && s->op != SCOPE_IS)
-		r = read_scope_entity(rd, in ? in : v, var, s);
+		r = read_scope_entity(rd, s->op == SCOPE_IS_IN ? in : v, var, s);
 	reader_leave(rd, before);
 	return err_trace(r);
 }
