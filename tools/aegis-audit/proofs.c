@@ -124,8 +124,8 @@ static void print_verdict(const struct tool *t, const struct audit_verdict *v)
 	if (v->finding_count > AUDIT_FINDINGS)
 		printf("  and %zu more\n", v->finding_count - AUDIT_FINDINGS);
 	if (v->heads)
-		printf("%llu signed heads, through record %llu%s\n", (unsigned long long)v->heads,
-			(unsigned long long)v->signed_through,
+		printf("%llu signed head%s, through record %llu%s\n", (unsigned long long)v->heads,
+			v->heads == 1 ? "" : "s", (unsigned long long)v->signed_through,
 			t->key_count ? "" : "; give --key to say whose signature counts");
 	else
 		printf("no signed heads\n");

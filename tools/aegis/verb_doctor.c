@@ -50,14 +50,14 @@ static int print_text(const struct json *v)
 	if (!findings || findings->type != JSON_ARRAY)
 		return cli_fail(CLI_INTERNAL, "the report has no findings");
 	json_for_each (f, findings) {
-		buf_printf(&b, "%-12.*s %-24.*s ", (int)json_str(f, "level", SPAN("?")).n,
+		buf_printf(&b, "%-12.*s %-27.*s ", (int)json_str(f, "level", SPAN("?")).n,
 			json_str(f, "level", SPAN("?")).p, (int)json_str(f, "id", SPAN("?")).n,
 			json_str(f, "id", SPAN("?")).p);
 		cli_put_safe(&b, json_str(f, "why", SPAN("")), false);
 		struct span how = json_str(f, "how", SPAN(""));
 		buf_putc(&b, '\n');
 		if (how.n) {
-			buf_printf(&b, "%-38s", "");
+			buf_printf(&b, "%-41s", "");
 			cli_put_safe(&b, how, false);
 			buf_putc(&b, '\n');
 		}
