@@ -182,14 +182,15 @@ static int add_path(struct making *m, struct span path, struct cedar_uid *ret)
 			return 0;
 		}
 	}
-	for (size_t i = 1; i < path.n; i++)
+	for (size_t i = 1; i < path.n && i <= m->set->folder_bytes_max; i++)
 		above += path.p[i] == '/';
 	int r = add_entity(m, TYPE_PATH, path, above, &e);
 	if (r < 0)
 		return err_trace(r);
 	if (path.n > 1 && path.p[0] == '/')
 		r = add_ancestor(m, e, TYPE_PATH, SPAN("/"));
-	for (size_t i = 1; r == 0 && i < path.n; i++)
+	/* No policy names a longer folder: a path of thousands costs no more. */
+	for (size_t i = 1; r == 0 && i < path.n && i <= m->set->folder_bytes_max; i++)
 		if (path.p[i] == '/')
 			r = add_ancestor(m, e, TYPE_PATH, span_sub(path, 0, i));
 	if (r == 0 && m->q->volume.n)

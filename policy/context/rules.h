@@ -89,6 +89,7 @@ struct rule_set {
 		struct cedar_type_name of;
 		bool named; /* one of this type is among the names */
 	} types[ENTITY_TYPES];
+	size_t folder_bytes_max; /* of the longest Path among the names */
 	const struct cedar_uid **patterns; /* those of type PathPattern */
 	size_t pattern_count;
 };

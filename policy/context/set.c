@@ -134,6 +134,9 @@ static int names_read(struct rule_set *s, const struct cedar_policies *all)
 	for (size_t i = 0; i < s->name_count; i++)
 		if (span_is(s->names[i]->type, "PathPattern"))
 			s->patterns[s->pattern_count++] = s->names[i];
+	for (size_t i = 0; i < s->name_count; i++)
+		if (span_is(s->names[i]->type, "Path"))
+			s->folder_bytes_max = MAX(s->folder_bytes_max, s->names[i]->id.n);
 	types_read(s);
 	return 0;
 }
