@@ -198,7 +198,7 @@ static int sandboxes_there(const struct launcher *l)
 void launcher_wait_pool(struct launcher *l, int prepared)
 {
 	bool hybrid = access("/sys/fs/cgroup/unified", F_OK) == 0;
-	int wanted = prepared + (hybrid ? BENCH_SEATS : 0);
+	int wanted = l->alive + prepared + (hybrid ? BENCH_SEATS : 0);
 	for (int i = 0; i < PATIENCE_MS / 5 && sandboxes_there(l) < wanted; i++)
 		poll(NULL, 0, 5);
 	poll(NULL, 0, 20);
@@ -268,6 +268,7 @@ struct live launcher_create(struct launcher *l, double *ret_us)
 	*ret_us = us_since(t0, read_stamp(l));
 	const struct wire_sandbox *w = reply(l, s.fds);
 	s.id = w->id;
+	l->alive++;
 	return s;
 }
 
@@ -294,6 +295,7 @@ void launcher_end(struct launcher *l, struct live *s)
 	reply(l, fds);
 	for (int i = 0; i < 3; i++)
 		close(s->fds[i]);
+	l->alive--;
 }
 
 double launcher_once(struct launcher *l)

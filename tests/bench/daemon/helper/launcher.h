@@ -15,6 +15,7 @@ struct launcher {
 	uint64_t request;
 	struct uuid execution;
 	uint32_t iteration;
+	int alive; /* of its sandboxes */
 	int workspace; /* of the execution */
 	int fifo; /* read end of "t" in it */
 };
