@@ -12,7 +12,11 @@
 #include "nfs/server/internal.h"
 #include <stdlib.h>
 
-enum { ROOM_WAIT_MS = 1000 /* for an earlier call to end, before a client is told "busy" */ };
+enum {
+	ROOM_WAIT_MS = 1000, /* for an earlier call to end, before a client is told "busy" */
+	SEND_BYTES =
+		256 * 1024, /* of replies go out before more are made: they are in the caches yet */
+};
 
 struct task { /* a call in a fiber of its own */
 	struct call call;
@@ -57,7 +61,7 @@ static int room_for(struct conn *c, size_t need, struct xdr *ret)
 		*ret = xdr_encoder(c->small + c->small_used, SMALL_ROOM_BYTES - c->small_used);
 		return 0;
 	}
-	if (c->large && BUFFER_BYTES - c->large_used < need) {
+	if (c->large && (BUFFER_BYTES - c->large_used < need || c->large_used >= SEND_BYTES)) {
 		int r = flush(c);
 		if (r < 0)
 			return r;

@@ -30,6 +30,7 @@ struct engine {
 	int ep;
 	uint64_t next;
 	uint64_t limit; /* calls; 0: by time */
+	uint64_t least; /* if by time: that every place is written */
 	uint64_t answered;
 	uint32_t *samples_ns;
 	int64_t end_ns;
@@ -62,7 +63,9 @@ int64_t load_cpu_ns(int pid)
 
 static bool more_wanted(const struct engine *e, int64_t now_ns)
 {
-	return e->limit ? e->next < e->limit : now_ns < e->end_ns;
+	if (e->limit)
+		return e->next < e->limit;
+	return now_ns < e->end_ns || e->next < e->least;
 }
 
 static void add_call(struct engine *e, struct connection *c, uint32_t slot, int64_t now_ns)
@@ -213,6 +216,8 @@ static double quantile_us(const struct engine *e, double q)
 static struct load_result run(struct load *l, uint64_t limit)
 {
 	struct engine e = {.load = l, .limit = limit};
+	if (l->op == LOAD_WRITE)
+		e.least = LOAD_FILES * l->file_bytes / l->size;
 	e.samples_ns = malloc(SAMPLES_MAX * sizeof(*e.samples_ns));
 	if (!e.samples_ns)
 		load_die("no memory");

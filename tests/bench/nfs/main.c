@@ -74,14 +74,11 @@ int main(int argc, char **argv)
 	if (l.depth > 256 || l.depth < 1 || l.connections < 1)
 		load_die("depth 1 to 256, connections from 1");
 	(void)!getrandom(&l.first_xid, sizeof(l.first_xid), 0);
-	l.file_bytes = MAX(l.size, (uint32_t)4096) * UINT64_C(4);
+	l.file_bytes = MAX(l.size, (uint32_t)4096) * (l.size < 1024 * 1024 ? UINT64_C(4) : 1);
 	load_begin(&l);
 	struct load_result r = load_run(&l);
-	if (l.op == LOAD_WRITE && !l.echo) {
-		if (r.calls < LOAD_FILES * l.file_bytes / l.size)
-			load_die("too few calls to write every place");
+	if (l.op == LOAD_WRITE && !l.echo)
 		load_read_back(&l);
-	}
 	load_end(&l);
 	printf("{\"op\":\"%s\",\"size\":%u,\"connections\":%d,\"depth\":%d,\"calls\":%llu,"
 	       "\"per_second\":%.0f,\"cpu_us\":%.3f,\"p50_us\":%.1f,\"p99_us\":%.1f,\"p999_us\":%."
