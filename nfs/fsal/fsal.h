@@ -308,7 +308,8 @@ typedef bool (*fsal_dirent_fn)(void *ctx, const struct fsal_dirent *e);
 
 /* Entries from `cookie` on (0: the first), "." and ".." among them, those that policy denies left
  * out. Cookies stay valid while the directory changes. *verifier: what the client sent (all zero
- * with cookie 0), then what it is to send; FSAL_BAD_COOKIE if it does not fit. */
+ * with cookie 0), then what it is to send; FSAL_BAD_COOKIE if it does not fit. FSAL_WOULD_PARK may
+ * come after entries were delivered: then forget them. */
 AWAITS int fsal_readdir(struct fsal_call *c, struct fsal_object *dir, uint64_t cookie,
 	uint64_t *verifier, bool want_objects, fsal_dirent_fn fn, void *ctx, bool *ret_eof,
 	struct fsal_post *ret) MUST_USE;
