@@ -5,8 +5,9 @@
  *
  * A rule set is one text of Cedar policies, compiled, immutable once sealed and shared by reference
  * count. What a manifest, a security context or an operator's `.cedar` file says is turned into
- * policies of that text, each annotated with its origin; a forbid wins whoever wrote it, and what
- * no policy permits is denied. The vocabulary (entities, actions, contexts) is context_schema().
+ * policies of that text, each annotated with its origin; a forbid wins whoever wrote it, one that
+ * cannot be evaluated too, and what no policy permits is denied. The vocabulary (entities, actions,
+ * contexts) is context_schema().
  *
  * Annotations that have a meaning here:
  *	@id("...")                 names the policy in decisions
@@ -40,9 +41,8 @@ struct decision_request {
 	struct span execution_id;
 	struct span agent; /* name */
 	struct span tenant;
-	struct span
-		action; /* "tool:<name>", "fs:read", "fs:write", "exec", "net:connect", "sys:<name>"
-			 */
+	/* "tool:<name>", "fs:read", "fs:write", "exec", "net:connect", "sys:<name>" */
+	struct span action;
 	const struct span *paths; /* absolute, canonical, as seen in the sandbox: of "fs:*", and of
 				     a tool that names any; each of them must be allowed */
 	size_t path_count;
@@ -106,7 +106,8 @@ int rule_allow_path(struct rule_set_builder *b, const char *action, const char *
 
 /* Base name of argv[0], "*" for any program, shells included, or CONTEXT_ANY_BUT_SHELL; first_args
  * NULL: any; else the accepted first arguments. An entry that begins with '/' accepts any path
- * below it. A set without command rules allows no command. */
+ * below it. Permits "exec" and the tool cmd.run with that command; a set without command rules
+ * allows none. */
 int rule_allow_command(struct rule_set_builder *b, const char *command,
 	const char *const *first_args, size_t count, struct rule_origin o) MUST_USE;
 
