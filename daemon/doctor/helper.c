@@ -39,7 +39,7 @@ bool status_is_hardened(const char *status)
 
 void probe_helper(const struct doctor_options *o, struct doctor_finding *f)
 {
-	char path[64], text[8192];
+	char path[64], text[4096];
 	long pid = find_helper();
 
 	if (pid == 0) {

@@ -192,8 +192,10 @@ int backend_local_open(struct fsal *f, int root, const struct backend_local_opti
 		v->dents = malloc(DENTS_BYTES);
 	/* Opened anew, so that nobody else moves its offset. */
 	int own = openat(root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int r = own < 0 ? -errno : v && v->dents ? 0 : -ENOMEM;
+	int r = own < 0 ? -errno : 0;
 	close(root);
+	if (!v || !v->dents)
+		r = -ENOMEM;
 	if (r == 0 && fstat(own, &st) < 0)
 		r = -errno;
 	if (r < 0) {

@@ -404,8 +404,10 @@ static int add_new(struct memory *m, struct inode *dir, struct span name,
 	if (!i)
 		return -ENOMEM;
 	int r = content.n ? inode_resize(m, i, content.n) : 0;
-	if (r == 0 && content.n)
+	if (r == 0 && content.n) {
+		CHECK(i->data);
 		memcpy(i->data, content.p, content.n);
+	}
 	if (r == 0)
 		r = entry_add(m, dir, name, i);
 	if (r < 0) {
