@@ -121,13 +121,16 @@ static int inode_resize(struct memory *m, struct inode *i, uint64_t size)
 	if (size > m->bytes_max || m->bytes - i->capacity + capacity > m->bytes_max)
 		return -ENOSPC;
 	if (capacity != i->capacity) {
-		char *grown = capacity ? realloc(i->data, capacity) : NULL;
-		if (capacity && !grown)
-			return -ENOSPC;
-		if (!capacity)
+		if (capacity == 0) {
 			free(i->data);
+			i->data = NULL;
+		} else {
+			char *grown = realloc(i->data, capacity);
+			if (!grown)
+				return -ENOSPC;
+			i->data = grown;
+		}
 		m->bytes += capacity - i->capacity;
-		i->data = grown;
 		i->capacity = capacity;
 	}
 	if (size > i->attr.size_bytes)
