@@ -29,11 +29,12 @@ static int measure_pread(const char *path, uint32_t size)
 	if (!p || fd < 0)
 		load_die("%s: %s", path, strerror(errno));
 	memset(p, 1, size);
-	if (pwrite(fd, p, size, 0) != (ssize_t)size)
-		load_die("%s: %s", path, strerror(errno));
+	for (int i = 0; i < LOAD_FILES; i++)
+		if (pwrite(fd, p, size, (off_t)i * size) != (ssize_t)size)
+			load_die("%s: %s", path, strerror(errno));
 	int64_t before = own_cpu_ns();
 	for (int i = 0; i < PREADS; i++)
-		if (pread(fd, p, size, 0) != (ssize_t)size)
+		if (pread(fd, p, size, (off_t)(i % LOAD_FILES) * size) != (ssize_t)size)
 			load_die("pread");
 	printf("{\"op\":\"pread\",\"cpu_us\":%.3f}\n",
 		(double)(own_cpu_ns() - before) / PREADS / 1e3);
