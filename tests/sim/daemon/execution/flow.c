@@ -13,6 +13,7 @@
 #include <stdio.h>
 
 static struct bench b; /* too large for a stack; one run at a time */
+static int restarts; /* of this run: each may make a call begin again */
 
 /* What the played parts expect holds where nothing is made to fail. */
 void expect_failed(const char *what, const char *file, int line)
@@ -52,13 +53,15 @@ struct history {
 };
 
 /* Tool calls are answered one after the other, each once; a failed iteration ends the one that was
- * under way. */
-static void follow(struct history *h, struct span type)
+ * under way. One that a restart interrupted is begun again, and says so. */
+static void follow(struct history *h, const struct store_event *e)
 {
+	struct span type = e->type;
+	bool again = span_find(e->details, SPAN("\"repeated\":true"), 0) >= 0;
 	h->in_order = h->in_order && h->ends == 0 && (h->starts == 1 || h->calls == 0);
 	h->starts += span_is(type, "ExecutionStarted");
 	h->ends += is_end(type);
-	h->calls += span_is(type, "InvocationStarted");
+	h->calls += span_is(type, "InvocationStarted") && !again;
 	h->answers += span_is(type, "InvocationCompleted") || span_is(type, "InvocationFailed") ||
 		span_is(type, "ToolPolicyViolation");
 	if (span_is(type, "IterationFailed"))
@@ -74,7 +77,7 @@ static void check_history(struct uuid id, bool completed)
 	SCENARIO_CHECK(store_event_list(b.store, &q, b.arena, &events, DEADLINE_NONE) == 0);
 	for (size_t i = 0; i < events.count; i++) {
 		SCENARIO_CHECK(i == 0 || events.items[i].number > events.items[i - 1].number);
-		follow(&h, events.items[i].type);
+		follow(&h, &events.items[i]);
 	}
 	if (!h.in_order || h.starts != 1 || h.ends != 1 ||
 		(completed && (h.calls != h.answers || !h.calls)))
@@ -104,6 +107,8 @@ static void check_end(struct uuid id)
 	if (scenario_faulty())
 		return;
 	SCENARIO_CHECK(b.host.ran == 2);
+	if (restarts)
+		return;
 	if (strcmp(history_of(&b, id), WHOLE_HISTORY) != 0)
 		scenario_failed(history_of(&b, id), __FILE__, __LINE__);
 }
@@ -148,10 +153,10 @@ static void see_it_end(struct uuid id)
 	check_end(id);
 }
 
-static void run_one(void *arg)
+static void begin(void)
 {
-	struct uuid id = {{0}};
 	sim_faults(false);
+	restarts = 0;
 	bench_begin(&b);
 	deploy(&b,
 		"mode: iterative, max_iterations: 3, validation: [{type: exit_code}, "
@@ -161,8 +166,10 @@ static void run_one(void *arg)
 	/* The model's listener listens. */
 	SCENARIO_CHECK(rt_sleep_until(deadline_in_ms(500)) == 0);
 	sim_faults(true);
-	if (ask(&id) == 0)
-		see_it_end(id);
+}
+
+static void end(void)
+{
 	sim_faults(false);
 	err_clear();
 	SCENARIO_CHECK(store_check(b.store, DEADLINE_NONE) == 0);
@@ -170,11 +177,44 @@ static void run_one(void *arg)
 	bench_end(&b);
 }
 
+static void run_one(void *arg)
+{
+	struct uuid id = {{0}};
+	begin();
+	if (ask(&id) == 0)
+		see_it_end(id);
+	end();
+}
+
+/* The daemon goes away and comes again, at moments that the seed chooses. */
+static void run_restarted(void *arg)
+{
+	struct uuid id = {{0}};
+	begin();
+	if (ask(&id) == 0) {
+		for (int i = 0; i < 3; i++) {
+			int64_t at_ns = rt_now_ns() + (int64_t)sim_below(30 * NS_PER_MS);
+			SCENARIO_CHECK(rt_sleep_until(at_ns) == 0);
+			daemon_down(&b);
+			daemon_up(&b);
+			restarts++;
+		}
+		see_it_end(id);
+	}
+	end();
+}
+
 static const struct scenario flow = {.name = "execution", .body = run_one};
+static const struct scenario restarted = {.name = "restarted", .body = run_restarted};
 
 static void it_works_under_every_seed(void **state)
 {
 	scenario_seeds(&flow, 20);
+}
+
+static void it_is_taken_up_under_every_seed(void **state)
+{
+	scenario_seeds(&restarted, 40);
 }
 
 static void any_operation_may_fail(void **state)
@@ -193,6 +233,7 @@ int main(void)
 	disk_may_fail();
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(it_works_under_every_seed),
+		cmocka_unit_test(it_is_taken_up_under_every_seed),
 		cmocka_unit_test(any_operation_may_fail),
 		cmocka_unit_test(many_operations_may_fail),
 	};
