@@ -60,6 +60,7 @@ static int check_members(struct reader *rd, const struct json *v, enum scope_op 
 static int read_scope_op(
 	struct reader *rd, const struct json *v, enum cedar_var var, enum scope_op *ret)
 {
+	const struct json *in = json_get(v, "in");
 	struct span op;
 	int r;
 	if (!v || v->type != JSON_OBJECT)
@@ -74,7 +75,7 @@ static int read_scope_op(
 	else if (span_is(op, "in"))
 		*ret = SCOPE_IN;
 	else if (span_is(op, "is") && var != VAR_ACTION)
-		*ret = json_get(v, "in") ? SCOPE_IS_IN : SCOPE_IS;
+		*ret = in && in->type != JSON_NULL ? SCOPE_IS_IN : SCOPE_IS;
 	else
 		return reader_fail(rd, "`op`: All, ==, in or is");
 	return check_members(rd, v, *ret);
