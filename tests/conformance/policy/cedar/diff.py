@@ -122,9 +122,14 @@ def plain_policy(p):
 
 
 def lenient(v):
-    """What the reference reads and we refuse: members beside {"op": "All"}, which it passes over, and
-    methods of extensions without a receiver, which it can neither print nor evaluate."""
+    """What the reference reads and we refuse: members beside {"op": "All"}, which it passes over;
+    methods of extensions without a receiver, which it can neither print nor evaluate; arrays in place
+    of declarations."""
     if isinstance(v, dict):
+        for kind in ("entityTypes", "actions", "commonTypes"):
+            declared = v.get(kind)
+            if isinstance(declared, dict) and any(isinstance(d, list) for d in declared.values()):
+                return True
         if v.get("op") in ("All", "all") and len(v) > 1:
             return True
         if len(v) == 1 and [] in v.values() and "Set" not in v:
@@ -216,7 +221,9 @@ def run(args):
             if not lenient(est):
                 r.compare(f"{seed}/{i} est", {"est": est})
         if answer.get("schema_json") and rng.random() < 0.3:
-            r.compare(f"{seed}/{i} schema", {"schema_json": generate.damage_json(rng, answer["schema_json"])})
+            form = generate.damage_json(rng, answer["schema_json"])
+            if not lenient(form):
+                r.compare(f"{seed}/{i} schema", {"schema_json": form})
         i += 1
     r.us.close()
     r.oracle.close()
