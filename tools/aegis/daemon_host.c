@@ -46,20 +46,37 @@ int daemon_systemctl(const char *const *words)
 	return CLI_OK;
 }
 
+/* The first words that a program prints; false if it fails. */
+static bool answer_of(const char *const *argv, char *ret, size_t room)
+{
+	int ends[2], status = 0;
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return false;
+	pid_t pid = fork();
+	if (pid == 0) {
+		dup2(ends[1], STDOUT_FILENO);
+		execvp(argv[0], (char *const *)argv);
+		_exit(127);
+	}
+	close(ends[1]);
+	ssize_t n = pid < 0 ? -1 : read(ends[0], ret, room - 1);
+	close(ends[0]);
+	if (pid < 0 || waitpid(pid, &status, 0) < 0 || n < 0)
+		return false;
+	ret[n] = '\0';
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
 pid_t daemon_unit_pid(enum daemon_name which)
 {
-	char command[80], answer[32] = "";
+	char unit[64], answer[32] = "";
 	uint64_t pid = 0;
 	if (!daemon_has_systemd() || !daemon_unit_installed())
 		return 0;
-	snprintf(command, sizeof(command), "systemctl show --value -p MainPID %s.service",
-		daemon_names[which]);
-	FILE *f = popen(command, "re");
-	if (!f)
-		return 0;
-	bool told = fgets(answer, sizeof(answer), f);
-	pclose(f);
-	return told && span_to_u64(span_trim(span_cstr(answer)), &pid) == 0 && pid < INT32_MAX
+	snprintf(unit, sizeof(unit), "%s.service", daemon_names[which]);
+	const char *const argv[] = {"systemctl", "show", "--value", "-p", "MainPID", unit, NULL};
+	return answer_of(argv, answer, sizeof(answer)) &&
+			span_to_u64(span_trim(span_cstr(answer)), &pid) == 0 && pid < INT32_MAX
 		? (pid_t)pid
 		: 0;
 }

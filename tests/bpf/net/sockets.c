@@ -5,6 +5,7 @@
  * What counts is whether a byte arrives, not which error is returned.
  */
 #include "tests/bpf/net/frame.h"
+#include "tests/shell.h"
 #include <arpa/inet.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
@@ -79,9 +80,8 @@ static int set_up(void **state)
 	must(stat(child_path, &st), child_path);
 	child_cgroup = st.st_ino;
 	must(unshare(CLONE_NEWNET), "new network namespace");
-	assert_int_equal(system("ip link set lo up && ip addr add 192.0.2.1/32 dev lo && "
-				"ip -6 addr add 2001:db8::1/128 dev lo"),
-		0);
+	assert_true(test_shell("ip link set lo up && ip addr add 192.0.2.1/32 dev lo && "
+			       "ip -6 addr add 2001:db8::1/128 dev lo"));
 	open_receivers();
 	int r = netprog_load(parent, &(struct net_constants){.level = 2}, &programs);
 	if (r == 0)

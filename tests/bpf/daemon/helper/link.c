@@ -8,6 +8,7 @@
 #include "daemon/helper/namespaces.h"
 #include "daemon/helper/veth.h"
 #include "tests/bpf/net/frame.h"
+#include "tests/shell.h"
 #include "tests/unit/daemon/helper/node.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -325,10 +326,10 @@ static void a_link_goes_with_its_slot(void **state)
 static void the_table_is_made_anew(void **state)
 {
 	assert_int_equal(nat_open(range), 0);
-	assert_int_equal(
-		system("nft list table ip aegis_0ae70000 | grep -c masquerade | grep -qx 1"), 0);
+	assert_true(
+		test_shell("nft list table ip aegis_0ae70000 | grep -c masquerade | grep -qx 1"));
 	/* This node forwarded nothing before: still so after the second time. */
-	assert_int_equal(system("nft list table ip aegis_0ae70000 | grep -q 'sandboxes only'"), 0);
+	assert_true(test_shell("nft list table ip aegis_0ae70000 | grep -q 'sandboxes only'"));
 }
 
 int main(void)

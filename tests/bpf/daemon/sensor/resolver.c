@@ -190,7 +190,7 @@ static void open_server(void)
 		close(t.upstream_udp);
 		close(t.upstream_tcp);
 	}
-	EXPECT(!"a port that is free for UDP and TCP");
+	expect_failed("a port that is free for UDP and TCP", __FILE__, __LINE__);
 }
 
 static void start(const struct kernel_net_rule *rules, size_t count)

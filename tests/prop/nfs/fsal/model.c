@@ -45,7 +45,7 @@ static void expect(struct world *w, const char *what, int got, int wanted)
 	w->failed = true;
 	printf("# seed %llu kind %d step %d: %s is %d, the model says %d\n",
 		(unsigned long long)w->seed, (int)w->f.kind, w->step, what, got, wanted);
-	EXPECT(!"the model");
+	expect_failed(what, __FILE__, __LINE__);
 }
 
 /* ---- picking ---- */

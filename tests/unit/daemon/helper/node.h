@@ -3,10 +3,10 @@
  * is the world outside, at 203.0.113.2 behind 203.0.113.1. */
 #pragma once
 
+#include "tests/shell.h"
 #include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 struct node {
@@ -30,7 +30,7 @@ static inline int node_up(struct node *n)
 		"ip -n %1$s addr add 203.0.113.2/24 dev out0 && ip -n %1$s link set out0 up && "
 		"ip -n %1$s link set lo up && ip -n %1$s route add 10.231.0.0/16 via 203.0.113.1",
 		n->name);
-	if (n->own < 0 || system(command) != 0)
+	if (n->own < 0 || !test_shell(command))
 		return -1;
 	snprintf(path, sizeof(path), "/run/netns/%s", n->name);
 	n->outside = open(path, O_RDONLY | O_CLOEXEC);
@@ -43,7 +43,7 @@ static inline int node_forget(struct node *n)
 	char command[64];
 
 	snprintf(command, sizeof(command), "ip netns del %s", n->name);
-	return system(command) == 0 ? 0 : -1;
+	return test_shell(command) ? 0 : -1;
 }
 
 static inline int node_down(struct node *n)

@@ -64,14 +64,14 @@ static void what_does_not_fit_is_refused(void **state)
 	struct sensor_table table;
 	struct net_rules ret;
 
-	for (uint16_t i = 0; i <= NET_RULES_MAX; i++)
+	for (int i = 0; i <= NET_RULES_MAX; i++)
 		rules[i] = name("x.test", false, (uint16_t)(2 * i), (uint16_t)(2 * i));
 	rules[NET_RULES_MAX].policy_id = SPAN("the-last");
 	int r = sensor_name_rules(&all, SPAN("x.test"), &ret);
 	assert_int_equal(r, -E2BIG);
 	assert_non_null(strstr(err_message(r), "the-last"));
 
-	for (uint16_t i = 0; i <= NET_RULES_MAX; i++)
+	for (int i = 0; i <= NET_RULES_MAX; i++)
 		rules[i].name = (struct span){0};
 	r = sensor_compile(&all, a, &table);
 	assert_int_equal(r, -E2BIG);
