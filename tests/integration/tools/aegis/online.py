@@ -188,7 +188,7 @@ def check_executions():
 
 
 def check_logs():
-    Handler.routes[("GET", f"/v1/executions/{EXECUTION}/events")] = lambda h: h.stream(EVENTS)
+    Handler.routes[("GET", f"/v1/executions/{EXECUTION}/events?follow=false")] = lambda h: h.stream(EVENTS)
     _, out, _ = expect("logs", ["task", "logs", EXECUTION], 0)
     tap.equal("every event is a line", len(out.splitlines()), 3)
     _, out, _ = expect("only errors", ["task", "logs", EXECUTION, "--errors-only"], 0)
