@@ -17,6 +17,8 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
+_Static_assert(NET_VERDICTS <= NET_VERDICT_SLOTS, "each verdict has its own count");
+
 const volatile struct net_constants net_constants;
 
 struct {
@@ -183,7 +185,7 @@ static __always_inline void record(const struct net_question *q, enum net_verdic
 
 	if (!c || !sequence)
 		return;
-	__sync_fetch_and_add(&c->denied[v & 15], 1);
+	__sync_fetch_and_add(&c->denied[v & (NET_VERDICT_SLOTS - 1)], 1);
 	__u64 number = __sync_fetch_and_add(sequence, 1);
 	struct net_denial *d = bpf_ringbuf_reserve(&net_denials, sizeof(*d), 0);
 	if (!d) {

@@ -126,6 +126,7 @@ enum net_verdict {
 	NET_DENY_INBOUND = 10, /* a connection from outside */
 	NET_DENY_SOCKET = 11, /* a kind of socket that no rule can speak of */
 	NET_VERDICTS,
+	NET_VERDICT_SLOTS = 16, /* room for counts: a new verdict changes no layout */
 };
 
 enum net_hook {
@@ -164,6 +165,6 @@ struct net_denial {
 struct net_counters {
 	__u64 allowed_packets;
 	__u64 allowed_bytes;
-	__u64 denied[NET_VERDICTS];
+	__u64 denied[NET_VERDICT_SLOTS];
 	__u64 lost_records;
 };
