@@ -40,19 +40,19 @@ struct api_call {
 struct span api_param(const struct api_call *c, const char *name);
 
 /* True with the value; false if the call has been answered (400). Absent gives `otherwise`. */
-bool api_query_i64(struct api_call *c, const char *key, int64_t least, int64_t most,
+AWAITS bool api_query_i64(struct api_call *c, const char *key, int64_t least, int64_t most,
 	int64_t otherwise, int64_t *ret);
-bool api_query_bool(struct api_call *c, const char *key, bool otherwise, bool *ret);
-bool api_query(struct api_call *c, const char *key, struct span *ret); /* empty if absent */
+AWAITS bool api_query_bool(struct api_call *c, const char *key, bool otherwise, bool *ret);
+AWAITS bool api_query(struct api_call *c, const char *key, struct span *ret); /* empty if absent */
 
 /* limit and offset, checked. */
-bool api_page(struct api_call *c, struct store_page *ret);
+AWAITS bool api_page(struct api_call *c, struct store_page *ret);
 
 /* The body as a JSON object; an empty body counts as {}. False if answered (400). */
-bool api_body_object(struct api_call *c, const struct json **ret);
+AWAITS bool api_body_object(struct api_call *c, const struct json **ret);
 
 /* The path parameter `name` as an id; false if answered (404). */
-bool api_id(struct api_call *c, const char *name, const char *noun, struct uuid *ret);
+AWAITS bool api_id(struct api_call *c, const char *name, const char *noun, struct uuid *ret);
 
 /* The tenant that the request speaks for. */
 struct span api_tenant(const struct api_call *c);
@@ -76,7 +76,7 @@ struct api_list {
 	bool bare;
 	size_t count;
 };
-bool api_list_begin(struct api_call *c, struct api_list *l); /* false if answered */
+AWAITS bool api_list_begin(struct api_call *c, struct api_list *l); /* false if answered */
 AWAITS void api_list_end(struct api_call *c, struct api_list *l);
 
 void api_put_time(struct json_writer *w, const char *key, int64_t wall_ns); /* null for 0 */

@@ -20,7 +20,8 @@ struct http_client_options {
 	int64_t idle_timeout_ms; /* 0: 30 s */
 };
 
-int http_client_start(const struct http_client_options *o, struct http_client **ret) MUST_USE;
+AWAITS int http_client_start(
+	const struct http_client_options *o, struct http_client **ret) MUST_USE;
 AWAITS void http_client_stop(struct http_client *c); /* every exchange must be closed */
 
 struct http_call {

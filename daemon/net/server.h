@@ -115,7 +115,7 @@ int http_server_start(const struct http_server_options *o, struct http_server **
 
 /* Serves a listening TCP or Unix stream socket, which it takes, also on failure. May be called at
  * any time, and for thousands of sockets. ret may be NULL. */
-int http_server_listen(struct http_server *s, int fd, const struct http_listen *l,
+AWAITS int http_server_listen(struct http_server *s, int fd, const struct http_listen *l,
 	struct http_listener **ret) MUST_USE;
 
 /* Closes one listener; its connections finish their current request within the deadline, after

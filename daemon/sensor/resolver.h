@@ -47,6 +47,6 @@ struct resolver_options {
 /* Serves one sandbox on its sockets (bound UDP; listening TCP, or -1), which it takes over, also on
  * failure. The agent outlives the resolver. */
 struct resolver;
-int resolver_start(struct sensor_agent *agent, int udp, int tcp, const struct resolver_options *o,
-	struct resolver **ret) MUST_USE;
+AWAITS int resolver_start(struct sensor_agent *agent, int udp, int tcp,
+	const struct resolver_options *o, struct resolver **ret) MUST_USE;
 AWAITS struct resolver *resolver_stop(struct resolver *r); /* NULL; NULL is allowed */

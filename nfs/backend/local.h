@@ -69,7 +69,7 @@ int local_name(struct span name, struct local_name *ret);
 int local_statx(struct local_volume *v, int dir, const char *name, struct fsal_attr *ret);
 int local_getattr(
 	void *volume, const struct fsal_io *io, struct fsal_node *n, struct fsal_attr *ret);
-int local_setattr(
+AWAITS int local_setattr(
 	void *volume, const struct fsal_io *io, struct fsal_node *n, const struct fsal_sattr *s);
 /* The mode of a new object, exactly as wanted. */
 int local_set_mode(struct local_volume *v, int fd, uint32_t type, uint32_t mode);
@@ -88,8 +88,8 @@ AWAITS int local_commit(void *volume, const struct fsal_io *io, struct fsal_node
 
 /* ---- local_names.c ---- */
 
-int local_make(void *volume, const struct fsal_io *io, struct fsal_node *dir, struct span name,
-	const struct fsal_make *m, struct fsal_new *ret);
+AWAITS int local_make(void *volume, const struct fsal_io *io, struct fsal_node *dir,
+	struct span name, const struct fsal_make *m, struct fsal_new *ret);
 /* A volume that is `sync` has the object written out before it answers (n: whose
  * descriptor it is, or NULL); must_park: and so it cannot
  * answer at once. */
@@ -97,14 +97,14 @@ AWAITS int local_settle(const struct fsal_io *io, struct fsal_node *n, int fd);
 bool local_must_park(const struct fsal_io *io);
 bool local_made_by(void *volume, const struct fsal_attr *attr, const uint8_t *verifier);
 void local_adopt(void *volume, struct fsal_node *n, intptr_t carry);
-int local_link(void *volume, const struct fsal_io *io, struct fsal_node *n, struct fsal_node *dir,
-	struct span name);
-int local_remove(void *volume, const struct fsal_io *io, struct fsal_node *dir, struct span name,
-	bool directory);
-int local_rename(void *volume, const struct fsal_io *io, struct fsal_node *from,
+AWAITS int local_link(void *volume, const struct fsal_io *io, struct fsal_node *n,
+	struct fsal_node *dir, struct span name);
+AWAITS int local_remove(void *volume, const struct fsal_io *io, struct fsal_node *dir,
+	struct span name, bool directory);
+AWAITS int local_rename(void *volume, const struct fsal_io *io, struct fsal_node *from,
 	struct span from_name, struct fsal_node *to, struct span to_name);
-int local_replace(void *volume, const struct fsal_io *io, struct fsal_node *dir, struct span name,
-	struct span content, uint32_t mode, struct fsal_new *ret);
+AWAITS int local_replace(void *volume, const struct fsal_io *io, struct fsal_node *dir,
+	struct span name, struct span content, uint32_t mode, struct fsal_new *ret);
 
 /* ---- local_find.c ---- */
 

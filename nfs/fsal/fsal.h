@@ -98,8 +98,8 @@ struct fsal_options {
 	size_t record_bytes; /* of records that wait for their observer; 0: 4 MiB */
 };
 
-/* Starts the fiber that hands records over, on this worker. */
-int fsal_start(const struct fsal_options *o, struct fsal **ret) MUST_USE;
+/* Starts the fiber that hands records over, on this worker. AWAITS only to undo a failed start. */
+AWAITS int fsal_start(const struct fsal_options *o, struct fsal **ret) MUST_USE;
 /* After the last volume is closed; hands over what is left. NULL is allowed. */
 AWAITS void fsal_stop(struct fsal *f);
 
