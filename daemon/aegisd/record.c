@@ -86,39 +86,6 @@ void record_file(void *ctx, const struct fsal_record *r)
 
 /* ---- network ---- */
 
-static const char *verdict_text(enum net_verdict v)
-{
-	static const char *const texts[NET_VERDICTS] = {
-		[NET_ALLOW] = "allowed",
-		[NET_DENY_UNKNOWN_AGENT] = "the sandbox has no policy",
-		[NET_DENY_MALFORMED] = "malformed packet",
-		[NET_DENY_ETHERTYPE] = "neither IPv4 nor IPv6",
-		[NET_DENY_OPTIONS] = "IP options or extension headers",
-		[NET_DENY_FRAGMENT] = "a fragment",
-		[NET_DENY_PROTOCOL] = "neither TCP nor UDP",
-		[NET_DENY_SOURCE] = "a source that is not the sandbox's own",
-		[NET_DENY_RULE] = "a rule forbids it",
-		[NET_DENY_DEFAULT] = "no rule permits it",
-		[NET_DENY_INBOUND] = "nothing may come in",
-		[NET_DENY_SOCKET] = "a kind of socket that no rule can speak of",
-	};
-	return v < NET_VERDICTS ? texts[v] : "unknown";
-}
-
-static const char *hook_text(enum net_hook h)
-{
-	static const char *const texts[NET_HOOKS] = {
-		[NET_HOOK_CONNECT] = "connect",
-		[NET_HOOK_SEND] = "send",
-		[NET_HOOK_SOCKET] = "socket",
-		[NET_HOOK_EGRESS] = "egress",
-		[NET_HOOK_INGRESS] = "ingress",
-		[NET_HOOK_BIND] = "bind",
-		[NET_HOOK_LINK] = "link",
-	};
-	return h < NET_HOOKS && texts[h] ? texts[h] : "unknown";
-}
-
 static void address_put(struct json_writer *w, const uint8_t *address)
 {
 	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
@@ -142,11 +109,11 @@ void record_denial(
 
 	json_object(&w);
 	json_field_i64(&w, "iteration", s->iteration);
-	json_field_cstr(&w, "hook", hook_text((enum net_hook)d->hook));
+	json_field_cstr(&w, "hook", sensor_hook_text((enum net_hook)d->hook));
 	address_put(&w, d->address);
 	json_field_i64(&w, "port", d->port);
 	json_field_i64(&w, "protocol", d->protocol);
-	json_field_cstr(&w, "reason", verdict_text((enum net_verdict)d->verdict));
+	json_field_cstr(&w, "reason", sensor_verdict_text((enum net_verdict)d->verdict));
 	json_field_span(&w, "policy_id", policy_id);
 	json_field_i64(&w, "cgroup", (int64_t)d->cgroup);
 	json_field_i64(&w, "call_cgroup", (int64_t)d->call_cgroup);

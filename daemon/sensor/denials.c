@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
-/* The ring of denials, and whether the maps behind it are still the helper's. */
+/* The ring of denials, their words, and whether the maps behind it are still the helper's. */
 #include "daemon/sensor/internal.h"
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -43,4 +43,61 @@ int sensor_denials_take(struct sensor *s)
 {
 	int n = ring_buffer__consume(s->denials);
 	return n < 0 ? err_sys(n, "read the ring of denials") : n;
+}
+
+const char *sensor_verdict_text(enum net_verdict v)
+{
+	switch (v) {
+	case NET_ALLOW:
+		return "allowed";
+	case NET_DENY_UNKNOWN_AGENT:
+		return "the sandbox has no policy";
+	case NET_DENY_MALFORMED:
+		return "malformed packet";
+	case NET_DENY_ETHERTYPE:
+		return "neither IPv4 nor IPv6";
+	case NET_DENY_OPTIONS:
+		return "IP options or extension headers";
+	case NET_DENY_FRAGMENT:
+		return "a fragment";
+	case NET_DENY_PROTOCOL:
+		return "neither TCP nor UDP";
+	case NET_DENY_SOURCE:
+		return "a source that is not the sandbox's own";
+	case NET_DENY_RULE:
+		return "a rule forbids it";
+	case NET_DENY_DEFAULT:
+		return "no rule permits it";
+	case NET_DENY_INBOUND:
+		return "nothing may come in";
+	case NET_DENY_SOCKET:
+		return "a kind of socket that no rule can speak of";
+	case NET_VERDICTS:
+	case NET_VERDICT_SLOTS:
+		break;
+	}
+	return "unknown";
+}
+
+const char *sensor_hook_text(enum net_hook h)
+{
+	switch (h) {
+	case NET_HOOK_CONNECT:
+		return "connect";
+	case NET_HOOK_SEND:
+		return "send";
+	case NET_HOOK_SOCKET:
+		return "socket";
+	case NET_HOOK_EGRESS:
+		return "egress";
+	case NET_HOOK_INGRESS:
+		return "ingress";
+	case NET_HOOK_BIND:
+		return "bind";
+	case NET_HOOK_LINK:
+		return "link";
+	case NET_HOOKS:
+		break;
+	}
+	return "unknown";
 }

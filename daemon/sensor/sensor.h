@@ -73,6 +73,10 @@ int sensor_denials_open(struct sensor *s, sensor_denial_fn fn, void *ctx) MUST_U
 int sensor_denials_fd(const struct sensor *s);
 int sensor_denials_take(struct sensor *s) MUST_USE; /* how many */
 
+/* For records: why it was denied ("no rule permits it"), and where ("connect"). Never NULL. */
+const char *sensor_verdict_text(enum net_verdict v);
+const char *sensor_hook_text(enum net_hook h);
+
 /* A policy as the kernel holds it; immutable, shared by agents. */
 struct sensor_policy;
 
