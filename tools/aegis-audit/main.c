@@ -23,6 +23,11 @@ static const char usage_text[] =
 	"  tail             the newest records; -f waits for more\n"
 	"  show RECORD      one record whole: its number, event:NUMBER of the event table,\n"
 	"                   or the UUID of an event or of a call\n"
+	"  search           records that the filters below find, newest first\n"
+	"  why RECORD       what decided: the policies, the facts they saw, what would have\n"
+	"                   to change; RECORD as for show\n"
+	"  stats            counts by source, kind, verdict, policy and execution; what is lost\n"
+	"  export           the records for other programs\n"
 	"  verify           checks the chain, the signed heads, and anchors kept elsewhere\n"
 	"  anchor           prints the newest signed head, to be kept elsewhere\n"
 	"  keys             which keys signed heads\n"
@@ -32,15 +37,29 @@ static const char usage_text[] =
 	"                   else /var/lib/aegis/audit\n"
 	"  --output FORMAT  text, table, json (one object a line) or yaml\n"
 	"  -f, --follow     tail: wait for new records\n"
-	"  -n, --lines N    tail: how many of the newest (20)\n"
-	"  --execution ID   tail: only records of that execution\n"
-	"  --source NAME    tail: only journal, event, file, kernel or daemon\n"
-	"  --kind NAME      tail: only that kind, such as ToolPolicyViolation\n"
+	"  -n, --lines, --limit N\n"
+	"                   tail, search: how many at most (20)\n"
+	"  --oldest         search: oldest first\n"
+	"  --format NAME    export: jsonl (as --output json; the default), ocsf (OCSF 1.3.0,\n"
+	"                   one object a line) or cef (CEF:0)\n"
+	"  --number N       export: begin with that record\n"
+	"  --file FILE      export: there instead of standard output; what it held is replaced\n"
 	"  --anchor FILE    verify: heads exported earlier; may be repeated\n"
 	"  --key FILE       verify, keys: a public key that is trusted (hexadecimal, base64 or\n"
 	"                   32 bytes); may be repeated; without one any key counts\n"
 	"  --all            anchor: every signed head, not only the newest\n"
 	"  --help, --version\n"
+	"\n"
+	"Filters of tail, search, stats and export; all must hold:\n"
+	"  --execution ID   records of that execution\n"
+	"  --source NAME    journal, event, file, kernel or daemon\n"
+	"  --kind NAME      that kind, such as ToolPolicyViolation\n"
+	"  --text TEXT      TEXT stands in the kind or the payload; ASCII letters of either case\n"
+	"  --from, --to TIME\n"
+	"                   from TIME on, before TIME: 2026-03-01T14:00:00Z, or how long ago\n"
+	"                   (90s, 2h, 7d)\n"
+	"  --denied         what was denied\n"
+	"  --policy ID      a policy of that id decided; \"default\": none permitted\n"
 	"\n"
 	"Verdicts: what verify calls consistent was not changed before the newest signed head.\n"
 	"That nothing was cut off behind a head is proven only by an anchor kept elsewhere.\n"
@@ -52,6 +71,10 @@ static const char usage_text[] =
 	"Examples:\n"
 	"  aegis-audit tail -f --kind ToolPolicyViolation\n"
 	"  aegis-audit show 1204 --output yaml\n"
+	"  aegis-audit search --denied --from 24h --text /etc/passwd\n"
+	"  aegis-audit why 1204\n"
+	"  aegis-audit stats --from 7d --output json\n"
+	"  aegis-audit export --format ocsf --number 1205 --file new.jsonl\n"
 	"  aegis-audit anchor > /mnt/elsewhere/aegis-$(date +%F).json\n"
 	"  aegis-audit verify --key signer.pub --anchor /mnt/elsewhere/aegis-2026-03-01.json\n"
 	"  aegis-audit tail -n 1000 --output json | jq 'select(.payload.details.decision)'\n";
@@ -95,6 +118,15 @@ enum {
 	OPT_EXECUTION,
 	OPT_SOURCE,
 	OPT_KIND,
+	OPT_TEXT,
+	OPT_FROM,
+	OPT_TO,
+	OPT_DENIED,
+	OPT_POLICY,
+	OPT_OLDEST,
+	OPT_FORMAT,
+	OPT_NUMBER,
+	OPT_FILE,
 	OPT_ANCHOR,
 	OPT_KEY,
 	OPT_ALL,
@@ -107,6 +139,16 @@ static const struct option options[] = {
 	{"output", required_argument, NULL, OPT_OUTPUT},
 	{"follow", no_argument, NULL, 'f'},
 	{"lines", required_argument, NULL, 'n'},
+	{"limit", required_argument, NULL, 'n'},
+	{"text", required_argument, NULL, OPT_TEXT},
+	{"from", required_argument, NULL, OPT_FROM},
+	{"to", required_argument, NULL, OPT_TO},
+	{"denied", no_argument, NULL, OPT_DENIED},
+	{"policy", required_argument, NULL, OPT_POLICY},
+	{"oldest", no_argument, NULL, OPT_OLDEST},
+	{"format", required_argument, NULL, OPT_FORMAT},
+	{"number", required_argument, NULL, OPT_NUMBER},
+	{"file", required_argument, NULL, OPT_FILE},
 	{"execution", required_argument, NULL, OPT_EXECUTION},
 	{"source", required_argument, NULL, OPT_SOURCE},
 	{"kind", required_argument, NULL, OPT_KIND},
@@ -135,11 +177,11 @@ static int set_format(struct tool *t, const char *value)
 	return bad_value("output", value, "text table json yaml");
 }
 
-static int set_source(struct tool *t, const char *value)
+static int set_source(struct filter *f, const char *value)
 {
 	for (int i = 0; i < AUDIT_SOURCE_COUNT; i++)
 		if (strcmp(audit_source_name((enum audit_source)i), value) == 0) {
-			t->source = i;
+			f->source = i;
 			return CLI_OK;
 		}
 	return bad_value("source", value, "journal event file kernel daemon");
@@ -150,6 +192,59 @@ static int add_file(const char *option, const char **files, int *count, const ch
 	if (*count == CLI_ARGS_MAX)
 		return tool_fail(CLI_INVALID, "--%s more than %d times", option, CLI_ARGS_MAX);
 	files[(*count)++] = value;
+	return CLI_OK;
+}
+
+/* A place in time, or how long ago. */
+static int set_time(const char *option, const char *value, int64_t *ret)
+{
+	struct span s = span_cstr(value);
+	int64_t ago_ns;
+
+	if (clock_parse_rfc3339(s, ret) == 0)
+		return CLI_OK;
+	if (clock_parse_duration(s, &ago_ns) < 0)
+		return bad_value(option, value,
+			"a time such as 2026-03-01T14:00:00Z, or how long ago: 90s, 2h, 7d");
+	*ret = clock_wall_ns() - ago_ns;
+	return CLI_OK;
+}
+
+static int set_filter(struct filter *f, int option, const char *value)
+{
+	switch (option) {
+	case OPT_EXECUTION:
+		return uuid_parse(span_cstr(value), &f->execution) < 0
+			? bad_value("execution", value, "the UUID of an execution")
+			: CLI_OK;
+	case OPT_SOURCE:
+		return set_source(f, value);
+	case OPT_KIND:
+		f->kind = value;
+		return CLI_OK;
+	case OPT_TEXT:
+		f->text = value;
+		return CLI_OK;
+	case OPT_FROM:
+		return set_time("from", value, &f->from_ns);
+	case OPT_TO:
+		return set_time("to", value, &f->to_ns);
+	case OPT_DENIED:
+		f->denied = true;
+		return CLI_OK;
+	case OPT_POLICY:
+		f->policy = value;
+		return CLI_OK;
+	default: /* getopt has said what is wrong */
+		return CLI_INVALID;
+	}
+}
+
+static int set_export_format(struct tool *t, const char *value)
+{
+	if (strcmp(value, "jsonl") != 0 && strcmp(value, "ocsf") != 0 && strcmp(value, "cef") != 0)
+		return bad_value("format", value, "jsonl ocsf cef");
+	t->export_format = value;
 	return CLI_OK;
 }
 
@@ -168,14 +263,17 @@ static int set_option(struct tool *t, int option, const char *value)
 		return span_to_u64(span_cstr(value), &t->lines) < 0 || t->lines > 1000
 			? bad_value("lines", value, "0 to 1000")
 			: CLI_OK;
-	case OPT_EXECUTION:
-		return uuid_parse(span_cstr(value), &t->execution) < 0
-			? bad_value("execution", value, "the UUID of an execution")
+	case OPT_OLDEST:
+		t->oldest = true;
+		return CLI_OK;
+	case OPT_FORMAT:
+		return set_export_format(t, value);
+	case OPT_NUMBER:
+		return span_to_u64(span_cstr(value), &t->number) < 0 || t->number == 0
+			? bad_value("number", value, "the number of a record, from 1")
 			: CLI_OK;
-	case OPT_SOURCE:
-		return set_source(t, value);
-	case OPT_KIND:
-		t->kind = value;
+	case OPT_FILE:
+		t->file = value;
 		return CLI_OK;
 	case OPT_ANCHOR:
 		return add_file("anchor", t->anchor_files, &t->anchor_count, value);
@@ -184,8 +282,8 @@ static int set_option(struct tool *t, int option, const char *value)
 	case OPT_ALL:
 		t->all = true;
 		return CLI_OK;
-	default: /* getopt has said what is wrong */
-		return CLI_INVALID;
+	default:
+		return set_filter(&t->filter, option, value);
 	}
 }
 
@@ -196,6 +294,10 @@ static const struct {
 } verbs_of_audit[] = {
 	{"tail", 0, verb_tail},
 	{"show", 1, verb_show},
+	{"search", 0, verb_search},
+	{"why", 1, verb_why},
+	{"stats", 0, verb_stats},
+	{"export", 0, verb_export},
 	{"verify", 0, verb_verify},
 	{"anchor", 0, verb_anchor},
 	{"keys", 0, verb_keys},
@@ -212,7 +314,9 @@ static int run_verb(struct tool *t, const char *name)
 		return verbs_of_audit[i].run(t);
 	}
 	return tool_fail(CLI_INVALID,
-		"no verb '%s': accepted: tail show verify anchor keys; see --help", name);
+		"no verb '%s': accepted: tail show search why stats export verify anchor keys; see "
+		"--help",
+		name);
 }
 
 int main(int argc, char **argv)
@@ -220,7 +324,9 @@ int main(int argc, char **argv)
 	const char *environment = getenv("AEGIS_AUDIT_DIRECTORY");
 	struct tool t = {.dir = environment && *environment ? environment : default_dir,
 		.lines = 20,
-		.source = -1};
+		.number = 1,
+		.export_format = "jsonl",
+		.filter = {.source = -1, .to_ns = INT64_MAX}};
 	int option;
 
 	signal(SIGPIPE, SIG_IGN);

@@ -10,8 +10,6 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { RECORD_TEXT_BYTES = 6 * LIMIT_AUDIT_PAYLOAD_BYTES };
-
 bool tool_write(struct span text)
 {
 	fflush(stdout);
@@ -85,10 +83,7 @@ static void put_clean(struct buf *b, struct span s, size_t max)
 
 	while (n > 0 && n < s.n && ((unsigned char)s.p[n] & 0xc0) == 0x80)
 		n--;
-	for (size_t i = 0; i < n; i++) {
-		unsigned char c = (unsigned char)s.p[i];
-		buf_putc(b, c < 0x20 || c == 0x7f ? ' ' : s.p[i]);
-	}
+	cli_put_safe(b, span_sub(s, 0, n), false);
 	if (n < s.n)
 		buf_puts(b, "...");
 }
@@ -170,29 +165,40 @@ static int put_whole(struct buf *b, struct span json, bool yaml)
 	return buf_error(b);
 }
 
-bool print_record(const struct tool *t, const struct audit_record *r, bool whole)
+int put_document(struct buf *b, const struct tool *t, struct span json)
+{
+	if (t->format != CLI_JSON)
+		return err_trace(put_whole(b, json, t->format == CLI_YAML));
+	buf_span(b, json);
+	buf_puts(b, "\n");
+	return buf_error(b);
+}
+
+int put_record(struct buf *b, const struct tool *t, const struct audit_record *r, bool whole)
 {
 	struct buf json CLEANUP(buf_fini) = buf_init(RECORD_TEXT_BYTES);
-	struct buf b CLEANUP(buf_fini) = buf_init(2 * (size_t)RECORD_TEXT_BYTES);
 	struct json_writer w = json_writer(&json);
-	int res = 0;
 
 	if (t->format == CLI_TABLE) {
-		put_row(&b, r);
+		put_row(b, r);
 	} else if (t->format == CLI_TEXT && !whole) {
-		put_line(&b, r);
+		put_line(b, r);
 	} else {
 		put_record_json(&w, r);
-		res = buf_error(&json);
-		if (res == 0 && t->format == CLI_JSON) {
-			buf_span(&b, buf_view(&json));
-			buf_puts(&b, "\n");
-		} else if (res == 0) {
-			res = put_whole(&b, buf_view(&json), t->format == CLI_YAML);
-		}
+		int res = buf_error(&json);
+		if (res == 0)
+			res = put_document(b, t, buf_view(&json));
+		if (res < 0)
+			return err_trace(res);
 	}
-	if (res == 0)
-		res = buf_error(&b);
+	return buf_error(b);
+}
+
+bool print_record(const struct tool *t, const struct audit_record *r, bool whole)
+{
+	struct buf b CLEANUP(buf_fini) = buf_init(2 * (size_t)RECORD_TEXT_BYTES);
+	int res = put_record(&b, t, r, whole);
+
 	if (res < 0) {
 		tool_fail_errno(res);
 		return true;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
-/* tail and show: records as they stand in the journal. */
+/* tail, show and search: records as they stand in the journal. */
 #include "tools/aegis-audit/tool.h"
 
 #include <errno.h>
@@ -9,17 +9,9 @@
 
 enum { POLL_MS = 200 };
 
-static bool wanted(const struct tool *t, const struct audit_record *r)
-{
-	if (!uuid_is_nil(t->execution) && !uuid_eq(t->execution, r->execution_id))
-		return false;
-	if (t->source >= 0 && t->source != (int)r->source)
-		return false;
-	return !t->kind || span_is(r->kind, t->kind);
-}
-
 /* With a filter the last `lines` matches may lie anywhere: their numbers are gathered first. */
-static int first_of_tail(const struct tool *t, struct audit_reader *reader, uint64_t *ret)
+static int first_of_tail(
+	const struct tool *t, struct arena *a, struct audit_reader *reader, uint64_t *ret)
 {
 	uint64_t *ring = calloc(t->lines + 1, sizeof(*ring));
 	uint64_t matches = 0;
@@ -28,7 +20,7 @@ static int first_of_tail(const struct tool *t, struct audit_reader *reader, uint
 
 	while (outcome == 0) {
 		outcome = audit_reader_next(reader, &r);
-		if (outcome == 0 && wanted(t, &r))
+		if (outcome == 0 && filter_takes(&t->filter, a, &r))
 			ring[matches++ % (t->lines + 1)] = r.number;
 	}
 	if (outcome > 0) {
@@ -39,19 +31,14 @@ static int first_of_tail(const struct tool *t, struct audit_reader *reader, uint
 	return outcome < 0 ? err_trace(outcome) : 0;
 }
 
-static bool is_filtered(const struct tool *t)
-{
-	return !uuid_is_nil(t->execution) || t->source >= 0 || t->kind;
-}
-
-static int seek_tail(const struct tool *t, struct audit_reader *reader)
+static int seek_tail(const struct tool *t, struct arena *a, struct audit_reader *reader)
 {
 	uint64_t first = 0;
 	uint64_t newest = 0;
 	int r;
 
-	if (is_filtered(t)) {
-		r = first_of_tail(t, reader, &first);
+	if (!filter_is_any(&t->filter)) {
+		r = first_of_tail(t, a, reader, &first);
 	} else {
 		r = audit_reader_newest(reader, &newest);
 		first = newest >= t->lines ? newest - t->lines + 1 : 1;
@@ -63,18 +50,20 @@ static int seek_tail(const struct tool *t, struct audit_reader *reader)
 
 int verb_tail(struct tool *t)
 {
+	struct arena *a CLEANUP(arena_cleanup) = facts_arena();
 	struct audit_reader *reader;
 	struct audit_record record;
 	const struct timespec pause = {.tv_nsec = POLL_MS * NS_PER_MS};
-	int code = tool_open(t, &reader);
+	int code = a ? tool_open(t, &reader) : tool_fail_errno(-ENOMEM);
 
 	if (code)
 		return code;
-	int r = seek_tail(t, reader);
+	int r = seek_tail(t, a, reader);
 	print_table_header(t);
 	while (r == 0) {
 		r = audit_reader_next(reader, &record);
-		if (r == 0 && wanted(t, &record) && !print_record(t, &record, false))
+		if (r == 0 && filter_takes(&t->filter, a, &record) &&
+			!print_record(t, &record, false))
 			break;
 		if (r == AUDIT_END && t->follow) {
 			fflush(stdout);
@@ -86,7 +75,12 @@ int verb_tail(struct tool *t)
 	return r < 0 ? tool_fail_errno(r) : CLI_OK;
 }
 
-static int show_number(struct tool *t, struct audit_reader *reader, uint64_t number)
+/* ---- show ---- */
+
+typedef bool (*named_fn)(void *ctx, const struct audit_record *r);
+
+static int each_number(
+	struct tool *t, struct audit_reader *reader, uint64_t number, named_fn fn, void *ctx)
 {
 	struct audit_record record;
 	int r = audit_reader_seek(reader, number);
@@ -98,45 +92,36 @@ static int show_number(struct tool *t, struct audit_reader *reader, uint64_t num
 			CLI_NOT_FOUND, "no record %llu in %s", (unsigned long long)number, t->dir);
 	if (r < 0)
 		return tool_fail_errno(r);
-	print_table_header(t);
-	print_record(t, &record, true);
+	fn(ctx, &record);
 	return CLI_OK;
 }
 
-static bool has_event_id(const struct audit_record *r, const char *id)
+static bool has_event_id(struct arena *a, const struct audit_record *r, const char *id)
 {
-	struct arena *a CLEANUP(arena_cleanup) = arena_new(16 * (size_t)LIMIT_AUDIT_PAYLOAD_BYTES);
-	const struct json *v;
-
-	if (r->source != AUDIT_EVENT || !a)
-		return false;
-	if (json_parse(a, r->payload, NULL, &v) < 0) {
-		err_clear();
-		return false;
-	}
-	return span_is(json_str(v, "id", SPAN("")), id);
+	return r->source == AUDIT_EVENT &&
+		span_is(json_str(facts_of(a, r).payload, "id", SPAN("")), id);
 }
 
 /* By the number of a row in the event table, or by a UUID: of an event or of a call, which may have
  * several records. */
-static int show_search(
-	struct tool *t, struct audit_reader *reader, uint64_t event, const struct uuid *id)
+static int each_search(struct tool *t, struct audit_reader *reader, uint64_t event,
+	const struct uuid *id, named_fn fn, void *ctx)
 {
+	struct arena *a CLEANUP(arena_cleanup) = facts_arena();
 	char text[UUID_TEXT_BYTES] = "";
 	struct audit_record r;
-	int found = 0;
-	int outcome;
+	bool found = false;
+	int outcome = a ? 0 : -ENOMEM;
 
 	if (id)
 		uuid_text(*id, text);
-	while ((outcome = audit_reader_next(reader, &r)) == 0) {
-		bool match = id ? uuid_eq(r.call_id, *id) || has_event_id(&r, text)
+	while (outcome == 0 && (outcome = audit_reader_next(reader, &r)) == 0) {
+		bool match = id ? uuid_eq(r.call_id, *id) || has_event_id(a, &r, text)
 				: r.source == AUDIT_EVENT && r.event_number == event;
 		if (!match)
 			continue;
-		if (found++ == 0)
-			print_table_header(t);
-		if (!print_record(t, &r, true))
+		found = true;
+		if (!fn(ctx, &r))
 			return CLI_OK;
 	}
 	if (outcome < 0)
@@ -145,7 +130,7 @@ static int show_search(
 		     : tool_fail(CLI_NOT_FOUND, "nothing in %s for %s", t->dir, t->args[0]);
 }
 
-int verb_show(struct tool *t)
+int each_named(struct tool *t, named_fn fn, void *ctx)
 {
 	struct span what = span_cstr(t->args[0]);
 	struct span event = SPAN("event:");
@@ -168,9 +153,117 @@ int verb_show(struct tool *t)
 	if (code)
 		return code;
 	if (is_number)
-		code = show_number(t, reader, number);
+		code = each_number(t, reader, number, fn, ctx);
 	else
-		code = show_search(t, reader, number, is_id ? &id : NULL);
+		code = each_search(t, reader, number, is_id ? &id : NULL, fn, ctx);
 	audit_reader_close(reader);
+	return code;
+}
+
+struct show {
+	const struct tool *tool;
+	bool any;
+};
+
+static bool show_one(void *ctx, const struct audit_record *r)
+{
+	struct show *s = ctx;
+
+	if (!s->any)
+		print_table_header(s->tool);
+	s->any = true;
+	return print_record(s->tool, r, true);
+}
+
+int verb_show(struct tool *t)
+{
+	struct show s = {.tool = t};
+
+	return each_named(t, show_one, &s);
+}
+
+/* ---- search ---- */
+
+/* The newest come first, and the reader goes forward only: the last matches are kept as text. */
+struct newest {
+	struct buf *texts; /* a ring */
+	uint64_t matches;
+	size_t bytes;
+};
+
+enum { SEARCH_BYTES = 512 * 1024 * 1024 }; /* of the texts kept */
+
+static int keep(struct newest *n, const struct tool *t, const struct audit_record *r)
+{
+	struct buf *slot = &n->texts[n->matches % t->lines];
+
+	n->matches++;
+	n->bytes -= slot->len;
+	buf_fini(slot);
+	*slot = buf_init(2 * (size_t)RECORD_TEXT_BYTES);
+	int res = put_record(slot, t, r, false);
+	n->bytes += slot->len;
+	if (res < 0)
+		return err_trace(res);
+	return n->bytes <= SEARCH_BYTES ? 0
+					: err_raise(-E2BIG,
+						  "the records found are more than %d MiB: use a "
+						  "smaller --limit, or --oldest",
+						  SEARCH_BYTES >> 20);
+}
+
+static void print_newest(struct newest *n, const struct tool *t)
+{
+	for (uint64_t i = n->matches; i > 0 && n->matches - i < t->lines; i--)
+		if (!tool_write(buf_view(&n->texts[(i - 1) % t->lines])))
+			return;
+}
+
+static int search(
+	const struct tool *t, struct arena *a, struct audit_reader *reader, struct newest *n)
+{
+	struct audit_record r;
+	int outcome = audit_reader_seek(reader, 1);
+
+	while (outcome == 0 && (!t->oldest || n->matches < t->lines)) {
+		outcome = audit_reader_next(reader, &r);
+		if (outcome != 0 || !filter_takes(&t->filter, a, &r))
+			continue;
+		if (!t->oldest) {
+			outcome = keep(n, t, &r);
+		} else {
+			n->matches++;
+			if (!print_record(t, &r, false))
+				break;
+		}
+	}
+	return outcome < 0 ? err_trace(outcome) : 0;
+}
+
+int verb_search(struct tool *t)
+{
+	struct arena *a CLEANUP(arena_cleanup) = facts_arena();
+	struct newest n = {.texts = calloc(t->lines + 1, sizeof(*n.texts))};
+	struct audit_reader *reader = NULL;
+	int code;
+
+	if (t->lines == 0)
+		code = tool_fail(
+			CLI_INVALID, "--limit 0: search finds nothing; accepted: 1 to 1000");
+	else
+		code = a && n.texts ? tool_open(t, &reader) : tool_fail_errno(-ENOMEM);
+	if (code == CLI_OK) {
+		print_table_header(t);
+		int r = search(t, a, reader, &n);
+		if (r == 0)
+			print_newest(&n, t);
+		code = r < 0        ? tool_fail_errno(r)
+			: n.matches ? CLI_OK
+				    : tool_fail(CLI_NOT_FOUND, "no such record in %s", t->dir);
+	}
+	audit_reader_close(reader);
+	for (uint64_t i = 0; n.texts && i < t->lines; i++)
+		buf_fini(&n.texts[i]);
+	free(n.texts);
 	return code;
 }

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/* export: the records from a number on, one a line, for programs that speak another dialect. */
+#include "tools/aegis-audit/tool.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+enum { LINE_BYTES = 2 * RECORD_TEXT_BYTES };
+
+struct span export_message(const struct exported *e)
+{
+	struct span decided = json_str(e->facts.decision, "reason", SPAN(""));
+	struct span reason = json_str(e->facts.details, "reason", SPAN(""));
+
+	return json_str(e->facts.payload, "message", decided.n ? decided : reason);
+}
+
+static int put_exported(struct buf *b, const struct tool *t, const struct exported *e)
+{
+	struct json_writer w = json_writer(b);
+
+	if (strcmp(t->export_format, "ocsf") == 0)
+		put_ocsf(&w, e);
+	else if (strcmp(t->export_format, "cef") == 0)
+		put_cef(b, e);
+	else
+		put_record_json(&w, e->record);
+	buf_puts(b, "\n");
+	return buf_error(b);
+}
+
+static int export_all(const struct tool *t, struct arena *a, struct audit_reader *reader, int fd)
+{
+	struct buf b CLEANUP(buf_fini) = buf_init(LINE_BYTES);
+	struct audit_record record;
+	int r = audit_reader_seek(reader, t->number);
+
+	while (r == 0) {
+		r = audit_reader_next(reader, &record);
+		if (r != 0 || !filter_takes(&t->filter, a, &record))
+			continue;
+		struct exported e = {audit_reader_journal(reader), &record, facts_of(a, &record)};
+		buf_reset(&b);
+		r = put_exported(&b, t, &e);
+		if (r == 0)
+			r = fd_write_all(fd, buf_view(&b));
+	}
+	return r < 0 ? err_trace(r) : 0;
+}
+
+int verb_export(struct tool *t)
+{
+	struct arena *a CLEANUP(arena_cleanup) = facts_arena();
+	struct audit_reader *reader = NULL;
+	AUTO_FD file = -1;
+	int code = a ? tool_open(t, &reader) : tool_fail_errno(-ENOMEM);
+
+	if (code)
+		return code;
+	if (t->file) {
+		file = open(t->file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+		if (file < 0)
+			code = tool_fail_errno(err_raise(-errno, "open %s", t->file));
+	}
+	if (code == CLI_OK) {
+		fflush(stdout);
+		int r = export_all(t, a, reader, t->file ? file : STDOUT_FILENO);
+		if (r == 0 && t->file && fsync(file) < 0 && errno != EINVAL && errno != EROFS)
+			r = err_raise(-errno, "sync %s", t->file);
+		code = r < 0 ? tool_fail_errno(r) : CLI_OK;
+	}
+	audit_reader_close(reader);
+	return code;
+}
