@@ -22,7 +22,7 @@ enum class_uid {
 enum {
 	ACTIVITY_OTHER = 99,
 	NETWORK_REFUSE = 5,
-	DNS_QUERY = 1,
+	DNS_TRAFFIC = 6, /* a question with its answer */
 	FINDING_CREATE = 1,
 	SEVERITY_INFORMATIONAL = 1,
 	SEVERITY_MEDIUM = 3,
@@ -31,6 +31,27 @@ enum {
 	OUTBOUND = 2,
 	INBOUND = 1,
 };
+
+/* The attributes of security_control. The class has room for one policy: the first that decided. */
+static void put_verdict(struct json_writer *w, const struct exported *e)
+{
+	const struct json *list = json_get(e->facts.decision, "policies");
+	struct span policy = json_str(e->facts.details, "policy_id", SPAN(""));
+	struct span set = json_str(e->facts.decision, "policy_set", SPAN(""));
+
+	json_field_i64(w, "action_id", e->facts.denied ? DENIED : ALLOWED);
+	json_field_i64(w, "disposition_id", e->facts.denied ? DENIED : ALLOWED);
+	if (list && list->type == JSON_ARRAY && list->count)
+		policy = list->items[0].text;
+	if (!policy.n)
+		return;
+	json_key(w, "policy");
+	json_object(w);
+	json_field_span(w, "uid", policy);
+	if (set.n)
+		json_field_span(w, "version", set);
+	json_end(w);
+}
 
 static enum class_uid class_of(const struct exported *e)
 {
@@ -68,7 +89,7 @@ static int activity_of(const struct exported *e, enum class_uid c)
 	case NETWORK_ACTIVITY:
 		return NETWORK_REFUSE;
 	case DNS_ACTIVITY:
-		return DNS_QUERY;
+		return DNS_TRAFFIC;
 	case DETECTION_FINDING:
 		return FINDING_CREATE;
 	case FILE_SYSTEM_ACTIVITY:
@@ -258,10 +279,8 @@ void put_ocsf(struct json_writer *w, const struct exported *e)
 	json_field_i64(w, "time", e->record->wall_ns / NS_PER_MS);
 	json_field_i64(w, "severity_id", alarming ? SEVERITY_MEDIUM : SEVERITY_INFORMATIONAL);
 	put_metadata(w, e, verdict);
-	if (verdict) {
-		json_field_i64(w, "action_id", e->facts.denied ? DENIED : ALLOWED);
-		json_field_i64(w, "disposition_id", e->facts.denied ? DENIED : ALLOWED);
-	}
+	if (verdict)
+		put_verdict(w, e);
 	if (message.n)
 		json_field_span(w, "message", message);
 	put_class(w, e, c);

@@ -255,7 +255,7 @@ int verb_search(struct tool *t)
 	if (code == CLI_OK) {
 		print_table_header(t);
 		int r = search(t, a, reader, &n);
-		if (r == 0)
+		if (r == 0 || r == -EUCLEAN) /* what stands before damage is still of use */
 			print_newest(&n, t);
 		code = r < 0        ? tool_fail_errno(r)
 			: n.matches ? CLI_OK

@@ -115,6 +115,11 @@ def test_export():
         and isinstance(e["time"], int) for e in events))
     tap.equal("verdicts", [e.get("action_id") for e in events],
               [None, 2, 1, 2, 2, 2, 2, None])
+    tap.equal("policies", [e.get("policy") for e in events[2:7]],
+              [{"uid": "spec.tools[0]", "version": "abcd"}, {"uid": "no-secrets", "version": "abcd"},
+               None, None, {"uid": "no-bad"}])
+    tap.equal("a question with its answer", (events[6]["type_uid"], events[6]["rcode_id"]),
+              (400306, 5))
     tap.equal("a finding", events[1]["finding_info"]["uid"], EVENT)
     tap.equal("a packet", (events[4]["dst_endpoint"], events[4]["connection_info"]),
               ({"ip": "192.0.2.7", "port": 443}, {"direction_id": 2, "protocol_num": 6}))
@@ -143,6 +148,20 @@ def test_export():
     invalid("a number that is none", "export", "--number", "0")
 
 
+def test_damage():
+    segment = f"{journal}/00000000000000000001.journal"
+    with open(segment, "rb") as f:
+        whole = f.read()
+    with open(segment, "wb") as f:
+        f.write(whole.replace(b"/workspace/secret", b"/workspace/public"))
+    r = run("search", "--output", "json")
+    tap.equal("search stops at damage", r.returncode, 4)
+    tap.equal("and shows what stands before it",
+              [json.loads(line)["number"] for line in r.stdout.splitlines()], [3, 2, 1])
+    for verb in ("stats", "export"):
+        tap.equal(f"{verb} stops at damage", run(verb).returncode, 4)
+
+
 def main():
     subprocess.run([f"{BUILD}/tests/integration/make_journal", journal, "denials"],
                    check=True, capture_output=True, timeout=60)
@@ -150,6 +169,7 @@ def main():
     test_why()
     test_stats()
     test_export()
+    test_damage()
     shutil.rmtree(top)
     tap.done()
 
