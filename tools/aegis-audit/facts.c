@@ -52,6 +52,12 @@ static bool default_reason(struct span reason)
 		span_is(reason, "policy does not permit the name");
 }
 
+static bool forbid_reason(struct span reason)
+{
+	return span_is(reason, "a rule forbids it") ||
+		span_is(reason, "policy forbids a name that it is an alias of");
+}
+
 enum basis facts_basis(const struct facts *f)
 {
 	const struct json *list = json_get(f->decision, "policies");
@@ -62,8 +68,10 @@ enum basis facts_basis(const struct facts *f)
 										   : BASIS_POLICY;
 	if (one.n)
 		return span_is(one, "default") ? BASIS_DEFAULT : BASIS_POLICY;
-	return default_reason(json_str(f->details, "reason", SPAN(""))) ? BASIS_DEFAULT
-									: BASIS_OTHER;
+	struct span reason = json_str(f->details, "reason", SPAN(""));
+	if (default_reason(reason))
+		return BASIS_DEFAULT;
+	return forbid_reason(reason) ? BASIS_POLICY : BASIS_OTHER;
 }
 
 bool facts_name_policy(const struct facts *f, struct span id)

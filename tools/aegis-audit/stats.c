@@ -65,10 +65,16 @@ static int add_policies(struct stats *s, const struct facts *f)
 	struct span one = json_str(f->details, "policy_id", SPAN(""));
 	int r = 0;
 
-	if (facts_basis(f) == BASIS_OTHER)
+	enum basis basis = facts_basis(f);
+
+	if (basis == BASIS_OTHER)
 		return 0;
 	if (!list || list->type != JSON_ARRAY)
-		return add(s, BY_POLICY, one.n ? one : SPAN("default"), 1);
+		return add(s, BY_POLICY,
+			one.n                            ? one
+				: basis == BASIS_DEFAULT ? SPAN("default")
+							 : SPAN("not named"),
+			1);
 	json_for_each (item, list)
 		if (r == 0 && item->type == JSON_STRING)
 			r = add(s, BY_POLICY, item->text, 1);

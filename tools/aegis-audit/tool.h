@@ -72,7 +72,7 @@ struct facts facts_of(struct arena *a, const struct audit_record *r);
 struct arena *facts_arena(void); /* NULL if out of memory, with the reason raised */
 /* What a verdict rests on. */
 enum basis {
-	BASIS_POLICY, /* the policies that it names */
+	BASIS_POLICY, /* policies; a rule that is gone leaves them unnamed */
 	BASIS_DEFAULT, /* none permits */
 	BASIS_OTHER, /* no policy was asked: malformed packets, limits */
 };

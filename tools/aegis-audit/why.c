@@ -20,7 +20,7 @@ enum {
 static const char *const kernel_facts[] = {"hook", "address", "port", "protocol", "name", "type",
 	"command", "pid", "cgroup", "call_cgroup", NULL};
 
-static const char *const basis_names[] = {[BASIS_POLICY] = "policies",
+static const char *const basis_names[] = {[BASIS_POLICY] = "policy",
 	[BASIS_DEFAULT] = "no policy: what none permits is denied",
 	[BASIS_OTHER] = "no policy: none was asked"};
 
@@ -98,7 +98,8 @@ static const char *change_of(const struct facts *f)
 		return "The request: no policy can permit what it asks for.";
 	switch (facts_basis(f)) {
 	case BASIS_POLICY:
-		return "The policies named: a forbid holds whatever other policies permit, so each "
+		return "The policies that forbid it: a forbid holds whatever other policies "
+		       "permit, so each "
 		       "of them must be changed or taken out, and one must permit the facts above.";
 	case BASIS_DEFAULT:
 		return "A policy must permit the facts above: none does.";
@@ -158,8 +159,10 @@ static void put_decided_by(struct buf *b, const struct json *v)
 	struct span set = json_str(v, "policy_set", SPAN(""));
 
 	if (!list || list->count == 0) {
-		buf_printf(b, "decided by  " SPAN_FMT "\n",
-			SPAN_ARG(json_str(v, "decided_by", SPAN(""))));
+		struct span by = json_str(v, "decided_by", SPAN(""));
+		buf_printf(b, "decided by  " SPAN_FMT "%s\n", SPAN_ARG(by),
+			span_is(by, basis_names[BASIS_POLICY]) ? " that the record does not name"
+							       : "");
 	} else {
 		json_for_each (item, list) {
 			buf_puts(b, "decided by  policy ");

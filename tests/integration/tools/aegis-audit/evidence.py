@@ -39,13 +39,13 @@ def invalid(name, *args):
 
 
 def test_search():
-    tap.equal("newest first", numbers(), [8, 7, 6, 5, 4, 3, 2, 1])
-    tap.equal("a limit keeps the newest", numbers("--limit", "3"), [8, 7, 6])
+    tap.equal("newest first", numbers(), [9, 8, 7, 6, 5, 4, 3, 2, 1])
+    tap.equal("a limit keeps the newest", numbers("--limit", "3"), [9, 8, 7])
     tap.equal("oldest first, and the limit the oldest", numbers("--oldest", "--limit", "3"),
               [1, 2, 3])
-    tap.equal("denied, from every source", numbers("--denied"), [7, 6, 5, 4, 2])
-    tap.equal("by execution", numbers("--execution", RUN), [7, 6, 5, 4, 3, 2])
-    tap.equal("by source", numbers("--source", "kernel"), [7, 6, 5])
+    tap.equal("denied, from every source", numbers("--denied"), [9, 7, 6, 5, 4, 2])
+    tap.equal("by execution", numbers("--execution", RUN), [9, 7, 6, 5, 4, 3, 2])
+    tap.equal("by source", numbers("--source", "kernel"), [9, 7, 6, 5])
     tap.equal("by kind", numbers("--kind", "Gap"), [8])
     tap.equal("by text of either case", numbers("--text", "/ETC/passwd"), [2])
     tap.equal("from is meant, to is not", numbers("--from", "1970-01-01T00:33:20Z", "--to",
@@ -55,7 +55,7 @@ def test_search():
     tap.equal("by policy in a kernel record", numbers("--policy", "no-bad"), [7])
     tap.equal("by the default", numbers("--policy", "default"), [5, 2])
     tap.equal("tail takes the filters", [x["number"] for x in objects(
-        "tail", "--denied", "-n", "2", "--output", "json")], [6, 7])
+        "tail", "--denied", "-n", "2", "--output", "json")], [7, 9])
     tap.equal("nothing found", run("search", "--kind", "Nothing").returncode, 1)
     tap.ok("no control characters in text", "\x1b" not in run("search").stdout)
     invalid("a time that is none", "search", "--from", "yesterday")
@@ -78,6 +78,9 @@ def test_why():
     tap.ok("a fragment no policy permits",
            "no policy can permit" in objects("why", "6", "--output", "json")[0]["change"])
     tap.ok("nor is one named as the reason", "none was asked" in run("why", "6").stdout)
+    r = run("why", "9")
+    tap.ok("a forbid without a name is still one", "policy that the record does not name" in r.stdout
+           and "The policies that forbid it" in r.stdout, r.stdout)
     why = objects("why", "7", "--output", "json")[0]
     tap.equal("a name", (why["facts"]["name"], why["policies"]), ("bad.example", ["no-bad"]))
     r = run("why", "event:2")
@@ -90,31 +93,31 @@ def test_why():
 
 def test_stats():
     s = objects("stats", "--output", "json")[0]
-    tap.equal("all", (s["records"], s["gaps"], s["lost"]), (8, 1, 7))
-    tap.equal("by source", s["sources"], {"kernel": 3, "event": 2, "journal": 2, "file": 1})
-    tap.equal("by verdict", s["verdicts"], {"denied": 5, "allowed": 1})
-    tap.equal("by kind", s["kinds"]["NetworkDenied"], 2)
-    tap.equal("by policy", s["policies_denying"], {"default": 2, "no-bad": 1, "no-secrets": 1})
-    tap.equal("by execution", s["executions"], {RUN: 6})
+    tap.equal("all", (s["records"], s["gaps"], s["lost"]), (9, 1, 7))
+    tap.equal("by source", s["sources"], {"kernel": 4, "event": 2, "journal": 2, "file": 1})
+    tap.equal("by verdict", s["verdicts"], {"denied": 6, "allowed": 1})
+    tap.equal("by kind", s["kinds"]["NetworkDenied"], 3)
+    tap.equal("by policy", s["policies_denying"], {"default": 2, "no-bad": 1, "no-secrets": 1, "not named": 1})
+    tap.equal("by execution", s["executions"], {RUN: 7})
     s = objects("stats", "--output", "json", "--source", "file")[0]
     tap.equal("of a filter", (s["records"], s["lost"]), (1, 0))
     r = run("stats")
-    tap.ok("as text", "7 records were lost" in r.stdout and "3  kernel" in r.stdout, r.stdout)
+    tap.ok("as text", "7 records were lost" in r.stdout and "4  kernel" in r.stdout, r.stdout)
 
 
 def test_export():
     tap.equal("json lines from a number on", [x["number"] for x in objects(
-        "export", "--number", "7")], [7, 8])
+        "export", "--number", "7")], [7, 8, 9])
     events = objects("export", "--format", "ocsf")
     tap.equal("classes of OCSF", [e["class_uid"] for e in events],
-              [0, 2004, 6003, 1001, 4001, 4001, 4003, 0])
+              [0, 2004, 6003, 1001, 4001, 4001, 4003, 0, 4001])
     tap.ok("required members of every class", all(
         e["type_uid"] == e["class_uid"] * 100 + e["activity_id"]
         and e["category_uid"] == e["class_uid"] // 1000 and e["severity_id"]
         and e["metadata"]["version"] == "1.3.0" and e["metadata"]["product"]["vendor_name"]
         and isinstance(e["time"], int) for e in events))
     tap.equal("verdicts", [e.get("action_id") for e in events],
-              [None, 2, 1, 2, 2, 2, 2, None])
+              [None, 2, 1, 2, 2, 2, 2, None, 2])
     tap.equal("policies", [e.get("policy") for e in events[2:7]],
               [{"uid": "spec.tools[0]", "version": "abcd"}, {"uid": "no-secrets", "version": "abcd"},
                None, None, {"uid": "no-bad"}])
@@ -123,12 +126,13 @@ def test_export():
     tap.equal("a finding", events[1]["finding_info"]["uid"], EVENT)
     tap.equal("a packet", (events[4]["dst_endpoint"], events[4]["connection_info"]),
               ({"ip": "192.0.2.7", "port": 443}, {"direction_id": 2, "protocol_num": 6}))
+    tap.equal("a packet that came in", events[8]["src_endpoint"], {"ip": "192.0.2.8", "port": 22})
     tap.equal("a name", events[6]["query"], {"hostname": "bad.example", "type": "AAAA"})
     tap.equal("a file", events[3]["file"]["name"], "secret")
     tap.equal("a gap is whole", events[7]["unmapped"]["payload"]["lost"], 7)
 
     lines = run("export", "--format", "cef").stdout.splitlines()
-    tap.equal("CEF is one line a record", len(lines), 8)
+    tap.equal("CEF is one line a record", len(lines), 9)
     tap.ok("the header is escaped", "|ToolPolicyViolation|a\\|b\\\\c=d e" in lines[1], lines[1])
     tap.ok("the extension is escaped", "msg=a|b\\\\c\\=d\\ne" in lines[1], lines[1])
     tap.ok("no control characters", "\x1b" not in "".join(lines))

@@ -107,6 +107,12 @@ static void fill_denials(struct journal *j)
 			      "\"policy_id\":\"no-bad\"}");
 	append(j, kernel);
 	CHECK(journal_gap(j, AUDIT_KERNEL, 7, "ring full", DEADLINE_NONE) == 0); /* 8 */
+	kernel.kind = SPAN("NetworkDenied"); /* 9: the rule's policy was gone */
+	kernel.wall_ns = 5000 * NS_PER_S;
+	kernel.payload =
+		SPAN("{\"hook\":\"ingress\",\"address\":\"192.0.2.8\",\"port\":22,"
+		     "\"protocol\":6,\"reason\":\"a rule forbids it\",\"policy_id\":\"\"}");
+	append(j, kernel);
 }
 
 int main(int argc, char **argv)
