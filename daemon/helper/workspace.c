@@ -15,7 +15,7 @@
 int workspaces_init(struct workspaces *w, int state_dir, uid_t uid, gid_t gid)
 {
 	*w = (struct workspaces){.dir = -1, .uid = uid, .gid = gid};
-	if (mkdirat(state_dir, "workspaces", 0711) < 0 && errno != EEXIST)
+	if (mkdirat(state_dir, "workspaces", 0700) < 0 && errno != EEXIST)
 		return err_sys(-errno, "make workspaces/ in the state directory");
 	w->dir = openat(state_dir, "workspaces", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct stat st;
@@ -26,6 +26,10 @@ int workspaces_init(struct workspaces *w, int state_dir, uid_t uid, gid_t gid)
 			"workspaces/ in the state directory must belong to root and be writable "
 			"by nobody else; it has owner %u and mode %03o",
 			st.st_uid, st.st_mode & 0777);
+	/* Nobody walks here: what an agent makes, set-user-id files too, belongs to aegisd's uid,
+	 * which gets each workspace by descriptor. */
+	if (fchmod(w->dir, 0700) < 0)
+		return err_sys(-errno, "close workspaces/ to everybody else");
 	return 0;
 }
 

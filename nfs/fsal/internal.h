@@ -174,6 +174,10 @@ struct fsal_io io_of(const struct fsal_call *c, const struct fsal_object *o);
 bool name_is_dots(struct span name); /* "." or ".." */
 int name_check(struct span name); /* of something new or old: -EINVAL, -ENAMETOOLONG, -EACCES */
 bool is_posix(const struct fsal_object *o);
+
+/* Mode bits that nothing gets on a squash export: everything there belongs to the server's user,
+ * and a client that is not trusted must not make a program that runs as it. */
+enum { SQUASH_NEVER = S_ISUID | S_ISGID };
 /* Room for n more bytes or one more inode? -EDQUOT. */
 int quota_room(struct fsal_volume *v, uint64_t bytes, uint64_t inodes);
 void quota_count(struct fsal_object *o, const struct fsal_attr *attr);

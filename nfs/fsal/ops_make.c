@@ -74,8 +74,10 @@ static void own(const struct making *m, struct fsal_make *make)
 {
 	const struct fsal_cred *cred = m->call->cred;
 
-	if (!is_posix(m->dir))
+	if (!is_posix(m->dir)) {
+		make->mode &= ~(uint32_t)SQUASH_NEVER;
 		return;
+	}
 	make->set_owner = true;
 	make->uid = cred ? cred->uid : 0;
 	make->gid = cred ? cred->gid : 0;
@@ -371,9 +373,10 @@ int fsal_replace(
 		fsal_ref(old);
 	if (r == 0)
 		r = quota_room(v, content.n, old ? 0 : 1);
+	const uint32_t mode =
+		before.mode & (is_posix(dir) ? 07777 : 07777 & ~(uint32_t)SQUASH_NEVER);
 	if (r == 0)
-		r = v->backend->replace(
-			v->state, &io, &dir->node, name, content, before.mode & 07777, &new);
+		r = v->backend->replace(v->state, &io, &dir->node, name, content, mode, &new);
 	if (r == 0 && old && before.nlink <= 1) {
 		quota_gone(old, &before);
 		object_dead(old);

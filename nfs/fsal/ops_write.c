@@ -10,6 +10,7 @@ static int squash_setattr(const struct fsal_attachment *at, struct fsal_sattr *s
 	if ((s->set_uid && s->uid != at->o.uid) || (s->set_gid && s->gid != at->o.gid))
 		return -EPERM;
 	s->set_uid = s->set_gid = false;
+	s->mode &= ~(uint32_t)SQUASH_NEVER;
 	return 0;
 }
 
@@ -80,16 +81,19 @@ static uint64_t growth(const struct fsal_attr *a, uint64_t offset, size_t n)
 	return dense && offset + n <= a->size_bytes ? 0 : n;
 }
 
-/* What the kernel does to a file that somebody without privilege writes. */
+/* What the kernel does to a file before somebody without privilege writes to it; on a squash export
+ * nobody has any. */
 static AWAITS int drop_set_id(struct fsal_call *c, struct fsal_object *o, const struct fsal_attr *a)
 {
 	struct fsal_volume *v = o->at->volume;
 	struct fsal_io io = io_of(c, NULL);
 	struct fsal_sattr s = {.set_mode = true, .mode = a->mode & 07777 & ~(uint32_t)S_ISUID};
 
-	if (!is_posix(o) || perm_is_root(c->cred) || !(a->mode & (S_ISUID | S_ISGID)))
+	if (!(a->mode & (S_ISUID | S_ISGID)) || (is_posix(o) && perm_is_root(c->cred)))
 		return 0;
-	if (a->mode & S_IXGRP)
+	if (!is_posix(o))
+		s.mode &= ~(uint32_t)SQUASH_NEVER;
+	else if (a->mode & S_IXGRP)
 		s.mode &= ~(uint32_t)S_ISGID;
 	return s.mode == (a->mode & 07777) ? 0 : v->backend->setattr(v->state, &io, &o->node, &s);
 }
@@ -107,6 +111,8 @@ static AWAITS int write_content(struct fsal_call *c, struct fsal_object *o,
 	if (offset > INT64_MAX - bytes.n || offset + bytes.n > v->backend->limits.file_bytes_max)
 		return -EFBIG;
 	r = may_write(c, o, before);
+	if (r == 0)
+		r = drop_set_id(c, o, before);
 	if (r != 0 || bytes.n == 0)
 		return r;
 	more = growth(before, offset, bytes.n);
@@ -121,7 +127,7 @@ static AWAITS int write_content(struct fsal_call *c, struct fsal_object *o,
 			r = v->backend->write(v->state, &io, &o->node, offset, bytes);
 	}
 	v->reserved_bytes -= more;
-	return r == 0 ? drop_set_id(c, o, before) : r;
+	return r;
 }
 
 static AWAITS int make_stable(struct fsal_call *c, struct fsal_object *o)

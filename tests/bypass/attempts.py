@@ -464,6 +464,15 @@ def _(token):
         f.write(token)
 
 
+@attempt(38, "set-user-id-file-for-a-user-of-the-host")
+def _(token):
+    os.chmod("/workspace", 0o777)  # what is looked at is whether another user of the host reaches it
+    path = "/workspace/" + token.decode()
+    with open(path, "w") as f:
+        f.write("#!/bin/sh\n")
+    os.chmod(path, 0o4755)
+
+
 @attempt(38, "mount")
 def _(token):
     call(165, b"none", b"/tmp", b"tmpfs", 0, 0)

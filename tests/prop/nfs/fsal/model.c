@@ -265,14 +265,6 @@ static void do_link(struct world *w)
 	fsal_unref(d);
 }
 
-/* The kernel takes set-id bits from what somebody without privilege writes. */
-static void m_written(struct world *w, struct inode *i)
-{
-	if (!w->bound)
-		return;
-	i->mode &= ~(uint32_t)(S_ISUID | (i->mode & S_IXGRP ? S_ISGID : 0));
-}
-
 static void do_write(struct world *w)
 {
 	int n = pick(w, S_IFREG), r;
@@ -294,15 +286,12 @@ static void do_write(struct world *w)
 		if (offset > i->size)
 			memset(i->content + i->size, 0, offset - i->size);
 		i->size = offset;
-		m_written(w, i);
 	} else {
 		expect(w, "write",
 			fsal_write(&w->f.call, o, offset, span_of(p, size), how, &committed, &wcc),
 			0);
-		if (size) {
+		if (size)
 			m_write(&w->inodes[n], offset, p, size);
-			m_written(w, &w->inodes[n]);
-		}
 		expect(w, "size after a write", (int)wcc.after.attr.size_bytes,
 			(int)w->inodes[n].size);
 	}
@@ -320,8 +309,8 @@ static void do_mode(struct world *w)
 	struct fsal_object *o = object_of(w, n, &r);
 	if (o)
 		expect(w, "chmod", fsal_setattr(&w->f.call, o, &s, NULL, &wcc), 0);
-	if (o)
-		w->inodes[n].mode = s.mode;
+	if (o) /* a squash export has no set-id bits */
+		w->inodes[n].mode = s.mode & 01777;
 	fsal_unref(o);
 }
 

@@ -122,6 +122,23 @@ static void create_of(struct fixture *f)
 
 /* ---- attributes ---- */
 
+/* Everything belongs to the server's user: no client makes a program that runs as it. */
+static void set_id_of(struct fixture *f)
+{
+	struct fsal_sattr s = {.set_mode = true, .mode = 06755};
+	struct fsal_object *o;
+	struct fsal_made made;
+	struct fsal_wcc wcc;
+
+	EXPECT_INT(make_file(f, root_of(f), "suid", 04755, &o), 0);
+	EXPECT_INT(attr_of(f, o).mode & 07777, 0755);
+	EXPECT_INT(fsal_setattr(&f->call, o, &s, NULL, &wcc), 0);
+	EXPECT_INT(attr_of(f, o).mode & 07777, 0755);
+	EXPECT_INT(fsal_mkdir(&f->call, root_of(f), SPAN("sgid"), &s, &made), 0);
+	EXPECT_INT(made.attr.mode & 07777, 0755);
+	fsal_unref(o);
+}
+
 static void setattr_of(struct fixture *f)
 {
 	struct fsal_object *o;
@@ -433,6 +450,7 @@ static void body_large(void *arg)
 EACH(files)
 EACH(names)
 EACH(create)
+EACH(set_id)
 EACH(setattr)
 EACH(special)
 EACH(rename)
@@ -460,6 +478,7 @@ int main(void)
 		cmocka_unit_test(test_files),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_create),
+		cmocka_unit_test(test_set_id),
 		cmocka_unit_test(test_setattr),
 		cmocka_unit_test(test_special),
 		cmocka_unit_test(test_rename),
