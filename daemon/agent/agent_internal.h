@@ -111,5 +111,13 @@ void agent_check_spec(struct table_run *run, const struct doc *d, void *object);
 int agent_collect_validators(
 	struct arena *a, const struct written_spec *written, struct agent_spec *spec) MUST_USE;
 
+/* An error at the place of `path`, with the message of the call that failed; clears that. */
+void agent_finding(struct report *report, const struct agent_manifest *m, const char *path,
+	const char *message);
+/* What would keep every run from its start: a rule that cannot be made (rules.c), a prompt that is
+ * no template (manifest_check.c). 0; DOC_BAD with an error in the report; -ENOMEM. */
+int agent_check_rules(struct report *report, const struct agent_manifest *m) MUST_USE;
+int agent_check_prompt(struct report *report, const struct agent_manifest *m) MUST_USE;
+
 /* Notices and refusals of [10] (manifest_effects.c). 0, -ENOMEM. */
 int agent_collect_effects(struct arena *a, struct agent_manifest *m) MUST_USE;

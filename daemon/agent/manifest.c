@@ -84,7 +84,14 @@ static int fill(struct arena *a, struct report *report, struct span text, struct
 	m->json = doc_to_json(a, m->doc);
 	if (!m->text.p || !m->json)
 		return err_raise(-ENOMEM, "no memory for a manifest");
-	return take(a, m, written);
+	r = take(a, m, written);
+	if (r < 0)
+		return err_trace(r);
+	int rules = agent_check_rules(report, m);
+	if (rules < 0)
+		return err_trace(rules);
+	r = agent_check_prompt(report, m);
+	return r ? r : rules;
 }
 
 /* Findings move from the manifest's arena, which a refused manifest takes with it. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /* What the manifest's tables cannot say: fields that depend on each other's values. */
 #include "daemon/agent/agent_internal.h"
+#include "daemon/template/template.h"
 #include "policy/context/context.h"
 #include <stdio.h>
 
@@ -233,4 +234,30 @@ void agent_check_spec(struct table_run *run, const struct doc *d, void *object)
 		check_schema(run, d, "input_schema", w->spec.input_schema);
 	if (w->spec.task.input_data && w->spec.task.input_data->type != JSON_OBJECT)
 		table_problem(run, d, "task.input_data", "wanted a mapping");
+}
+
+/* ---- the whole ---- */
+
+void agent_finding(struct report *report, const struct agent_manifest *m, const char *path,
+	const char *message)
+{
+	const struct doc *d = doc_at(m->doc, path);
+
+	report_error(report, d ? d->at : m->doc->at, path, "%s", message);
+	err_clear();
+}
+
+int agent_check_prompt(struct report *report, const struct agent_manifest *m)
+{
+	const char *text = m->spec.task.prompt_template;
+	struct arena *a CLEANUP(arena_cleanup) = arena_new(LIMIT_MANIFEST_ARENA_BYTES);
+	const struct template *t;
+
+	if (!a)
+		return err_raise(-ENOMEM, "no memory for a manifest");
+	int r = text ? template_parse(a, span_cstr(text), &t) : 0;
+	if (r != -EINVAL && r != -E2BIG)
+		return err_trace(r);
+	agent_finding(report, m, "spec.task.prompt_template", err_message(r));
+	return DOC_BAD;
 }

@@ -46,6 +46,10 @@ static void on_field(
 
 /* ---- tools ---- */
 
+#define KNOWN_NAMES \
+	"fs.read, fs.write, fs.list, fs.create_dir, fs.delete, fs.edit, fs.multi_edit, fs.grep, " \
+	"fs.glob, fs.* for all of these, cmd.run, mcp:filesystem"
+
 const char *agent_tool_pattern(const struct agent_tool *t)
 {
 	static const char *const known[] = {"fs.read", "fs.write", "fs.list", "fs.create_dir",
@@ -69,11 +73,12 @@ static void unknown_tools(struct effects *e, const struct agent_manifest *m)
 		const struct agent_tool *t = &m->spec.tools.items[i];
 		if (agent_tool_pattern(t))
 			continue;
-		char path[64], reason[256];
+		char path[64], reason[384];
 		snprintf(path, sizeof(path), "spec.tools[%zu]", i);
 		snprintf(reason, sizeof(reason),
-			"the tool \"%.128s\" is not known here; known are fs.* and cmd.run",
-			t->server ? t->server : t->name);
+			"the tool \"%.128s\" is not known here; accepted: %s",
+			t->server ? t->server : t->name,
+			t->server ? "the server mcp:filesystem" : KNOWN_NAMES);
 		add(e, TABLE_GUARDED, path, agent_manifest_line(m, path), reason);
 	}
 }

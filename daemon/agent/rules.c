@@ -9,7 +9,7 @@
  * write out. A plain "cmd.run" allows every program but shells, so that a line that needs one is
  * refused; builtin:cmd allows what its subcommand_allowlist names.
  */
-#include "daemon/agent/agent.h"
+#include "daemon/agent/agent_internal.h"
 #include "policy/context/context.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -188,18 +188,44 @@ static bool workspace_is_read_only(const struct agent_manifest *m)
 	return false;
 }
 
-int agent_rules(const struct agent_manifest *m, struct rule_set_builder *b)
+static int make_rules(struct making *k)
 {
-	struct making k = {.m = m, .b = b};
+	const struct agent_manifest *m = k->m;
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < m->spec.tools.count; i++)
-		r = allow_tool(&k, i);
+		r = allow_tool(k, i);
 	if (r == 0)
-		r = allow_paths(&k, "fs:read", "read", &m->spec.security.filesystem.read);
+		r = allow_paths(k, "fs:read", "read", &m->spec.security.filesystem.read);
 	if (r == 0 && !workspace_is_read_only(m))
-		r = allow_paths(&k, "fs:write", "write", &m->spec.security.filesystem.write);
+		r = allow_paths(k, "fs:write", "write", &m->spec.security.filesystem.write);
 	if (r == 0)
-		r = allow_network(&k);
+		r = allow_network(k);
 	return err_trace(r);
+}
+
+int agent_rules(const struct agent_manifest *m, struct rule_set_builder *b)
+{
+	struct making k = {.m = m, .b = b};
+
+	return err_trace(make_rules(&k));
+}
+
+int agent_check_rules(struct report *report, const struct agent_manifest *m)
+{
+	struct making k = {.m = m, .b = rule_set_builder_new()};
+
+	if (!k.b)
+		return err_raise(-ENOMEM, "no memory for a manifest");
+	int r = make_rules(&k);
+	rule_set_builder_free(k.b);
+	if (r != -EINVAL && r != -E2BIG)
+		return err_trace(r);
+	const char *message = err_message(r);
+	size_t n = strlen(k.field);
+	/* A finding names its field itself. */
+	if (strncmp(message, k.field, n) == 0 && strncmp(message + n, ": ", 2) == 0)
+		message += n + 2;
+	agent_finding(report, m, k.field, message);
+	return DOC_BAD;
 }

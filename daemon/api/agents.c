@@ -38,8 +38,8 @@ static AWAITS bool agent_get(struct api_call *c, struct store_agent *ret)
 	struct span text = api_param(c, "id");
 	int r = deploy_find(&c->api->deploy, api_tenant(c), text, c->arena, ret, c->deadline_ns);
 	if (r == DEPLOY_NOT_FOUND)
-		api_error(c, 404, "not_found",
-			"there is no agent '" SPAN_FMT "': see GET /v1/agents", SPAN_ARG(text));
+		api_error(
+			c, 404, "not_found", "no agent '" SPAN_FMT "' is deployed", SPAN_ARG(text));
 	else if (r < 0)
 		api_failed(c, r, "read the agent");
 	return r == 0;

@@ -47,8 +47,7 @@ static AWAITS bool execution_get(struct api_call *c, struct store_execution *ret
 		return false;
 	int r = store_execution_get(c->api->deps.store, id, c->arena, ret, c->deadline_ns);
 	if (r == STORE_NOT_FOUND)
-		api_error(c, 404, "not_found",
-			"there is no execution '" SPAN_FMT "': see GET /v1/executions",
+		api_error(c, 404, "not_found", "there is no execution '" SPAN_FMT "' on this node",
 			SPAN_ARG(api_param(c, "id")));
 	else if (r < 0)
 		api_failed(c, r, "read the execution");
@@ -72,6 +71,9 @@ static AWAITS void not_started(struct api_call *c, int r, struct span why)
 	case EXECUTION_BUSY:
 		http_reply_header(c->p, "Retry-After", SPAN("5"));
 		api_error(c, 503, "busy", SPAN_FMT, SPAN_ARG(why));
+		return;
+	case -EINVAL: /* what was asked for cannot be: a manifest or an input */
+		api_error(c, 422, "bad_input", "%s", err_message(r));
 		return;
 	default:
 		api_failed(c, r, "start the execution");
@@ -145,8 +147,8 @@ static AWAITS void executions_start_route(struct api_call *c)
 	}
 	int r = deploy_find(&c->api->deploy, api_tenant(c), name, c->arena, &agent, c->deadline_ns);
 	if (r == DEPLOY_NOT_FOUND)
-		api_error(c, 404, "not_found",
-			"there is no agent '" SPAN_FMT "': see GET /v1/agents", SPAN_ARG(name));
+		api_error(
+			c, 404, "not_found", "no agent '" SPAN_FMT "' is deployed", SPAN_ARG(name));
 	else if (r < 0)
 		api_failed(c, r, "read the agent");
 	else

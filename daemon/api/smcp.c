@@ -130,7 +130,7 @@ static AWAITS bool sessions_find(struct api_call *c, struct store_sessions *ret)
 	else if (ret->count == 0)
 		api_error(c, 404, "not_found",
 			"there is no session, and no execution with one, of the id '" SPAN_FMT
-			"': see GET /v1/smcp/sessions",
+			"' on this node",
 			SPAN_ARG(api_param(c, "id")));
 	return r >= 0 && ret->count > 0;
 }

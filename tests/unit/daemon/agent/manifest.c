@@ -560,6 +560,43 @@ static void parse_damaged(struct span damaged, const char *what, void *arg)
 	parsed_fini(&p);
 }
 
+static void what_no_run_could_start_with_is_refused(void **state)
+{
+	static const struct {
+		const char *spec, *report;
+	} cases[] = {
+		{"  security:\n    filesystem:\n      read: [/workspace, workspace/..]\n",
+			"a:8:26: spec.security.filesystem.read[1]: path 'workspace/..' must be "
+			"absolute"},
+		{"  security: {filesystem: {write: [\"/workspace/../etc\"]}}\n",
+			"a:6:34: spec.security.filesystem.write[0]: "},
+		{"  task:\n    prompt_template: \"{{input\"\n",
+			"a:7:22: spec.task.prompt_template: template line 1 column 1: "},
+		{"  task: {prompt_template: \"{{#if}}\"}\n",
+			"a:6:27: spec.task.prompt_template: template line 1 column "},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct parsed p = parse_spec(cases[i].spec);
+		assert_int_equal(p.result, AGENT_INVALID);
+		if (!strstr(report_of(&p), cases[i].report))
+			fail_msg("wanted: %s\ngot: %s", cases[i].report, report_of(&p));
+		parsed_fini(&p);
+	}
+}
+
+static void an_unknown_tool_is_told_the_known_ones(void **state)
+{
+	struct parsed p = parse_spec("  tools: [fs.raed]\n");
+	assert_int_equal(p.result, 0);
+	assert_int_equal(p.manifest->refusal_count, 1);
+	assert_string_equal(p.manifest->refusals[0].reason,
+		"the tool \"fs.raed\" is not known here; accepted: fs.read, fs.write, fs.list, "
+		"fs.create_dir, fs.delete, fs.edit, fs.multi_edit, fs.grep, fs.glob, fs.* for all "
+		"of these, cmd.run, mcp:filesystem");
+	parsed_fini(&p);
+}
+
 static void damaged_manifests_are_survived(void **state)
 {
 	mutate(SPAN(HEAD RUNTIME "  tools: [fs.read, {name: a, server: \"mcp:x\"}]\n"
@@ -585,6 +622,8 @@ int main(void)
 		cmocka_unit_test(runtime_is_one_or_the_other),
 		cmocka_unit_test(json_is_accepted_too),
 		cmocka_unit_test(manifests_are_shared),
+		cmocka_unit_test(what_no_run_could_start_with_is_refused),
+		cmocka_unit_test(an_unknown_tool_is_told_the_known_ones),
 		cmocka_unit_test(damaged_manifests_are_survived),
 	};
 	return cmocka_run_group_tests_name("agent", tests, NULL, NULL);
