@@ -72,9 +72,6 @@ static AWAITS void not_started(struct api_call *c, int r, struct span why)
 		http_reply_header(c->p, "Retry-After", SPAN("5"));
 		api_error(c, 503, "busy", SPAN_FMT, SPAN_ARG(why));
 		return;
-	case -EINVAL: /* what was asked for cannot be: a manifest or an input */
-		api_error(c, 422, "bad_input", "%s", err_message(r));
-		return;
 	default:
 		api_failed(c, r, "start the execution");
 	}

@@ -171,6 +171,8 @@ def bad_manifests():
     a = node.ask("POST", "/v1/agents", manifest("x").replace("task:", "taks:"))
     body = expect("a mistyped key", a, 422, "invalid_manifest", ["taks", "task"])
     tap.ok("is found with its place", any(f.get("line") for f in body["findings"]), body["findings"])
+    a = node.ask("POST", "/v1/agents", manifest("x").replace("read: [/workspace]", "read: [workspace/..]"))
+    expect("a path that no run could start with", a, 422, "invalid_manifest", ["filesystem.read[0]", "absolute"])
 
 
 def looking(alpha):
@@ -250,6 +252,9 @@ def running(alpha):
             ("deep", '{"agent_id":' + "[" * 100000 + "]" * 100000 + "}", 413, "bad_json"),
             ("too large", "{" + " " * (4 * 1024 * 1024) + "}", 413, "bad_body")):
         expect(f"start with {name}", node.ask("POST", "/v1/executions", body), status, code)
+    for method, path, body in (("POST", "/v1/executions", {"agent_id": "nobody"}), ("GET", "/v1/agents/nobody", None)):
+        expect(f"{method} {path} says so without a route", node.ask(method, path, body), 404, "not_found",
+               ["no agent 'nobody' is deployed"])
     return id, again
 
 

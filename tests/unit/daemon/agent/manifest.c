@@ -569,7 +569,7 @@ static void what_no_run_could_start_with_is_refused(void **state)
 			"a:8:26: spec.security.filesystem.read[1]: path 'workspace/..' must be "
 			"absolute"},
 		{"  security: {filesystem: {write: [\"/workspace/../etc\"]}}\n",
-			"a:6:34: spec.security.filesystem.write[0]: "},
+			"a:6:35: spec.security.filesystem.write[0]: "},
 		{"  task:\n    prompt_template: \"{{input\"\n",
 			"a:7:22: spec.task.prompt_template: template line 1 column 1: "},
 		{"  task: {prompt_template: \"{{#if}}\"}\n",
