@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 #include "tools/aegis/policy_source.h"
 #include "daemon/agent/agent.h"
+#include "daemon/schema/table.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -157,10 +158,34 @@ static int canonical_paths(struct arena *a, struct decision_request *q)
 	return 0;
 }
 
+/* A misspelt action would be denied, which a test that expects a denial takes for a pass. */
+static int check_action(struct span action)
+{
+	static const char *const names[] = {"fs:read", "fs:write", "exec", "net:connect", NULL};
+	char text[64] = "";
+
+	if ((span_starts(action, SPAN("tool:")) && action.n > strlen("tool:")) ||
+		(span_starts(action, SPAN("sys:")) && action.n > strlen("sys:")))
+		return 0;
+	for (size_t i = 0; names[i]; i++)
+		if (span_is(action, names[i]))
+			return 0;
+	if (action.n < sizeof(text))
+		memcpy(text, action.p, action.n);
+	const char *near = text[0] ? table_nearest(text, names) : NULL;
+	return err_raise(-EINVAL,
+		"action \"" SPAN_FMT "\" is not known; accepted: tool:NAME, fs:read, fs:write, "
+		"exec, net:connect, sys:NAME%s%s%s",
+		SPAN_ARG(action), near ? "; did you mean \"" : "", near ? near : "",
+		near ? "\"?" : "");
+}
+
 int policy_canonical(struct arena *a, struct decision_request *q)
 {
-	int r = canonical_paths(a, q);
+	int r = check_action(q->action);
 
+	if (r == 0)
+		r = canonical_paths(a, q);
 	if (r == 0 && q->domain.n)
 		r = context_canonical_domain(q->domain, a, &q->domain);
 	if (q->argv_count && !q->cwd.n)

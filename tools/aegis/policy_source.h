@@ -50,7 +50,8 @@ void policy_source_close(struct policy_source *s);
 int policy_question(
 	struct policy_source *s, const struct cli *c, struct decision_request *ret) MUST_USE;
 
-/* Puts `values` of a request into canonical form, as the layers that ask do. */
+/* Puts `values` of a request into canonical form, as the layers that ask do;
+ * -EINVAL if AEGIS has no such action. */
 int policy_canonical(struct arena *a, struct decision_request *q) MUST_USE;
 
 /* The folder's snapshot alone: findings on stderr. */

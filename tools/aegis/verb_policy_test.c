@@ -136,6 +136,8 @@ static int run_file(struct testing *t, const char *file)
 	const struct json *tests = json_get(v, "tests");
 	if (r == 0 && (!tests || tests->type != JSON_ARRAY))
 		r = err_raise(-EINVAL, "expected an object with a list `tests`");
+	if (r == 0 && tests->count == 0)
+		return cli_fail(CLI_INVALID, "no test in %s", file);
 	if (r < 0)
 		return cli_fail_errno(err_wrap(r, "%s", file));
 	code = open_set(t, a, v);

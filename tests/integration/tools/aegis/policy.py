@@ -96,6 +96,12 @@ def offline():
     failing = write("failing.json", json.dumps({"tests": [
         {"request": {"action": "fs:read", "paths": ["x"]}, "expect": {"decision": "allow"}}]}))
     run("test that fails", ["policy", "test", failing], 3, out="0 passed, 1 failed")
+    run("no test at all", ["policy", "test", write("empty.json", '{"tests":[]}')], 2, err="no test in")
+    typo = '{"tests":[{"request":{"action":"fs:wriet","paths":["/workspace/a"]},"expect":{"decision":"deny"}}]}'
+    run("test of a misspelt action", ["policy", "test", write("typo.json", typo)], 2, err='did you mean "fs:write"?')
+    for verb in ("authorize", "explain"):
+        run(f"{verb}: a misspelt action", ["policy", verb, "--action", "fs:raed", "--path", "/workspace/a"], 2,
+            err='did you mean "fs:read"?')
     run("test that is none", ["policy", "test", write("none.json", '{"tests":[{"expect":{"decision":"yes"}}]}')], 2,
         err='"allow" or "deny"')
     run("validate", ["policy", "validate", folder + "/10-keys.cedar"], 0, out="valid")
