@@ -2,21 +2,12 @@
 /* Files and the kernel's records go to the journal only (decisions, [1]): they are too many for the
  * store. */
 #include "daemon/aegisd/aegisd.h"
+#include "daemon/tool/tool.h"
 #include <arpa/inet.h>
 #include <string.h>
 
 static void decision_put(struct json_writer *w, const struct fsal_record *r)
 {
-	struct audit_decision d = {
-		.allowed = r->decision->allowed,
-		.code = (int)r->decision->code,
-		.reason = r->decision->reason,
-		.policy_set = r->decision->policy_set,
-		.policies = r->decision->policy_count ? r->decision->policy_ids
-						      : &r->decision->policy_id,
-		.policy_count = MAX(r->decision->policy_count, (size_t)1),
-		.signer = SPAN("daemon"),
-	};
 	struct buf request CLEANUP(buf_fini) = buf_init(LIMIT_AUDIT_PAYLOAD_BYTES);
 	struct json_writer q = json_writer(&request);
 
@@ -28,8 +19,7 @@ static void decision_put(struct json_writer *w, const struct fsal_record *r)
 	json_field_span(&q, "volume_id", r->volume_id);
 	json_field_span(&q, "path", r->path);
 	json_end(&q);
-	d.request = buf_view(&request);
-	if (audit_decision_put(w, &d) < 0)
+	if (tool_decision_put(w, r->decision, buf_view(&request), TOOL_SIGNED_BY_DAEMON) < 0)
 		err_clear();
 }
 

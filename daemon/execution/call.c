@@ -75,25 +75,6 @@ static int envelope_put(struct record *rec, const struct tool_result *t)
 	return err_trace(buf_error(&hex));
 }
 
-static int decision_put(struct record *rec, const struct tool_result *t)
-{
-	struct audit_decision d = {
-		.allowed = t->decision.allowed,
-		.code = (int)t->decision.code,
-		.reason = t->decision.reason,
-		.policy_set = t->decision.policy_set,
-		.policies =
-			t->decision.policy_count ? t->decision.policy_ids : &t->decision.policy_id,
-		.policy_count = MAX(t->decision.policy_count, (size_t)1),
-		.request = t->canonical_request,
-		.signer = SPAN("daemon"),
-	};
-
-	if (t->decision.policy_set.n == 0) /* it was not asked: unknown tool, bad arguments */
-		return 0;
-	return err_trace(audit_decision_put(&rec->w, &d));
-}
-
 static int outcome_event(struct record *rec, struct conversation *c, size_t index,
 	const struct llm_tool_call *call, const char *id_text, const struct tool_result *t)
 {
@@ -116,7 +97,8 @@ static int outcome_event(struct record *rec, struct conversation *c, size_t inde
 		json_field_span(w, "error", t->content);
 		json_field_i64(w, "code", tool_status_rpc_code(t->status));
 	}
-	int r = decision_put(rec, t);
+	int r = tool_decision_put(
+		&rec->w, &t->decision, t->canonical_request, TOOL_SIGNED_BY_DAEMON);
 	if (r == 0)
 		r = envelope_put(rec, t);
 	if (r == 0)

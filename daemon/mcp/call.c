@@ -33,31 +33,13 @@ static void event_begin(struct invocation *v, struct buf *b, struct json_writer 
 	json_field_span(w, "tool_name", v->name);
 }
 
-static int decision_put(struct json_writer *w, const struct tool_result *t)
-{
-	struct audit_decision d = {
-		.allowed = t->decision.allowed,
-		.code = (int)t->decision.code,
-		.reason = t->decision.reason,
-		.policy_set = t->decision.policy_set,
-		.policies = &t->decision.policy_id,
-		.policy_count = 1,
-		.request = t->canonical_request,
-		.signer = SPAN("daemon"),
-	};
-
-	if (t->decision.policy_set.n == 0) /* not asked: unknown tool, bad arguments */
-		return 0;
-	return err_trace(audit_decision_put(w, &d));
-}
-
 static AWAITS int event_end(struct invocation *v, enum event_type type, struct buf *b,
 	struct json_writer *w, const struct tool_result *t)
 {
 	static const struct uuid nil;
 	struct store_event e = event_of(type, nil, nil, 0);
 	struct store_commit c = {.events = &e, .event_count = 1};
-	int r = decision_put(w, t);
+	int r = tool_decision_put(w, &t->decision, t->canonical_request, TOOL_SIGNED_BY_DAEMON);
 
 	if (t->envelope.n && t->envelope.n <= INLINE_BYTES) {
 		json_field_span(w, "envelope", t->envelope);

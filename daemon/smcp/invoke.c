@@ -24,25 +24,6 @@ struct invocation {
 
 /* ---- records ---- */
 
-static int decision_put(struct entry *e, const struct tool_result *t)
-{
-	struct audit_decision d = {
-		.allowed = t->decision.allowed,
-		.code = (int)t->decision.code,
-		.reason = t->decision.reason,
-		.policy_set = t->decision.policy_set,
-		.policies =
-			t->decision.policy_count ? t->decision.policy_ids : &t->decision.policy_id,
-		.policy_count = MAX(t->decision.policy_count, (size_t)1),
-		.request = t->canonical_request,
-		.signer = SPAN("agent"),
-	};
-
-	if (t->decision.policy_set.n == 0) /* not asked: unknown tool, bad arguments */
-		return 0;
-	return err_trace(audit_decision_put(&e->w, &d));
-}
-
 /* What makes the call undeniable: the signed bytes, the signature, the key. */
 static int proof_put(struct entry *e, const struct invocation *v)
 {
@@ -76,7 +57,7 @@ static struct store_event *event_begin(struct entry *e, enum event_type t, struc
 static int authorized_event(struct entry *e, struct invocation *v, const struct tool_result *t)
 {
 	event_begin(e, EVENT_SMCP_CALL_AUTHORIZED, v);
-	int r = decision_put(e, t);
+	int r = tool_decision_put(&e->w, &t->decision, t->canonical_request, TOOL_SIGNED_BY_AGENT);
 	return r < 0 ? err_trace(r) : err_trace(proof_put(e, v));
 }
 
@@ -114,7 +95,7 @@ static int denied_event(struct entry *e, struct invocation *v)
 	event_begin(e, EVENT_POLICY_VIOLATION_BLOCKED, v);
 	json_field_cstr(&e->w, "violation_type", decision_code_name(t->decision.code));
 	json_field_span(&e->w, "details", t->content);
-	int r = decision_put(e, t);
+	int r = tool_decision_put(&e->w, &t->decision, t->canonical_request, TOOL_SIGNED_BY_AGENT);
 	if (r == 0)
 		r = proof_put(e, v);
 	if (r == 0)

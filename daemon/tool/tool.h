@@ -117,3 +117,8 @@ struct tool_result {
  * (-ECANCELED, -ETIME, -ENOMEM). Everything lives in the arena. */
 AWAITS int tool_invoke(const struct tool_context *t, const struct tool_envelope *e, struct arena *a,
 	int64_t deadline_ns, struct tool_result *ret) MUST_USE;
+
+/* The members of a record that say how a call was decided, with every policy that did; into the
+ * object that `w` is in. Nothing if policy was not asked: an unknown tool, bad arguments. */
+int tool_decision_put(struct json_writer *w, const struct decision *decision,
+	struct span canonical_request, enum tool_signer signer) MUST_USE;

@@ -480,6 +480,36 @@ static void schemas(void **state)
 	arena_free(a);
 }
 
+/* Two permits that both decide are both on record; of a call that was never decided, nothing is. */
+static void every_policy_on_record(void **state)
+{
+	const struct span ids[] = {SPAN("first"), SPAN("second")};
+	struct decision d = {
+		.allowed = true,
+		.policy_id = ids[0],
+		.policy_ids = ids,
+		.policy_count = 2,
+		.policy_set = SPAN("0123456789abcdef0123456789abcdef"
+				   "0123456789abcdef0123456789abcdef"),
+	};
+	struct buf b CLEANUP(buf_fini) = buf_init(4096);
+	struct json_writer w = json_writer(&b);
+
+	json_object(&w);
+	assert_int_equal(tool_decision_put(&w, &d, SPAN("{}"), TOOL_SIGNED_BY_AGENT), 0);
+	json_end(&w);
+	assert_int_equal(buf_error(&b), 0);
+	struct span text = buf_view(&b);
+	assert_non_null(memmem(text.p, text.n, "\"first\"", 7));
+	assert_non_null(memmem(text.p, text.n, "\"second\"", 8));
+	assert_non_null(memmem(text.p, text.n, "\"agent\"", 7));
+
+	size_t before = b.len;
+	d.policy_set = SPAN("");
+	assert_int_equal(tool_decision_put(&w, &d, SPAN("{}"), TOOL_SIGNED_BY_DAEMON), 0);
+	assert_int_equal(b.len, before);
+}
+
 #define IN_FIBER(name) \
 	static void name(void **state) \
 	{ \
@@ -501,6 +531,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(schemas),
+		cmocka_unit_test(every_policy_on_record),
 		cmocka_unit_test(arguments),
 		cmocka_unit_test(files),
 		cmocka_unit_test(denied),
