@@ -8,6 +8,7 @@
 #include "nfs/backend/backend.h"
 #include "nfs/server/server.h"
 #include "tools/aegis/nfs_portmap.h"
+#include "tools/aegis/policy_source.h"
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -21,6 +22,7 @@ enum {
 	BACKLOG = 128,
 	OFFLOAD_THREADS = 4,
 	OFFLOAD_QUEUE = 1024,
+	POLICY_ARENA_BYTES = 256 * 1024 * 1024,
 };
 
 struct secrets {
@@ -47,6 +49,27 @@ struct serving {
 
 /* ---- what is prepared before the runtime starts ---- */
 
+/* What `aegis policy validate` refuses is not served: a misspelt forbid would forbid nothing. */
+static int check_policy(const char *file, struct span text)
+{
+	struct arena *a CLEANUP(arena_cleanup) = arena_new(POLICY_ARENA_BYTES);
+	struct buf findings CLEANUP(buf_fini) = buf_init(LIMIT_JSON_BYTES);
+	const struct cedar_source source = {"the built-in schema", context_schema()};
+	const struct cedar_schema *schema;
+	struct cedar_validation v;
+	int r = a ? cedar_schema_parse_all(a, &source, 1, &schema)
+		  : err_raise(-ENOMEM, "no memory");
+	if (r == 0)
+		r = policy_check_types(a, schema, file, text, CEDAR_NO_LEVEL, &v);
+	if (r < 0)
+		return err_trace(r);
+	for (size_t i = 0; i < v.count; i++)
+		policy_put_finding(&findings, file, &v.findings[i]);
+	if (findings.len)
+		fwrite(findings.data, 1, findings.len, stderr);
+	return v.valid ? 0 : err_raise(-EINVAL, "%s: not valid", file);
+}
+
 static int read_policy(const char *file, struct rule_set **ret)
 {
 	struct buf text CLEANUP(buf_fini) = buf_init(LIMIT_CEDAR_TEXT_BYTES);
@@ -55,6 +78,8 @@ static int read_policy(const char *file, struct rule_set **ret)
 		return err_trace(r);
 	struct rule_set_builder *b = rule_set_builder_new();
 	r = b ? rule_add_cedar(b, buf_view(&text), file) : err_raise(-ENOMEM, "memory for rules");
+	if (r == 0)
+		r = check_policy(file, buf_view(&text));
 	if (r == 0) {
 		*ret = rule_set_seal(b);
 		r = *ret ? 0 : -EINVAL;

@@ -310,3 +310,22 @@ void policy_put_decision(struct json_writer *w, const struct decision *d)
 	if (d->max_response_bytes)
 		json_field_i64(w, "max_response_bytes", (int64_t)d->max_response_bytes);
 }
+
+/* ---- types ---- */
+
+int policy_check_types(struct arena *a, const struct cedar_schema *schema, const char *file,
+	struct span text, int level, struct cedar_validation *ret)
+{
+	struct cedar_policies policies;
+	int r = a ? cedar_policies_parse(a, text, &policies) : err_raise(-ENOMEM, "no memory");
+
+	if (r == 0)
+		r = cedar_validate(a, schema, &policies, level, ret);
+	return r < 0 ? err_wrap(r, "%s", file) : 0;
+}
+
+void policy_put_finding(struct buf *b, const char *file, const struct cedar_finding *f)
+{
+	buf_printf(b, "%s:%u:%u: %s%s\n%s%s", file, f->line, f->column,
+		f->warning ? "warning: " : "", f->message, f->excerpt, f->excerpt[0] ? "\n" : "");
+}

@@ -4,6 +4,7 @@
 
 #include "tools/aegis/config_source.h"
 #include "daemon/policy/policy.h"
+#include "policy/cedar/cedar.h"
 
 /* Options of verbs that make a set, to be listed first; policy_set_options of them. */
 #define POLICY_SET_OPTIONS \
@@ -60,3 +61,9 @@ int policy_source_load(
 
 void policy_put_decision(
 	struct json_writer *w, const struct decision *d); /* members of an open object */
+
+/* Checks the types of the policies in a text. `text` must outlive the findings; -EINVAL: no Cedar.
+ */
+int policy_check_types(struct arena *a, const struct cedar_schema *schema, const char *file,
+	struct span text, int level, struct cedar_validation *ret) MUST_USE;
+void policy_put_finding(struct buf *b, const char *file, const struct cedar_finding *f);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
+#include "tools/aegis/policy_source.h"
 #include "tools/aegis/verbs.h"
-#include "policy/cedar/cedar.h"
 #include "policy/context/context.h"
-#include <errno.h>
 
 enum { ARENA_BYTES = 256 * 1024 * 1024 };
 
@@ -29,9 +28,7 @@ static void put_finding(
 	struct buf *b, struct json_writer *w, const char *file, const struct cedar_finding *f)
 {
 	if (b) {
-		buf_printf(b, "%s:%u:%u: %s%s\n%s%s", file, f->line, f->column,
-			f->warning ? "warning: " : "", f->message, f->excerpt,
-			f->excerpt[0] ? "\n" : "");
+		policy_put_finding(b, file, f);
 		return;
 	}
 	json_object(w);
@@ -50,7 +47,6 @@ static int validate(struct cli *c, const char *file, const struct cedar_schema *
 	struct arena *a CLEANUP(arena_cleanup) = arena_new(ARENA_BYTES);
 	struct buf text CLEANUP(buf_fini) = buf_init(LIMIT_CEDAR_TEXT_BYTES);
 	const char *level_text = cli_value(c, "level");
-	struct cedar_policies policies;
 	struct cedar_validation v;
 	int64_t level = CEDAR_NO_LEVEL;
 	int code = cli_read(file, &text);
@@ -60,11 +56,9 @@ static int validate(struct cli *c, const char *file, const struct cedar_schema *
 	if (level_text &&
 		(span_to_i64(span_cstr(level_text), &level) < 0 || level < 0 || level > 100))
 		return cli_fail(CLI_INVALID, "--level: a number from 0 to 100 is accepted");
-	int r = a ? cedar_policies_parse(a, buf_view(&text), &policies) : -ENOMEM;
-	if (r == 0)
-		r = cedar_validate(a, schema, &policies, (int)level, &v);
+	int r = policy_check_types(a, schema, file, buf_view(&text), (int)level, &v);
 	if (r < 0)
-		return cli_fail_errno(err_wrap(r, "%s", file));
+		return cli_fail_errno(r);
 	for (size_t i = 0; i < v.count; i++)
 		put_finding(b, w, file, &v.findings[i]);
 	if (b)

@@ -93,6 +93,9 @@ echo 'permit (' >"$work/policy"
 fails() { ! "$program" nfs serve "$work/export" "$@" >"$work/out" 2>"$work/errors"; }
 ok "a policy that cannot be read is refused" fails --policy "$work/policy"
 ok "with its place" grep -q 'line [0-9]* column' "$work/errors"
+echo 'forbid (principal, action == Action::"fs:wriet", resource);' >"$work/policy"
+ok "a policy that is not valid is refused" fails --policy "$work/policy"
+ok "with what may be meant" grep -q 'did you mean Action::"fs:write"' "$work/errors"
 ok "a directory that is not there is refused" fails "$work/none"
 ok "an address that is none is refused" fails --listen 300.1.1.1
 ok "an export path without a slash is refused" fails --export named
