@@ -323,6 +323,9 @@ static void refusals(void **state)
 			"llm_providers; did you mean \"local\"?\n"
 			"c:7:45: spec.llm_selection.fallback_provider: \"cloud\" is none of "
 			"llm_providers\n"},
+		{"  smcp: {private_key_path: /p, audiences: [a, b]}\n",
+			"c:6:43: spec.smcp.audiences: 2 items are not accepted; accepted: 1 to "
+			"1\n"},
 		{"  network: {port: 70000}\n",
 			"c:6:19: spec.network.port: 70000 is out of range; accepted: 1 to 65535\n"},
 		{"  network: {bind_address: 0.0.0.0}\n",
