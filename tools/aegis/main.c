@@ -30,6 +30,14 @@ static bool among(const char *words, const char *word)
 	return false;
 }
 
+static int check_port(const char *text)
+{
+	uint64_t port = 0;
+	if (span_to_u64(span_cstr(text), &port) == 0 && port >= 1 && port <= UINT16_MAX)
+		return CLI_OK;
+	return cli_fail(CLI_INVALID, "--port %s: accepted: 1 to 65535", text);
+}
+
 static int set_global(struct cli *c, const struct cli_option *o, const char *value)
 {
 	static const char *const formats[] = {"text", "table", "json", "yaml"};
@@ -86,6 +94,8 @@ static int read_option(struct reader *r, const struct verb *own, bool *ret_known
 	}
 	if (o->words && !among(o->words, value))
 		return cli_fail(CLI_INVALID, "--%s %s: accepted: %s", o->name, value, o->words);
+	if (!mine && strcmp(o->name, "port") == 0 && check_port(value) != CLI_OK)
+		return CLI_INVALID;
 	if (!mine)
 		return set_global(r->cli, o, value);
 	r->cli->values[mine - own->options] = value ? value : "";
@@ -162,10 +172,12 @@ static int check_args(const struct cli *c)
 {
 	const struct verb *v = c->verb;
 	const char *group = v->group ? v->group : "", *blank = v->group ? " " : "";
-	if (c->arg_count < v->min_args || c->arg_count > v->max_args)
-		return cli_fail(CLI_INVALID, "%s arguments; usage: aegis %s%s%s %s",
-			c->arg_count < v->min_args ? "too few" : "too many", group, blank, v->name,
-			v->arguments);
+	if (c->arg_count < v->min_args)
+		return cli_fail(CLI_INVALID, "too few arguments; usage: aegis %s%s%s %s", group,
+			blank, v->name, v->arguments);
+	if (c->arg_count > v->max_args)
+		return cli_fail(CLI_INVALID, "too many arguments: %s; usage: aegis %s%s%s %s",
+			c->args[v->max_args], group, blank, v->name, v->arguments);
 	if (v->words && c->arg_count && !among(v->words, c->args[0]))
 		return cli_fail(CLI_INVALID, "aegis %s%s%s %s: accepted: %s", group, blank, v->name,
 			c->args[0], v->words);

@@ -67,6 +67,8 @@ def check_usage():
     expect("group alone", ["config"], 2, err="aegis config needs a verb; see: aegis help config")
     expect("unknown verb of a group", ["agent", "fly"], 2, err="aegis agent has no verb fly")
     expect("--version", ["--version"], 0, out="aegis 0.")
+    for port in ("abc", "99999", "0"):
+        expect(f"port {port}", ["--port", port, "version"], 2, err=f"--port {port}: accepted: 1 to 65535")
     expect("unknown option", ["version", "--nope"], 2, err="unknown option --nope")
     expect("option without value", ["version", "--output"], 2, err="--output needs a value: FORMAT")
     expect("flag with value", ["config", "show", "--paths=1"], 2, err="--paths takes no value")
@@ -74,7 +76,7 @@ def check_usage():
            err="--output xml: accepted: text table json yaml")
     expect("too few arguments", ["agent", "validate"], 2,
            err="too few arguments; usage: aegis agent validate FILE...")
-    expect("too many arguments", ["version", "x"], 2, err="too many arguments")
+    expect("too many arguments", ["version", "x"], 2, err="too many arguments: x;")
     expect("bad word", ["schema", "swarm"], 2, err="aegis schema swarm: accepted: agent config")
 
 
