@@ -221,14 +221,6 @@ struct llm *llm_stop(struct llm *l)
 
 /* ---- asking ---- */
 
-bool llm_has_alias(const struct llm *l, struct span alias)
-{
-	for (size_t i = 0; i < l->alias_count; i++)
-		if (span_is(alias, l->aliases[i].name))
-			return true;
-	return false;
-}
-
 static bool worth_repeating(int outcome)
 {
 	return outcome == LLM_UNAVAILABLE || outcome == LLM_RATE_LIMITED;

@@ -101,7 +101,6 @@ struct llm_options {
  * endpoint or recording. */
 int llm_new(const struct llm_options *o, struct llm **ret) MUST_USE;
 AWAITS struct llm *llm_stop(struct llm *l); /* no turn may be under way; always NULL */
-bool llm_has_alias(const struct llm *l, struct span alias);
 
 /* One turn, on any worker. 0; a positive llm_outcome, whose reason is *ret_why (in the arena);
  * -ECANCELED, -ETIME, -ENOMEM. */

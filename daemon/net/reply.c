@@ -15,11 +15,6 @@ static struct conn *conn_of(struct http_reply *p)
 	return container_of(p, struct conn, reply);
 }
 
-bool http_reply_begun(const struct http_reply *p)
-{
-	return p->begun;
-}
-
 void http_reply_header(struct http_reply *p, const char *name, struct span value)
 {
 	if (!http_valid_token(span_cstr(name)) || !http_valid_value(value)) {

@@ -84,8 +84,6 @@ AWAITS int http_reply_sse(struct http_reply *p) MUST_USE;
 AWAITS int http_reply_event(struct http_reply *p, const struct sse_event *e) MUST_USE;
 AWAITS int http_reply_heartbeat(struct http_reply *p) MUST_USE; /* a comment */
 
-bool http_reply_begun(const struct http_reply *p);
-
 /* ---- servers ---- */
 
 struct http_server_options {

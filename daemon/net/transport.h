@@ -33,13 +33,6 @@ AWAITS static inline int transport_sendv(
 		      : stream_sendv(t->stream, v, count, deadline_ns);
 }
 
-AWAITS static inline int transport_send(struct transport *t, struct span s, int64_t deadline_ns)
-{
-	struct iovec v = {(void *)(uintptr_t)s.p, s.n};
-
-	return transport_sendv(t, &v, 1, deadline_ns);
-}
-
 /* Says that nothing more will come. */
 AWAITS static inline void transport_shutdown(struct transport *t, int64_t deadline_ns)
 {

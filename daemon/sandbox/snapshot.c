@@ -177,11 +177,6 @@ size_t snapshot_count(const struct snapshot *s)
 	return s->count;
 }
 
-const struct snapshot_entry *snapshot_at(const struct snapshot *s, size_t index)
-{
-	return index < s->count ? &s->entries[index] : NULL;
-}
-
 const struct snapshot_entry *snapshot_find(const struct snapshot *s, struct span path)
 {
 	struct snapshot_entry key = {.path = path};

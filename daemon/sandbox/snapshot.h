@@ -57,7 +57,6 @@ int snapshot_open(int store_fd, const char *name, struct snapshot **ret) MUST_US
 struct snapshot *snapshot_free(struct snapshot *s); /* always NULL */
 
 size_t snapshot_count(const struct snapshot *s);
-const struct snapshot_entry *snapshot_at(const struct snapshot *s, size_t index); /* by path */
 const struct snapshot_entry *snapshot_find(const struct snapshot *s, struct span path);
 uint64_t snapshot_left_out(const struct snapshot *s); /* entries or contents beyond a limit */
 
