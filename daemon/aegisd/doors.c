@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+/* Strangers who hold all of the TCP door's connections must not shut the operator's door. */
+enum { TCP_CONNECTIONS = 1024, UNIX_CONNECTIONS = 128 };
+
 static int socket_group(const char *path, const char *name)
 {
 	gid_t gid;
@@ -115,8 +118,10 @@ static int tcp_open(struct doors *s, const struct aegisd *d)
 	}
 	log_info("listening on %s port %u%s%s", n->bind_address, port, s->tls ? " with TLS" : "",
 		d->no_auth ? ", WITHOUT A KEY (--no-auth)" : "");
-	return err_trace(http_server_listen(
-		s->server, fd, &(struct http_listen){.tls = s->tls, .tag = &s->tcp_door}, NULL));
+	return err_trace(http_server_listen(s->server, fd,
+		&(struct http_listen){
+			.tls = s->tls, .tag = &s->tcp_door, .max_connections = TCP_CONNECTIONS},
+		NULL));
 }
 
 int doors_open(struct doors *s, const struct aegisd *d, struct api *api)
@@ -128,6 +133,7 @@ int doors_open(struct doors *s, const struct aegisd *d, struct api *api)
 			.ctx = api,
 			.stack = FIBER_LARGE,
 			.write_error = api_write_error,
+			.max_connections = TCP_CONNECTIONS + UNIX_CONNECTIONS,
 		},
 		&s->server);
 	if (r == 0)

@@ -116,7 +116,7 @@ void record_denial(
 
 void record_denials_lost(void *ctx, uint64_t count)
 {
-	gap(ctx, AUDIT_KERNEL, count, "the ring of denials was full");
+	gap(ctx, AUDIT_KERNEL, count, "more denials than are told one by one");
 }
 
 void record_resolution(void *ctx, const struct sandbox *s, const struct resolver_record *r)

@@ -225,15 +225,21 @@ static int second_pass(struct verify *v, const char *dir)
 	return r < 0 ? err_trace(r) : 0;
 }
 
-/* Heads name the head before them: a signed head that is not in the journal shows as a break. */
+/* Heads name the head before them, the first one none: a signed head that is not in the journal
+ * shows as a break. */
 static void check_head_chain(struct verify *v)
 {
+	static const uint8_t none[HEAD_HASH_BYTES];
 	const struct head *last = NULL;
 
 	for (size_t i = 0; i < v->count; i++) {
 		const struct head *h = &v->seals[i].anchor.head.head;
 		if (v->seals[i].at == 0 || (last && h->record == last->record))
 			continue;
+		if (!last && memcmp(h->previous, none, HEAD_HASH_BYTES) != 0)
+			find(v, v->seals[i].at,
+				"a head was signed before record %llu that is not in the journal",
+				(unsigned long long)h->record);
 		if (last && memcmp(h->previous, last->hash, HEAD_HASH_BYTES) != 0)
 			find(v, v->seals[i].at,
 				"a head was signed between records %llu and %llu "

@@ -150,6 +150,8 @@ enum {
 	LIMIT_LLM_TOOL_NAME_BYTES = 128,
 	LIMIT_LLM_URL_BYTES = 2048,
 
+	LIMIT_DENIALS_PER_SECOND = 100, /* told one by one, of one sandbox; more are counted */
+
 	/* The DNS proxy, per sandbox */
 	LIMIT_RESOLVER_IN_FLIGHT = 32, /* questions; more are passed over */
 	LIMIT_RESOLVER_CONNECTIONS = 4,

@@ -15,7 +15,8 @@ struct process_driver {
 	struct sensor *sensor; /* NULL until a sandbox with network is asked for */
 	struct list networked; /* sandboxes with network */
 	struct group group; /* the reader of denials */
-	uint64_t lost; /* denials that are on no record, as counted by their numbers */
+	uint64_t lost; /* denials that are on no record: not read, or more than are told */
+	int64_t lost_told_ns; /* when that was last reported */
 	uint64_t *next_sequence; /* by CPU */
 	int cpus;
 };
@@ -27,6 +28,8 @@ struct process_sandbox {
 	struct list link; /* in the driver's `networked`, while it has an agent */
 	struct sensor_agent *agent; /* NULL: none yet, after an adoption */
 	struct resolver *resolver;
+	int64_t second_ns; /* of the denials counted below */
+	uint32_t told; /* in that second */
 };
 
 static inline struct process_driver *process_driver_of(struct sandbox_driver *d)

@@ -44,15 +44,49 @@ static void count_lost(struct process_driver *d, const struct net_denial *n)
 	*next = n->sequence + 1;
 }
 
+/* An agent makes hundreds of thousands of denials a second if it likes; the journal must not grow
+ * with them. The kernel's counters have the sum in any case. */
+static bool is_told(struct process_sandbox *p)
+{
+	int64_t now_ns = rt_now_ns();
+
+	if (now_ns - p->second_ns >= NS_PER_S) {
+		p->second_ns = now_ns;
+		p->told = 0;
+	}
+	if (p->told >= LIMIT_DENIALS_PER_SECOND)
+		return false;
+	p->told++;
+	return true;
+}
+
 static void on_denial(void *ctx, const struct net_denial *n)
 {
 	struct process_driver *d = ctx;
-	const struct process_sandbox *p = find_sandbox(d, n->cgroup);
+	struct process_sandbox *p = find_sandbox(d, n->cgroup);
 
 	count_lost(d, n);
-	if (p && d->observer.denied)
+	if (!p || !d->observer.denied)
+		return;
+	if (is_told(p))
 		d->observer.denied(d->observer.ctx, &p->base, n,
 			sensor_rule_policy(d->sensor, n->policy, n->rule));
+	else
+		d->lost++;
+}
+
+/* At most once a second. */
+static AWAITS void tell_lost(struct process_driver *d)
+{
+	uint64_t lost = d->lost;
+	int64_t now_ns = rt_now_ns();
+
+	if (lost == 0 || now_ns - d->lost_told_ns < NS_PER_S)
+		return;
+	d->lost = 0;
+	d->lost_told_ns = now_ns;
+	if (d->observer.lost)
+		d->observer.lost(d->observer.ctx, lost);
 }
 
 static void read_denials(void *arg)
@@ -60,19 +94,17 @@ static void read_denials(void *arg)
 	struct process_driver *d = arg;
 
 	for (;;) {
-		int r = rt_poll(sensor_denials_fd(d->sensor), POLLIN, DEADLINE_NONE);
-		if (r < 0)
+		int r = rt_poll(sensor_denials_fd(d->sensor), POLLIN,
+			d->lost > 0 ? deadline_in_ms(1000) : DEADLINE_NONE);
+		if (r < 0 && r != -ETIME)
 			return;
-		r = sensor_denials_take(d->sensor);
-		if (r < 0) {
+		if (r >= 0)
+			r = sensor_denials_take(d->sensor);
+		if (r < 0 && r != -ETIME) {
 			err_log(r, "read what the kernel denied");
 			err_clear();
 		}
-		if (d->lost > 0 && d->observer.lost) {
-			uint64_t lost = d->lost;
-			d->lost = 0;
-			d->observer.lost(d->observer.ctx, lost);
-		}
+		tell_lost(d);
 	}
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 #include "tools/aegis/policy_source.h"
 #include "daemon/agent/agent.h"
-#include "daemon/schema/table.h"
+#include "daemon/schema/schema.h"
 #include <stdio.h>
 #include <stdlib.h>
 

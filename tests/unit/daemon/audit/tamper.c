@@ -422,6 +422,40 @@ static void test_a_head_left_out_is_found(void **state)
 	assert_int_equal(v.records, 9);
 }
 
+/* No head is left of those that were signed; the next one names a head that is not there. */
+static void test_all_heads_left_out_are_found(void **state)
+{
+	struct fixture *f = *state;
+	struct parts p;
+	uint8_t header[SEGMENT_HEADER_BYTES];
+
+	make_journal(f);
+	take_apart(f, &p);
+	for (size_t i = 0; i < p.count; i++) {
+		struct audit_record *r = &p.items[i].record;
+		struct audit_anchor a;
+		if (!span_is(r->kind, "Head"))
+			continue;
+		/* The header names the newest one instead, so that the writer goes on from it. */
+		assert_int_equal(audit_anchor_of_record(r, &a), 0);
+		p.header.head_record = a.head.head.record;
+		memcpy(p.header.head_hash.bytes, a.head.head.hash,
+			sizeof(p.header.head_hash.bytes));
+		r->source = AUDIT_DAEMON;
+		r->kind = SPAN("Nothing");
+		r->payload = SPAN("{}");
+	}
+	p.items[2].record.payload = SPAN("{\"path\":\"/innocent\"}");
+	segment_header_encode(&p.header, header);
+	memcpy(p.file.data, header, sizeof(header));
+	rechain(&p, 2);
+	buf_fini(&p.file);
+	fixture_open(f);
+	int r = journal_checkpoint(f->journal, DEADLINE_NONE);
+	assert_int_equal(r, 0);
+	assert_false(verdict_of(f, NULL).consistent);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -440,6 +474,7 @@ int main(void)
 		CASE(test_a_forged_segment_header_is_found),
 		CASE(test_a_strange_key_is_found),
 		CASE(test_a_head_left_out_is_found),
+		CASE(test_all_heads_left_out_are_found),
 	};
 	return cmocka_run_group_tests_name("audit", tests, NULL, NULL);
 }
