@@ -179,12 +179,14 @@ static int run(struct aegisd *d)
 	if (r == 0) {
 		d->first_config = config_ref(d->config);
 		log_open(d->config);
+		/* The doctor tries what the data directory's file system can do. */
+		r = aegisd_prepare(d);
+	}
+	if (r == 0) {
 		doctor_run(&(struct doctor_options){.data_dir = d->config->daemon.data_directory},
 			d->doctor);
 		r = aegisd_require(d);
 	}
-	if (r == 0)
-		r = aegisd_prepare(d);
 	if (r == 0)
 		r = drop_privileges(d);
 	if (r == 0)

@@ -35,7 +35,7 @@ void probe_idmapped(const struct doctor_options *o, struct doctor_finding *f)
 	const char *dir = o->data_dir;
 
 	if (!dir || access(dir, F_OK) < 0) {
-		found(f, DOCTOR_UNAVAILABLE, "name the data directory",
+		found(f, DOCTOR_UNAVAILABLE, "name the data directory: spec.daemon.data_directory",
 			"there is no data directory yet");
 		return;
 	}

@@ -82,6 +82,20 @@ int daemon_plan_open(struct daemon_plan *p, const struct cli *c)
 	return code;
 }
 
+/* The helper looks closer; what is not even the form of it is said before anything is started. */
+int daemon_plan_range(struct daemon_plan *p, const struct cli *c)
+{
+	const char *value = cli_value(c, "network-range");
+	struct span s = span_cstr(value ? value : "");
+	if (value && (!span_ends(s, SPAN("/19")) || s.n >= sizeof(p->network_range)))
+		return cli_fail(CLI_INVALID,
+			"--network-range %s: the base address of a /19 is accepted, such as "
+			"10.231.0.0/19",
+			value);
+	snprintf(p->network_range, sizeof(p->network_range), SPAN_FMT, SPAN_ARG(s));
+	return CLI_OK;
+}
+
 void daemon_plan_close(struct daemon_plan *p)
 {
 	free(p->api_socket);
@@ -142,6 +156,10 @@ void daemon_args(const struct daemon_plan *p, enum daemon_name which, const char
 		ret[n++] = p->run_dir;
 		ret[n++] = "--state-dir";
 		ret[n++] = p->state_dir;
+		if (*p->network_range) {
+			ret[n++] = "--network-range";
+			ret[n++] = p->network_range;
+		}
 	}
 	ret[n] = NULL;
 }

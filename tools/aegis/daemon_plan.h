@@ -15,6 +15,7 @@ struct daemon_plan {
 	char state_dir[1024]; /* --state-dir: the helper's, root's alone, and our logs */
 	char helper_socket[1100], runtimes[1100], slots[64], user[64];
 	char uid_text[16], gid_text[16];
+	char network_range[32]; /* of sandboxes with network; "": none */
 	char *api_socket; /* of aegisd */
 	char config_path[4096]; /* absolute; "" for embedded defaults */
 	uid_t uid;
@@ -33,8 +34,19 @@ extern const char *const daemon_names[]; /* "aegis-helper", "aegisd" */
 			NULL \
 	}
 
+/* Of the verbs that start the helper, or say how it is started. */
+#define DAEMON_NETWORK_OPTION \
+	{ \
+		"network-range", 0, "NET", \
+			"A /19 of IPv4 that nobody else uses, for sandboxes with network, " \
+			"such as 10.231.0.0/19 (none)", \
+			NULL \
+	}
+
 /* From the configuration and the verb's options. CLI_OK, or an exit code after saying why. */
 int daemon_plan_open(struct daemon_plan *p, const struct cli *c) MUST_USE;
+/* Takes DAEMON_NETWORK_OPTION of a verb that has it. CLI_OK, or an exit code after saying why. */
+int daemon_plan_range(struct daemon_plan *p, const struct cli *c) MUST_USE;
 void daemon_plan_close(struct daemon_plan *p);
 
 /* Full path of a program: beside this one, in ../libexec/aegis, or in PATH; false if nowhere. */

@@ -58,6 +58,8 @@ static int run(struct cli *c)
 	struct daemon_plan p;
 	int code = daemon_plan_open(&p, c);
 	if (code == CLI_OK)
+		code = daemon_plan_range(&p, c);
+	if (code == CLI_OK)
 		code = install(c, &p);
 	daemon_plan_close(&p);
 	return code;
@@ -65,6 +67,7 @@ static int run(struct cli *c)
 
 static const struct cli_option options[] = {
 	{"print", 0, NULL, "Print the units, and install nothing", NULL},
+	DAEMON_NETWORK_OPTION,
 	DAEMON_OPTIONS,
 	{NULL, 0, NULL, NULL, NULL},
 };

@@ -4,6 +4,7 @@
 #include "tools/aegis/verbs.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -77,7 +78,8 @@ static int spawn(const struct daemon_plan *p, enum daemon_name which, pid_t *ret
 }
 
 /* What a process that did not come up said last. */
-static int not_up(const struct daemon_plan *p, enum daemon_name which, const char *how)
+static int not_up(
+	const struct daemon_plan *p, enum daemon_name which, size_t log_began, const char *how)
 {
 	char path[1200];
 	struct buf log CLEANUP(buf_fini) = buf_init(16 << 20);
@@ -85,11 +87,20 @@ static int not_up(const struct daemon_plan *p, enum daemon_name which, const cha
 	if (fd_read_file(path, &log) < 0)
 		err_clear();
 	size_t from = log.len, lines = 0;
-	while (from > 0 && lines <= 5)
+	while (from > MIN(log_began, log.len) && lines <= 5)
 		lines += log.data[--from] == '\n';
 	fprintf(stderr, SPAN_FMT, SPAN_ARG(span_trim(span_of(log.data + from, log.len - from))));
 	fputc('\n', stderr);
 	return cli_fail(CLI_INTERNAL, "%s %s; see %s", daemon_names[which], how, path);
+}
+
+/* How long the log is before a start: what is older is not about it. */
+static size_t log_bytes(const struct daemon_plan *p, enum daemon_name which)
+{
+	char path[1200];
+	struct stat st;
+	daemon_log_path(p, which, path, sizeof(path));
+	return stat(path, &st) < 0 ? 0 : (size_t)st.st_size;
 }
 
 static bool has_exited(pid_t pid)
@@ -108,21 +119,25 @@ static int prepare_folders(const struct daemon_plan *p)
 	return r < 0 ? cli_fail_errno(r) : CLI_OK;
 }
 
-static int start_helper(const struct daemon_plan *p)
+/* *ret is its pid if this call started it, else 0. */
+static int start_helper(const struct daemon_plan *p, pid_t *ret)
 {
 	pid_t pid = 0;
+	size_t began = log_bytes(p, DAEMON_HELPER);
 	if (daemon_running(p, DAEMON_HELPER, NULL))
 		return CLI_OK;
 	/* A socket of a dead one says nothing about the new one. */
 	unlink(p->helper_socket);
 	int code = spawn(p, DAEMON_HELPER, &pid);
 	for (int waited = 0; code == CLI_OK; waited += POLL_MS) {
-		if (access(p->helper_socket, F_OK) == 0)
+		if (access(p->helper_socket, F_OK) == 0) {
+			*ret = pid;
 			return CLI_OK;
+		}
 		if (has_exited(pid))
-			return not_up(p, DAEMON_HELPER, "ended at once");
+			return not_up(p, DAEMON_HELPER, began, "ended at once");
 		if (waited > HELPER_WAIT_MS)
-			return not_up(p, DAEMON_HELPER, "does not come up");
+			return not_up(p, DAEMON_HELPER, began, "does not come up");
 		pause_ms(POLL_MS);
 	}
 	return code;
@@ -144,6 +159,7 @@ static bool answers(const struct cli *c)
 static int start_aegisd(const struct daemon_plan *p, const struct cli *c)
 {
 	pid_t pid = 0;
+	size_t began = log_bytes(p, DAEMON_AEGISD);
 	int code = spawn(p, DAEMON_AEGISD, &pid);
 	for (int waited = 0; code == CLI_OK; waited += POLL_MS) {
 		if (access(p->api_socket, F_OK) == 0 && answers(c)) {
@@ -151,9 +167,9 @@ static int start_aegisd(const struct daemon_plan *p, const struct cli *c)
 			return CLI_OK;
 		}
 		if (has_exited(pid))
-			return not_up(p, DAEMON_AEGISD, "ended at once");
+			return not_up(p, DAEMON_AEGISD, began, "ended at once");
 		if (waited > AEGISD_WAIT_MS)
-			return not_up(p, DAEMON_AEGISD, "does not answer");
+			return not_up(p, DAEMON_AEGISD, began, "does not answer");
 		pause_ms(POLL_MS);
 	}
 	return code;
@@ -184,12 +200,18 @@ static int start(const struct cli *c, const struct daemon_plan *p, bool foregrou
 	if (geteuid() != 0)
 		return cli_fail(CLI_DENIED,
 			"the helper makes sandboxes and needs root: sudo aegis daemon start");
+	pid_t helper = 0;
 	int code = prepare_folders(p);
 	if (code == CLI_OK)
-		code = start_helper(p);
-	if (code)
-		return code;
-	return foreground ? stay(p) : start_aegisd(p, c);
+		code = start_helper(p, &helper);
+	if (code == CLI_OK)
+		code = foreground ? stay(p) : start_aegisd(p, c);
+	/* A power that nobody uses is not left behind. */
+	if (code && helper) {
+		kill(helper, SIGTERM);
+		(void)!waitpid(helper, NULL, 0);
+	}
+	return code;
 }
 
 static int run(struct cli *c)
@@ -206,6 +228,8 @@ static int run(struct cli *c)
 		setenv("AEGIS_PORT", c->port, 1);
 	struct daemon_plan p;
 	int code = daemon_plan_open(&p, c);
+	if (code == CLI_OK && c->verb == &verb_daemon_start)
+		code = daemon_plan_range(&p, c);
 	if (code == CLI_OK)
 		code = start(c, &p, foreground);
 	daemon_plan_close(&p);
@@ -214,6 +238,7 @@ static int run(struct cli *c)
 
 static const struct cli_option options[] = {
 	{"foreground", 0, NULL, "Stay, and log to the terminal", NULL},
+	DAEMON_NETWORK_OPTION,
 	DAEMON_OPTIONS,
 	{NULL, 0, NULL, NULL, NULL},
 };
@@ -229,9 +254,11 @@ const struct verb verb_daemon_start = {
 		"the daemon answers. Where the systemd units are installed, systemd starts them.\n"
 		"`aegis --daemon` does the same. aegisd runs as the user aegis, or as 64220 if "
 		"there\n"
-		"is none. Logs are aegis-helper.log and aegisd.log in the state directory.",
+		"is none. Logs are aegis-helper.log and aegisd.log in the state directory. With\n"
+		"--foreground only aegisd stays; `aegis daemon stop` ends the helper, too.",
 	.examples = "sudo aegis daemon start\n"
 		    "sudo aegis daemon start --config /etc/aegis/config.yaml\n"
+		    "sudo aegis daemon start --network-range 10.231.0.0/19\n"
 		    "sudo aegis daemon start --foreground",
 	.run = run,
 };

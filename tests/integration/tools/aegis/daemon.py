@@ -53,13 +53,25 @@ try:
     expect("resume", ["agent", "resume", "tester"], 0)
     expect("events of an agent", ["agent", "logs", "tester"], 0, out="Agent tester 1.0.0 deployed")
     expect("no executions", ["task", "list"], 0)
-    expect("doctor", ["doctor", "--daemon"], 0, out="kernel.io_uring")
+    doctor = expect("doctor", ["doctor", "--daemon"], 0, out="kernel.io_uring")
+    tap.ok("the daemon's doctor saw the data directory", "no data directory" not in doctor, doctor)
     expect("stop", ["daemon", "stop", *FOLDERS], 0, out="aegisd stopped")
     expect("status of a stopped one", ["daemon", "status", *FOLDERS], 5, out="not running")
     expect("start after a stop", ["daemon", "start", *FOLDERS], 0, out="aegisd is up")
     expect("what was deployed is still there", ["agent", "show", "tester"], 0, out="kind: Agent")
     expect("remove", ["agent", "remove", "tester"], 0)
+    expect("stop before a start that is refused", ["daemon", "stop", *FOLDERS], 0)
+    expect("a range that is none", ["daemon", "start", "--network-range", "10.0.0.0/8", *FOLDERS], 2, err="/19")
+    with open(CONFIG, "a", encoding="utf-8") as f:
+        f.write("  require: {probes: {files.mediation: prevent}}\n")
+    expect("a start that the doctor refuses", ["daemon", "start", *FOLDERS], 10, err="files.mediation")
+    left = subprocess.run(["pgrep", "-f", FOLDER], capture_output=True, text=True, check=False).stdout
+    tap.equal("leaves no helper behind", left, "")
+    shown = expect("units of a node with network", ["daemon", "install", "--print", "--network-range",
+                                                    "10.231.0.0/19", *FOLDERS], 0)
+    tap.ok("start the helper with it", "10.231.0.0/19" in shown, shown)
 finally:
-    expect("stop at the end", ["daemon", "stop", *FOLDERS], 0)
+    # Whatever a failed case above has left.
+    subprocess.run([AEGIS, "daemon", "stop", *FOLDERS, "-c", CONFIG], capture_output=True, env=ENV, cwd="/", check=False)
     shutil.rmtree(FOLDER)
 tap.done()
