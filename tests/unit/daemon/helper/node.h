@@ -24,6 +24,8 @@ static inline int node_up(struct node *n)
 		return -1;
 	n->own = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
 	snprintf(command, sizeof(command),
+		/* What a new namespace forwards, it inherits: this node forwards nothing. */
+		"echo 0 >/proc/sys/net/ipv4/ip_forward && "
 		"ip link set lo up && ip netns add %1$s && "
 		"ip link add up0 type veth peer name out0 netns %1$s && "
 		"ip addr add 203.0.113.1/24 dev up0 && ip link set up0 up && "
