@@ -17,7 +17,7 @@ struct node {
 
 static inline int node_up(struct node *n)
 {
-	char command[512], path[64];
+	char command[1024], path[64];
 
 	snprintf(n->name, sizeof(n->name), "aegis-out-%d", getpid());
 	if (unshare(CLONE_NEWNET) < 0)
