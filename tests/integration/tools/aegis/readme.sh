@@ -10,12 +10,16 @@ fi
 # shellcheck source=tests/tap.sh
 . "$source/tests/tap.sh"
 place=$(mktemp -d /tmp/aegis-readme.XXXXXX)
-mount --make-rprivate / && mount -t tmpfs -o mode=755 aegis-readme "$place" && mkdir "$place/etc" "$place/work" &&
-	mount -t overlay -o "lowerdir=/etc,upperdir=$place/etc,workdir=$place/work" aegis-readme /etc ||
+mount --make-rprivate /
+mount -t tmpfs -o mode=755 aegis-readme "$place" || exit 1
+mkdir "$place/etc" "$place/work"
+if ! mount -t overlay -o "lowerdir=/etc,upperdir=$place/etc,workdir=$place/work" aegis-readme /etc; then
 	skip_all "this machine mounts no overlay"
+fi
 mount -t tmpfs -o mode=755 aegis-readme /run && mount -t tmpfs -o mode=755 aegis-readme /var/lib || exit 1
-commands=$(sed -n '/^## Going on/,/^## /p' "$source/README.md" | sed -n '/^```/,/^```/p' | grep -v '^```' |
-	grep -v '^export PATH')
+fence=$(printf "\140\140\140")
+commands=$(sed -n '/^## Going on/,/^## /p' "$source/README.md" | sed -n "/^$fence/,/^$fence/p" |
+	grep -v "^$fence" | grep -v '^export PATH')
 cd "$source" || exit 1
 output=$(PATH=$build/bin:$PATH bash -e -c "$commands" 2>&1 </dev/null)
 status=$?
