@@ -23,5 +23,7 @@ for line in lines[:-1]:
         tap.ok(line["attempt"], line["verdict"] == "prevented", line)
 tap.ok("all of it was tried", lines and lines[-1]["attempts"] >= 60, done.stdout[-2000:] + done.stderr[-2000:])
 tap.ok("what the kernel denied is on record", lines and lines[-1]["denials on record"] > 0, lines[-1:])
+tap.ok("a flood of denials is counted, not told one by one", lines and lines[-1]["denials only counted"] > 10000,
+       lines[-1:])
 tap.equal("nothing leaked", done.returncode, 0)
 tap.done()
