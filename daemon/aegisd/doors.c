@@ -6,8 +6,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* Strangers who hold all of the TCP door's connections must not shut the operator's door. */
-enum { TCP_CONNECTIONS = 1024, UNIX_CONNECTIONS = 128 };
+/* Strangers who hold all of the TCP door's connections must not shut the operator's door, nor take
+ * the large stacks (512 of a worker) that executions run on: each connection has one. */
+enum { TCP_CONNECTIONS = 320, UNIX_CONNECTIONS = 64 };
 
 static int socket_group(const char *path, const char *name)
 {

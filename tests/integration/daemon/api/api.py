@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import socket
 import sys
 import threading
 import time
@@ -451,7 +452,20 @@ def run():
     stream_of_a_run()
     wire()
     reload()
+    crowded()
     restart(ids[0])
+
+
+def crowded():
+    """Strangers hold every connection that the TCP door takes, and say nothing."""
+    held = []
+    try:
+        for _ in range(1100):
+            held.append(socket.create_connection(("127.0.0.1", node.port), timeout=10))
+        expect("the Unix socket answers while TCP is crowded", node.ask("GET", "/health"), 200)
+    finally:
+        for s in held:
+            s.close()
 
 
 def main():
