@@ -153,11 +153,20 @@ static AWAITS int started_record(struct node *n)
 
 /* ---- policy ---- */
 
-/* On SIGHUP and on demand: policies by the configuration that holds now. */
+/* On SIGHUP and on demand: policies by the configuration that holds now, for what runs, too. */
 static AWAITS int policy_again(void *ctx, struct buf *findings)
 {
 	struct node *n = ctx;
-	return err_trace(policy_reload(n->d->config, n->policies, n->store, n->journal, findings));
+	int r = policy_reload(n->d->config, n->policies, n->store, n->journal, findings);
+
+	if (r != 0)
+		return err_trace(r);
+	size_t ended = n->executions ? executions_renew_rules(n->executions) : 0;
+	if (ended)
+		log_warn("policy: %zu executions cannot run by the new policies and end", ended);
+	if (n->smcp)
+		smcp_rules_changed(n->smcp);
+	return 0;
 }
 
 /* ---- flows ---- */

@@ -87,8 +87,7 @@ int policy_reload(const struct config *c, struct policies *p, struct store *stor
 		r = keep_text(p, store);
 	if (r == 0) {
 		struct policy_snapshot *now = policies_current(p);
-		log_info("policy: %zu policies and %zu security contexts hold from now on; what "
-			 "runs keeps what it started with",
+		log_info("policy: %zu policies and %zu security contexts hold from now on",
 			rule_set_count(policy_rules(now)), policy_context_count(now));
 		r = changed_record(journal, old, now);
 		policy_unref(now);

@@ -28,6 +28,7 @@ enum event_type {
 	EVENT_EXECUTION_FAILED,
 	EVENT_EXECUTION_CANCELLED,
 	EVENT_EXECUTION_TIMED_OUT,
+	EVENT_EXECUTION_POLICY_CHANGED, /* ours: it goes on under another policy set */
 	EVENT_EXECUTION_REMOVED, /* ours: from here on only its events are known */
 	EVENT_ITERATION_STARTED,
 	EVENT_ITERATION_OUTPUT,

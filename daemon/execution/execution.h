@@ -72,7 +72,12 @@ AWAITS int executions_start(
 /* Parks every flow where a restart finds it; sandboxes go on. NULL is allowed. */
 AWAITS void executions_stop(struct executions *x);
 
-/* Calls `fn` for each execution that waits or runs, with the policy set that it keeps. */
+/* To be called when the node's policies have changed: executions that run go over to them, tools,
+ * files and network; those that wait do when they begin. One that cannot run by the new policies
+ * is cancelled, with the reason. Returns how many. */
+AWAITS size_t executions_renew_rules(struct executions *x);
+
+/* Calls `fn` for each execution that waits or runs, with the policy set that it has. */
 void executions_policy_sets(struct executions *x,
 	void (*fn)(void *ctx, struct uuid id, const struct rule_set *rules), void *ctx);
 

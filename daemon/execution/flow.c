@@ -22,6 +22,7 @@ struct flow *flow_unref(struct flow *f)
 	sodium_memzero(f->signing_key, sizeof(f->signing_key));
 	rate_state_free(f->rate);
 	rule_set_unref(f->rules);
+	policy_unref(f->policy);
 	agent_manifest_unref(f->manifest);
 	sandbox_forget(f->sandbox);
 	arena_free(f->arena);
@@ -68,61 +69,6 @@ static int parse_json(struct flow *f, struct span text, const struct json **ret)
 	return err_trace(json_parse(f->arena, text, NULL, ret));
 }
 
-/* A new execution's set: the node's policies, the manifest's security context as a ceiling, and
- * what the manifest allows. */
-static AWAITS int rules_from_manifest(struct flow *f)
-{
-	struct policies *p = f->x->deps.policies;
-	struct policy_snapshot *now = policies_current(p);
-	struct span context = span_cstr(f->manifest->spec.security_context);
-	struct rule_set_builder *b = NULL;
-	int r = policy_builder(now, context, RULE_CONTEXT_CEILING, &b);
-
-	if (r == POLICY_NO_CONTEXT)
-		r = err_raise(-EINVAL, "spec.security_context: this node has no '" SPAN_FMT "'",
-			SPAN_ARG(context));
-	if (r == 0)
-		r = agent_rules(f->manifest, b);
-	if (r == 0)
-		r = policies_seal(p, b, &f->rules, deadline_in_ms(PUBLISH_DEADLINE_MS));
-	rule_set_builder_free(b);
-	policy_unref(now);
-	return err_trace(r);
-}
-
-/* The set that it started with, whatever the node's policies are by now. */
-static AWAITS int rules_from_store(struct flow *f, struct span hash_text)
-{
-	struct arena *a CLEANUP(arena_cleanup) = arena_new((size_t)2 * LIMIT_RULE_SET_BYTES);
-	int64_t deadline_ns = deadline_in_ms(PUBLISH_DEADLINE_MS);
-	struct store_hash hash;
-	struct span text;
-
-	if (!a || hex_decode(hash_text, hash.bytes, sizeof(hash.bytes)) < 0)
-		return err_raise(-EINVAL, "its policy set has no name");
-	int r = store_blob_get(f->x->deps.store, &hash, a, &text, deadline_ns);
-	if (r > 0)
-		return err_raise(-EINVAL, "the policy set that it runs under is not in the store");
-	if (r == 0)
-		r = policies_load_set(f->x->deps.policies, text, &f->rules, deadline_ns);
-	return err_trace(r);
-}
-
-static AWAITS int make_rules(struct flow *f, const struct json *resume)
-{
-	struct span hash = json_str(resume, "policy_set", SPAN(""));
-	int r = hash.n ? rules_from_store(f, hash) : rules_from_manifest(f);
-
-	if (r < 0)
-		return err_trace(r);
-	f->rate = rate_state_new(f->rules);
-	if (!f->rate)
-		return err_raise(-ENOMEM, "execution: out of memory");
-	if (hash.n)
-		rate_state_drain(f->rate, rt_now_ns());
-	return 0;
-}
-
 static void make_keys(struct flow *f)
 {
 	uint8_t seed[crypto_sign_SEEDBYTES];
@@ -163,6 +109,7 @@ int flow_load(struct executions *x, const struct store_execution *row, struct fl
 	group_init(&f->work);
 	waitq_init(&f->changed);
 	waitq_init(&f->ended);
+	waitq_init(&f->renewed);
 	f->state = state_parse(&execution_states, row->status);
 	f->iteration = row->current_iteration;
 	f->arena = arena_new(LIMIT_EXECUTION_ARENA_BYTES);
@@ -176,7 +123,7 @@ int flow_load(struct executions *x, const struct store_execution *row, struct fl
 	if (r == 0)
 		r = parse_json(f, row->resume, &resume);
 	if (r == 0)
-		r = make_rules(f, resume);
+		r = flow_rules_make(f, json_str(resume, "policy_set", SPAN("")));
 	if (r < 0) {
 		flow_unref(f);
 		return err_trace(r);

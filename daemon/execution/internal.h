@@ -53,8 +53,11 @@ struct flow {
 	char id_text[ID_TEXT_BYTES], agent_text[ID_TEXT_BYTES];
 	struct span tenant;
 	const struct agent_manifest *manifest;
+	struct policy_snapshot *policy; /* what `rules` were made from; NULL: read from the store */
 	struct rule_set *rules;
 	struct rate_state *rate;
+	bool renewing; /* its rules; others wait in `renewed` */
+	struct waitq renewed;
 	uint8_t public_key[32], signing_key[64];
 	char public_key_text[64]; /* base64 */
 
@@ -114,6 +117,15 @@ AWAITS void flow_end_sandboxes(struct flow *f, int64_t grace_ns);
 AWAITS int end_entry(
 	struct sandbox_driver *d, const struct sandbox_entry *e, int64_t deadline_ns) MUST_USE;
 
+/* ---- rules ---- */
+
+/* The set that stands in the store under this hash, or, if it is empty, a set by the manifest and
+ * the node's policies. -EINVAL. */
+AWAITS int flow_rules_make(struct flow *f, struct span hash) MUST_USE;
+/* Goes over to the node's present policies, on record and with all that decides by them, if these
+ * are others than it has. An error means that it must not go on. */
+AWAITS int flow_rules_renew(struct flow *f) MUST_USE;
+
 /* ---- iterations ---- */
 
 /* The one exchange between a sandbox's agent and its conversation (gateway.c). */
@@ -150,13 +162,15 @@ struct iteration {
 	struct fsal_volume *volume;
 	struct fsal_attachment *attachment;
 	struct tool_context tools;
+	uint64_t network_by; /* generation of the set whose rules the sandbox's network has; 0: none
+			      */
 	int workspace_fd;
 
 	struct http_listener *listener;
 	struct group group;
 	struct waitq changed; /* the work waits here */
 	struct talk talk;
-	int letters; /* messages that are inside execution_dispatch */
+	int letters; /* messages inside execution_dispatch, and others who hold the iteration */
 	struct conversation *conversation; /* NULL: none was begun */
 	struct outstanding command;
 	struct waitq command_wake;
@@ -190,6 +204,8 @@ AWAITS int iteration_run(struct flow *f) MUST_USE;
 
 /* Opens the workspace, starts the sandbox or adopts it, and lets its agent in. */
 AWAITS int iteration_open(struct iteration *it) MUST_USE;
+/* Hands the flow's rules to the tools, the files and the network of the iteration. */
+AWAITS int iteration_take_rules(struct iteration *it) MUST_USE;
 /* Ends the sandbox, if need be, and records how it ended. */
 AWAITS int iteration_close(struct iteration *it) MUST_USE;
 /* Validates and records the end. As iteration_run. */

@@ -264,8 +264,10 @@ static void explain(struct iteration *it, int r)
 int iteration_run(struct flow *f)
 {
 	struct iteration *it = NULL;
-	int r = iteration_new(f, &it);
+	int r = flow_rules_renew(f);
 
+	if (r == 0)
+		r = iteration_new(f, &it);
 	if (r == 0)
 		r = begin(it);
 	bool begun = r == 0;

@@ -74,6 +74,72 @@ static AWAITS int open_workspace(struct iteration *it)
 	return 0;
 }
 
+/* ---- rules ---- */
+
+/* Lowering policies to what the kernel checks needs a thread's stack. */
+struct lowering {
+	const struct rule_set *rules;
+	struct decision_request who;
+	struct arena *arena;
+	struct kernel_rules *ret;
+};
+
+static int lower(void *arg)
+{
+	struct lowering *l = arg;
+	return err_trace(rule_set_kernel_rules(l->rules, &l->who, l->arena, l->ret));
+}
+
+/* Whom the sandbox may talk to, by the execution's set of policies. */
+static AWAITS int network_rules(struct iteration *it, struct arena *a, struct kernel_rules *ret)
+{
+	struct flow *f = it->f;
+	struct lowering l = {
+		.rules = f->rules,
+		.who = {.execution_id = span_cstr(f->id_text),
+			.agent = span_cstr(f->manifest->metadata.name),
+			.tenant = f->tenant},
+		.arena = a,
+		.ret = ret,
+	};
+	struct rule_set *held = rule_set_ref(f->rules);
+	int r = offload_call(f->x->deps.files, lower, &l,
+		deadline_earlier(it->deadline_ns, deadline_in_ms(SANDBOX_DEADLINE_MS)));
+	rule_set_unref(held);
+	return err_trace(r);
+}
+
+/* The iteration's own fibers go on meanwhile, so that its arena is not to be used. */
+static AWAITS int take_network(struct iteration *it)
+{
+	struct arena *a CLEANUP(arena_cleanup) = arena_new(LIMIT_ITERATION_ARENA_BYTES);
+	struct kernel_rules network = {0};
+
+	it->network_by = rule_set_generation(it->f->rules);
+	int r = a ? network_rules(it, a, &network) : err_raise(-ENOMEM, "rules: out of memory");
+	if (r == 0)
+		r = sandbox_set_network(
+			it->f->sandbox, &network, deadline_in_ms(SANDBOX_DEADLINE_MS));
+	return err_trace(r);
+}
+
+int iteration_take_rules(struct iteration *it)
+{
+	struct flow *f = it->f;
+	uint64_t taken;
+	int r = 0;
+
+	do {
+		taken = rule_set_generation(f->rules);
+		it->tools.rules = f->rules;
+		it->tools.rate = f->rate;
+		fsal_attachment_set_rules(it->attachment, f->rules);
+		if (f->sandbox && f->sandbox->state != SANDBOX_ENDED && it->network_by != taken)
+			r = take_network(it);
+	} while (r == 0 && taken != rule_set_generation(f->rules));
+	return err_trace(r);
+}
+
 /* ---- a new sandbox ---- */
 
 static struct sandbox_limits limits_of(const struct agent_spec *spec)
@@ -116,36 +182,6 @@ static AWAITS int spawned_record(struct iteration *it)
 	return err_trace(r);
 }
 
-/* Lowering policies to what the kernel checks needs a thread's stack. */
-struct lowering {
-	const struct rule_set *rules;
-	struct decision_request who;
-	struct arena *arena;
-	struct kernel_rules *ret;
-};
-
-static int lower(void *arg)
-{
-	struct lowering *l = arg;
-	return err_trace(rule_set_kernel_rules(l->rules, &l->who, l->arena, l->ret));
-}
-
-/* Whom the sandbox may talk to, by the execution's set of policies. */
-static AWAITS int network_rules(struct iteration *it, struct kernel_rules *ret)
-{
-	struct flow *f = it->f;
-	struct lowering l = {
-		.rules = f->rules,
-		.who = {.execution_id = span_cstr(f->id_text),
-			.agent = span_cstr(f->manifest->metadata.name),
-			.tenant = f->tenant},
-		.arena = it->arena,
-		.ret = ret,
-	};
-	return err_trace(offload_call(f->x->deps.files, lower, &l,
-		deadline_earlier(it->deadline_ns, deadline_in_ms(SANDBOX_DEADLINE_MS))));
-}
-
 static AWAITS int start_sandbox(struct iteration *it)
 {
 	struct flow *f = it->f;
@@ -160,12 +196,14 @@ static AWAITS int start_sandbox(struct iteration *it)
 	};
 	struct kernel_rules network = {0};
 	char **env;
+
+	it->network_by = rule_set_generation(f->rules);
 	int r = prompt_render(f, it->number, !it->own_program, it->arena, &prompt);
 
 	if (r == 0)
 		r = environment_make(f, it->number, it->arena, &env);
 	if (r == 0)
-		r = network_rules(it, &network);
+		r = network_rules(it, it->arena, &network);
 	if (r < 0)
 		return err_trace(r);
 	s.prompt = prompt;
@@ -186,18 +224,6 @@ static AWAITS int start_sandbox(struct iteration *it)
 
 /* ---- an old one ---- */
 
-/* The kernel has gone on to enforce the rules; what they are called, and names, are ours. */
-static AWAITS int network_again(struct iteration *it)
-{
-	struct kernel_rules network = {0};
-	int r = network_rules(it, &network);
-
-	if (r == 0)
-		r = sandbox_set_network(
-			it->f->sandbox, &network, deadline_in_ms(SANDBOX_DEADLINE_MS));
-	return err_trace(r);
-}
-
 static AWAITS int find_sandbox(struct iteration *it)
 {
 	struct sandbox_driver *d = it->f->x->deps.sandboxes;
@@ -210,8 +236,6 @@ static AWAITS int find_sandbox(struct iteration *it)
 			continue;
 		r = sandbox_adopt(
 			d, &entries[i], &it->f->sandbox, deadline_in_ms(SANDBOX_DEADLINE_MS));
-		if (r == 0 && it->f->sandbox->state != SANDBOX_ENDED)
-			r = network_again(it);
 		break;
 	}
 	free(entries);
@@ -264,6 +288,11 @@ int iteration_open(struct iteration *it)
 
 	if (r == 0)
 		r = it->resumed ? resume_sandbox(it) : start_sandbox(it);
+	if (r < 0)
+		return err_trace(r);
+	/* An adopted sandbox has gone on under the kernel's rules, but what they are called, and
+	 * names, are ours; and the node's policies may have changed since this began. */
+	r = iteration_take_rules(it);
 	if (r < 0)
 		return err_trace(r);
 	it->f->now = it; /* before the first connection can come in */

@@ -7,7 +7,7 @@
  *
  * A snapshot is immutable and shared by reference count. An execution or a session gets a rule set
  * of its own, made from the snapshot that holds when it starts: the files' policies, its security
- * context, and what its manifest allows. It keeps that set to its end, whatever is loaded later.
+ * context, and what its manifest allows. When another snapshot holds, it goes over to a new set.
  */
 #pragma once
 

@@ -15,6 +15,7 @@ struct attestation {
 	struct span workload_id;
 	struct span scope;
 	struct rule_set *rules; /* of a client from outside */
+	uint64_t rules_serial;
 	struct smcp_refusal why;
 };
 
@@ -107,6 +108,8 @@ static AWAITS int client_check(struct call *c, struct attestation *t)
 		return refuse(t, SMCP_SCOPE_NOT_FOUND,
 			"%s: the name of a security context is expected (a-z, 0-9, '-')",
 			c->q->protocol == SEAL_V1 ? "security_context" : "requested_scope");
+
+	t->rules_serial = c->s->rules_serial;
 	int r = c->s->o.context(c->s->o.context_ctx, t->scope, &t->rules, c->deadline_ns);
 	if (r == SMCP_SCOPE_NOT_FOUND)
 		return refuse(t, r,
@@ -130,6 +133,7 @@ static AWAITS int session_make(struct call *c, struct attestation *t)
 		.workload_id = t->workload_id,
 		.public_key = t->public_key,
 		.rules = t->rules,
+		.rules_serial = t->rules_serial,
 	};
 	int r = session_create(c->s, &q, &token, &x, c->deadline_ns);
 

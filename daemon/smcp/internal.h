@@ -49,6 +49,7 @@ struct token_note {
 struct grant {
 	int refs;
 	struct rule_set *rules;
+	uint64_t serial; /* of the rules: the service's when they were asked for */
 	struct rate_state *rate;
 	struct fsal_volume *volume; /* these two are NULL until a file tool is called */
 	struct fsal_attachment *workspace;
@@ -90,6 +91,7 @@ struct smcp_service {
 	struct smcp_replay *replay;
 	struct attest_note attests[ATTESTS_KEPT]; /* a ring */
 	size_t next_attest;
+	uint64_t rules_serial; /* counts changes of security contexts and policies */
 	struct map by_id; /* 16 bytes -> struct session, active ones */
 	struct map by_token; /* 32 bytes -> struct token_note */
 };
@@ -105,6 +107,7 @@ struct session_request {
 	struct span scope, subject, workload_id;
 	const uint8_t *public_key;
 	struct rule_set *rules; /* of a client from outside, else NULL; a reference is taken */
+	uint64_t rules_serial; /* the service's when they were asked for */
 };
 
 /* A new session, on record, with its first token. -ENOSPC: there are too many. */

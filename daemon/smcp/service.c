@@ -248,6 +248,11 @@ int smcp_session_revoke(
 	return r == STORE_NOT_FOUND ? SMCP_NO_SESSION : SMCP_SESSION_OVER;
 }
 
+void smcp_rules_changed(struct smcp_service *s)
+{
+	s->rules_serial++;
+}
+
 void smcp_execution_ended(struct smcp_service *s, struct uuid execution_id)
 {
 	struct session *own[LIMIT_SMCP_SESSIONS_PER_EXECUTION];

@@ -235,6 +235,8 @@ int session_create(struct smcp_service *s, const struct session_request *q, stru
 	}
 	if (q->rules)
 		x->grant = grant_new(rule_set_ref(q->rules));
+	if (x->grant)
+		x->grant->serial = q->rules_serial;
 	int r = q->rules && !x->grant ? err_raise(-ENOMEM, "session: out of memory")
 				      : key_take(x, q->public_key);
 	if (r == 0)
@@ -411,31 +413,61 @@ int sessions_restore(struct smcp_service *s)
 
 /* ---- what it grants ---- */
 
-int session_grant(struct session *x, struct grant **ret, int64_t deadline_ns)
+/* A call that began before a change may make this too: the later one stays. */
+static int grant_replace(struct session *x, struct rule_set *rules, uint64_t serial)
+{
+	struct grant *g = grant_new(rules), *old = x->grant;
+	struct rate_state *rate;
+
+	if (!g)
+		return err_raise(-ENOMEM, "session: out of memory");
+	g->serial = serial;
+	if (!old) { /* nobody knows what was taken before the restart */
+		rate_state_drain(g->rate, rt_now_ns());
+	} else {
+		rate = rate_state_renew(old->rate, rules);
+		if (!rate) {
+			grant_unref(g);
+			return err_raise(-ENOMEM, "session: out of memory");
+		}
+		rate_state_free(g->rate);
+		g->rate = rate;
+	}
+	x->grant = g;
+	grant_unref(old);
+	return 0;
+}
+
+static bool is_current(const struct session *x)
+{
+	return x->grant && x->grant->serial == x->s->rules_serial;
+}
+
+/* What the session's context grants now. */
+static AWAITS int grant_make(struct session *x, int64_t deadline_ns)
 {
 	struct smcp_service *s = x->s;
+	uint64_t serial = s->rules_serial;
 	struct rule_set *rules = NULL;
 	struct store_hash hash;
+	int r = s->o.context(s->o.context_ctx, span_cstr(x->scope), &rules, deadline_ns);
 
-	if (!x->grant) { /* the first call since the restart */
-		int r = s->o.context(s->o.context_ctx, span_cstr(x->scope), &rules, deadline_ns);
-		/* What decides is kept, so that it can be decided again [2]. */
-		if (r == 0)
-			r = store_blob_put(s->o.store, rule_set_text(rules), &hash, deadline_ns);
-		if (r != 0) {
-			rule_set_unref(rules);
-			return err_trace(r);
-		}
-		struct grant *g = grant_new(rules);
-		if (!g)
-			return err_raise(-ENOMEM, "session: out of memory");
-		if (x->grant) /* made meanwhile: buckets that were taken from count */
-			grant_unref(g);
-		else
-			x->grant = g;
-		/* Nobody knows what was taken before the restart. */
-		rate_state_drain(x->grant->rate, rt_now_ns());
+	/* What decides is kept, so that it can be decided again [2]. */
+	if (r == 0)
+		r = store_blob_put(s->o.store, rule_set_text(rules), &hash, deadline_ns);
+	if (r != 0 || is_current(x)) { /* made meanwhile: buckets that were taken from count */
+		rule_set_unref(rules);
+		return err_trace(r);
 	}
+	return err_trace(grant_replace(x, rules, serial));
+}
+
+int session_grant(struct session *x, struct grant **ret, int64_t deadline_ns)
+{
+	int r = is_current(x) ? 0 : grant_make(x, deadline_ns);
+
+	if (r != 0)
+		return err_trace(r);
 	x->grant->refs++;
 	*ret = x->grant;
 	return 0;

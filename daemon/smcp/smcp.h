@@ -120,5 +120,9 @@ enum smcp_outcome {
 AWAITS int smcp_session_revoke(struct smcp_service *s, struct uuid session_id, struct span reason,
 	int64_t deadline_ns) MUST_USE;
 
+/* Security contexts or the node's policies have changed: sessions of clients from outside have the
+ * new ones from their next call on. Those of executions follow these. */
+void smcp_rules_changed(struct smcp_service *s);
+
 /* All sessions of an execution that has ended. */
 AWAITS void smcp_execution_ended(struct smcp_service *s, struct uuid execution_id);

@@ -27,12 +27,30 @@ int tool_deny(struct tool_call *c, const struct decision *d)
 	return err_trace(tool_refuse(c, TOOL_DENIED, span_cstr(reason)));
 }
 
+/* The set that decided may be replaced while the call runs, so its names are copied. */
+static int keep(struct tool_call *c, struct decision *d)
+{
+	struct span *ids = arena_make_array(c->arena, struct span, MAX(d->policy_count, (size_t)1));
+
+	if (!ids)
+		return err_raise(-ENOMEM, "tool: request memory used up");
+	for (size_t i = 0; i < d->policy_count; i++)
+		ids[i] = arena_span(c->arena, d->policy_ids[i]);
+	d->policy_ids = ids;
+	d->policy_id = arena_span(c->arena, d->policy_id);
+	d->policy_set = arena_span(c->arena, d->policy_set);
+	d->reason = arena_span(c->arena, d->reason);
+	return d->policy_set.p ? 0 : err_raise(-ENOMEM, "tool: request memory used up");
+}
+
 int tool_decide(struct tool_call *c, const struct decision_request *q)
 {
 	struct decision d;
 	int r = tool_request_keep(c, q);
 	if (r == 0)
 		r = policy_decide(c->t->rules, c->t->rate, q, rt_now_ns(), c->arena, &d);
+	if (r == 0)
+		r = keep(c, &d);
 	if (r < 0)
 		return err_trace(r);
 	if (!d.allowed)

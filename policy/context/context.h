@@ -222,6 +222,9 @@ struct rate_state *rate_state_new(struct rule_set *s); /* takes a reference; buc
 struct rate_state *rate_state_free(struct rate_state *r);
 /* `root` must outlive r; NULL: none. */
 void rate_state_set_root(struct rate_state *r, struct rate_state *root);
+/* The state under another set: policies that keep their id keep what was taken from them, those that
+ * are new are full. The root stays. NULL: out of memory. */
+struct rate_state *rate_state_renew(const struct rate_state *r, struct rule_set *s);
 /* Empties the buckets: after a restart nobody knows what was taken, so that it is all counted as
  * taken. */
 void rate_state_drain(struct rate_state *r, int64_t now_ns);

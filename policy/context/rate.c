@@ -43,6 +43,44 @@ void rate_state_set_root(struct rate_state *r, struct rate_state *root)
 	r->root = root == r ? NULL : root;
 }
 
+static const struct bucket *bucket_named(
+	const struct rate_state *r, struct map *by_id, struct span id, uint32_t *ret_calls)
+{
+	const struct policy_info *info = map_get(by_id, id);
+
+	if (!info)
+		return NULL;
+	*ret_calls = info->calls;
+	return &r->buckets[info - r->set->infos];
+}
+
+struct rate_state *rate_state_renew(const struct rate_state *r, struct rule_set *s)
+{
+	struct rate_state *next = rate_state_new(s);
+	struct map by_id;
+	uint32_t calls;
+	int x = next ? 0 : -ENOMEM;
+
+	map_init(&by_id, SIZE_MAX / 2);
+	for (size_t i = 0; x == 0 && i < r->set->count; i++)
+		if (r->set->infos[i].calls && !map_get(&by_id, r->set->infos[i].id))
+			x = map_put(&by_id, r->set->infos[i].id, &r->set->infos[i]);
+	for (size_t i = 0; x == 0 && i < s->count; i++) {
+		const struct bucket *b =
+			s->infos[i].calls ? bucket_named(r, &by_id, s->infos[i].id, &calls) : NULL;
+		if (!b)
+			continue;
+		double taken = calls - b->tokens;
+		next->buckets[i] =
+			(struct bucket){MAX(s->infos[i].calls - taken, 0.0), b->filled_ns};
+	}
+	map_fini(&by_id);
+	if (x < 0)
+		return err_clear(), rate_state_free(next);
+	next->root = r->root;
+	return next;
+}
+
 void rate_state_drain(struct rate_state *r, int64_t now_ns)
 {
 	for (size_t i = 0; i < r->set->count; i++)

@@ -37,7 +37,7 @@ static int run(struct cli *c)
 
 static const struct cli_option options[] = {
 	{"contexts", 0, NULL, "The security contexts instead", NULL},
-	{"running", 0, NULL, "The set that each running execution keeps instead", NULL},
+	{"running", 0, NULL, "The set that each running execution has made from them", NULL},
 	{NULL, 0, NULL, NULL, NULL},
 };
 
@@ -47,9 +47,10 @@ const struct verb verb_policy_list = {
 	.arguments = "",
 	.options = options,
 	.summary = "List the node's policies",
-	.help = "Lists the policies of policy.d that hold for what starts now. Executions that run "
-		"keep\n"
-		"the set that they started with: --running lists these.",
+	.help = "Lists the policies of policy.d that hold now. Each execution has a set of its "
+		"own, made "
+		"from\n"
+		"them, its security context and its manifest: --running lists these.",
 	.examples = "aegis policy list\n"
 		    "aegis policy list --contexts\n"
 		    "aegis policy list --running --output json",

@@ -44,7 +44,9 @@ const struct verb verb_policy_reload = {
 		"SIGHUP\n"
 		"does. If anything is not valid, the old policies go on to hold, and what is wrong "
 		"is\n"
-		"said with file, line and column. Running executions keep what they started with.",
+		"said with file, line and column. Running executions go over to the new ones;\n"
+		"one that cannot run by them (its security context is gone, or the kernel cannot\n"
+		"check a rule) is cancelled, and the reason says so.",
 	.examples = "aegis policy reload",
 	.run = run,
 };

@@ -22,11 +22,13 @@ import tap
 
 WEB, NAMES = ("93.184.216.2", 8080), ("93.184.216.2", 53)
 visits = []
+on_visit = {}  # path: what happens before the answer
 
 
 class Web(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         visits.append(self.path)
+        on_visit.get(self.path, lambda: None)()
         self.send_response(200)
         self.end_headers()
         self.wfile.write(b"hello from outside")
@@ -56,10 +58,11 @@ def open_outside(fd):
 
 
 FETCH = """import sys, urllib.request
-try:
-    print(urllib.request.urlopen(f"http://{sys.argv[1]}:8080/{sys.argv[2]}", timeout=4).read().decode())
-except OSError as e:
-    print("failed:", getattr(e, "reason", e))
+for path in sys.argv[2:]:
+    try:
+        print(urllib.request.urlopen(f"http://{sys.argv[1]}:8080/{path}", timeout=4).read().decode())
+    except OSError as e:
+        print("failed:", getattr(e, "reason", e))
 """
 HOSTS = ["93.184.216.2 address", "www.example.test name", "secret.example.test secret",
          "elsewhere.test elsewhere", "10.231.0.1 gateway"]
@@ -74,7 +77,13 @@ spec:
     network: %s
     filesystem: {read: [/workspace], write: [/workspace]}
     resources: {cpu: 500, memory: 128Mi, timeout: 120s}
-  tools: [fs.write, cmd.run]
+  tools: [fs.read, fs.list, fs.write, cmd.run]
+"""
+NOT_8080 = """@id("no-web")
+forbid (principal, action == Action::"net:connect", resource) when { context.port == 8080 };
+"""
+NO_READ = """@id("no-read")
+forbid (principal, action == Action::"tool:fs.read", resource);
 """
 
 
@@ -82,6 +91,11 @@ def answer(messages):
     turn = model.turns(messages)
     if turn == 0:
         return [("fs.write", {"path": "/workspace/fetch.py", "content": FETCH})]
+    if turn <= len(HOSTS) and HOSTS[turn - 1] in on_visit:
+        on_visit[HOSTS[turn - 1]]()
+        return [("fs.list", {"path": "/workspace"})]
+    if turn <= len(HOSTS) and HOSTS[turn - 1] == "READ":
+        return [("fs.read", {"path": "/workspace/fetch.py"})]
     if turn <= len(HOSTS):
         return [("cmd.run", {"command": "python3 fetch.py " + HOSTS[turn - 1]})]
     return "done"
@@ -106,6 +120,36 @@ def run(node, name, network):
     return list(visits), end, kernel
 
 
+def reload(node, text):
+    """The operator's policies become `text`, at once."""
+    with open(node.dir + "/policy.d/one.cedar", "w") as f:
+        f.write(text)
+    status, body = node.call("POST", "/v1/policy/reload")
+    if status != 200:
+        raise RuntimeError(f"reload {status} {body}")
+
+
+def running(node):
+    """Policies that change while a sandbox runs: each answer of the web server comes after a change."""
+    on_visit["/tighten"] = lambda: reload(node, NOT_8080 + NO_READ)
+    on_visit["/last"] = lambda: reload(node, "")
+    hosts = list(HOSTS)
+    HOSTS[:] = ["93.184.216.2 address tighten tightened", "READ", "LOOSEN", "93.184.216.2 loosened last"]
+    on_visit["LOOSEN"] = lambda: reload(node, NO_READ)
+    seen, end, kernel = run(node, "running", '{mode: allow, allowlist: ["93.184.216.2:8080"]}')
+    HOSTS[:] = hosts
+    tap.equal("a policy that is tightened holds from the next connection on, and one that is loosened, too",
+              (seen, end), (["/address", "/tighten", "/loosened", "/last"], "completed"))
+    tap.ok("the denial names the policy", any(r["kind"] == "NetworkDenied" and r["payload"]["policy_id"] == "no-web"
+           for r in kernel), kernel)
+    lines = node.audit("tail", "-n", "1000", "--output", "json").stdout.splitlines()
+    events = [e for e in map(json.loads, lines) if e["kind"] in ("ExecutionPolicyChanged", "ToolPolicyViolation")]
+    kinds = [e["kind"] for e in events]
+    tap.equal("each change of the execution's set is on record", kinds.count("ExecutionPolicyChanged"), 3)
+    tap.ok("and the file tool was denied by it", any(e["kind"] == "ToolPolicyViolation" and "no-read" in json.dumps(e)
+           for e in events), events)
+
+
 def main():
     if os.geteuid() != 0:
         tap.skip_all("needs root")
@@ -115,6 +159,7 @@ def main():
     open_outside(fd)
     outside.own_resolv_conf(NAMES[0])
     node = nodes.Node(model.serve(answer), helper_options=["--network-range", "10.231.0.0/19"])
+    os.mkdir(node.dir + "/policy.d", 0o755)
     try:
         node.start()
         seen, end, kernel = run(node, "by-address", '{mode: allow, allowlist: ["93.184.216.2:8080"]}')
@@ -142,6 +187,7 @@ def main():
         tap.equal("mode none reaches nothing", seen, [])
         seen, _, _ = run(node, "empty", "{mode: allow, allowlist: []}")
         tap.equal("an empty allowlist allows nothing", seen, [])
+        running(node)
         tap.equal("the journal holds", node.audit("verify").returncode, 0)
     finally:
         codes = node.stop()

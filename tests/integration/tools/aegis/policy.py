@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: AGPL-3.0-only
 """policy.d and security contexts on a whole node: loaded at start, again on SIGHUP and on demand, a bad set refused
-with its place; what runs keeps what it started with, over a kill too; the verbs of `aegis policy`."""
+with its place; what runs goes over to the new set, over a kill too; the verbs of `aegis policy`."""
 
 import json
 import os
@@ -150,11 +150,18 @@ def running():
     tap.ok("with the node's policies and the manifest's", "no-keys" in text and "spec.tools[0]" in text, text)
     write("policy.d/30.cedar", '@id("thirty") forbid (principal, action == Action::"exec", resource);\n')
     run("reload", ["policy", "reload"], 0, out="2 policies")
-    tap.ok("it keeps its set", running_set(id) == mine)
+    then = running_set(id)
+    text = run("and what it goes over to", ["policy", "show", then], 0, out="spec.security_contexts.reader")
+    tap.ok("is the new policies with the manifest's", then != mine and "thirty" in text and "spec.tools[0]" in text, text)
     node.kill("aegisd")
     node.start_aegisd()
-    tap.ok("over a kill", running_set(id) == mine, str(policies("running")))
-    tap.ok("what starts anew has the new set", ids() == ["no-keys", "thirty"], str(ids()))
+    tap.ok("which it keeps over a kill", running_set(id) == then, str(policies("running")))
+    node.kill("aegisd")
+    write("policy.d/30.cedar", '@id("thirty-one") forbid (principal, action == Action::"exec", resource);\n')
+    node.start_aegisd()
+    node.wait_for("the policies that were changed meanwhile", lambda: "thirty-one" in run(
+        "show", ["policy", "show", running_set(id)], 0), seconds=30)
+    tap.ok("what starts anew has the new set", ids() == ["no-keys", "thirty-one"], str(ids()))
     run("cancel", ["task", "cancel", id, "--force"], 0)
     unknown = write("unknown.yaml", MANIFEST % ("other", *sys.version_info[:2], "nobody"))
     run("a context that the node has not", ["agent", "run", unknown, "--input", "{}"], 4,

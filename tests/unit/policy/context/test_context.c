@@ -302,6 +302,34 @@ static void rates(void **state)
 	rule_set_unref(s);
 }
 
+/* Another set with the same limit: what was taken stays taken; a limit that is new is full. */
+static void rates_go_over(void **state)
+{
+	(void)state;
+	struct rule_set *first = example(), *second;
+	struct rule_set_builder *b = rule_set_builder_new();
+	struct decision_request q = {.action = SPAN("tool:fs.write")};
+	struct rate_state *rate = rate_state_new(first);
+
+	assert_int_equal(rule_add_set(b, first), 0);
+	assert_int_equal(rule_rate_limit(b, "fs.write", 3, 1000, at("another")), 0);
+	second = rule_set_seal(b);
+	assert_non_null(second);
+	assert_true(decide(first, rate, &q, 0).allowed);
+	struct rate_state *next = rate_state_renew(rate, second);
+	assert_non_null(next);
+	assert_true(decide(second, next, &q, 0).allowed);
+	struct decision d = decide(second, next, &q, 0);
+	assert_false(d.allowed);
+	assert_span(d.policy_id, "rate");
+	assert_true(decide(second, next, &q, 500 * NS_PER_MS).allowed);
+	rate_state_free(next);
+	rate_state_free(rate);
+	rule_set_unref(second);
+	rule_set_unref(first);
+	rule_set_builder_free(b);
+}
+
 static void empty_set_allows_nothing(void **state)
 {
 	(void)state;
@@ -370,6 +398,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(paths, setup, teardown),
 		cmocka_unit_test_setup_teardown(commands, setup, teardown),
 		cmocka_unit_test_setup_teardown(rates, setup, teardown),
+		cmocka_unit_test_setup_teardown(rates_go_over, setup, teardown),
 		cmocka_unit_test_setup_teardown(empty_set_allows_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(text_gives_the_same_set, setup, teardown),
 		cmocka_unit_test_setup_teardown(builder_refuses, setup, teardown),
