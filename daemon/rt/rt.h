@@ -153,6 +153,10 @@ AWAITS int stream_peek(
 	struct stream *s, size_t have, struct span *ret, int64_t deadline_ns) MUST_USE;
 void stream_consume(struct stream *s, size_t n);
 
+/* Exactly n bytes, consumed, into p: what has not arrived yet is received there and not copied.
+ * -ECONNRESET if the peer closes before. After a failure the stream is out of step. */
+AWAITS int stream_read(struct stream *s, char *p, size_t n, int64_t deadline_ns) MUST_USE;
+
 /* Tells the peer that nothing more will be sent (SHUT_WR); receiving goes on. Does not park. */
 void stream_shutdown(struct stream *s);
 

@@ -25,6 +25,8 @@ struct stream {
 	bool recv_single; /* the operation under way fills own memory, once */
 	bool recv_cancelling;
 	bool starved; /* linked in worker->starved */
+	bool reading; /* a fiber in stream_read waits until nothing is under way */
+	uint8_t heads; /* receives in a row that take no more than a head; 0: the multishot one */
 	int recv_end; /* 1: the peer has closed; negative: failed; 0: open */
 	size_t wanted; /* somebody waits for more than this many bytes */
 	struct list readers;

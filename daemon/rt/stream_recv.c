@@ -9,6 +9,10 @@
  * kernel may still deliver one burst of buffers after the decision (32 of them at most, which is
  * the other half). A reader that wants more than HALF in one piece gets it by single receives of
  * exactly the room that is left.
+ *
+ * What is long and has a place already does not go through any of this: stream_read receives into
+ * that place. For some peeks after it only heads are received, one at a time, so that what follows
+ * a head can be received where it belongs as well.
  */
 #include "daemon/rt/stream.h"
 #include "daemon/rt/sanitize.h"
@@ -19,6 +23,8 @@ enum {
 	HALF = RT_STREAM_BUFFER_BYTES / 2,
 	BURST = 32, /* MULTISHOT_MAX_RETRY in the kernel's io_uring/net.c */
 	OWN_KEEP = 16 * 1024, /* own memory beyond this is given back when it is empty */
+	HEAD_BYTES = 8 * 1024, /* received at once where a stream_read is likely to follow */
+	HEADS = 8, /* that many times, then it was not likely */
 };
 _Static_assert(HALF + BURST * BUFS_BYTES <= RT_STREAM_BUFFER_BYTES, "room for a burst");
 
@@ -141,9 +147,8 @@ void stream_recv_arm(struct stream *s)
 	ring_submit(s->home, &sqe, &s->recv_op);
 }
 
-static int arm_single(struct stream *s)
+static int arm_single(struct stream *s, size_t room)
 {
-	size_t room = RT_STREAM_BUFFER_BYTES - held(s);
 	int r = own_lent(s);
 	if (r == 0)
 		r = own_reserve(s, room);
@@ -155,6 +160,17 @@ static int arm_single(struct stream *s)
 	s->recv_single = true;
 	s->recv_cancelling = false;
 	ring_submit(s->home, &sqe, &s->recv_op);
+	return 0;
+}
+
+/* Somebody waits, and there is not enough. */
+static int arm_for_reader(struct stream *s)
+{
+	if (held(s) >= HALF)
+		return arm_single(s, RT_STREAM_BUFFER_BYTES - held(s));
+	if (s->heads && --s->heads)
+		return arm_single(s, HEAD_BYTES);
+	stream_recv_arm(s);
 	return 0;
 }
 
@@ -221,13 +237,15 @@ void stream_recv_done(struct op *op, int res, unsigned flags)
 	s->recv_single = false;
 	if (!list_empty(&s->stopping)) {
 		stream_idle(s);
+	} else if (s->reading) {
+		wake_readers(s);
 	} else if (res == -ENOBUFS && list_empty(&s->starved_link)) {
 		/* Others hold them all; the next turn, at the latest, gives some back. */
 		list_push_back(&w->starved, &s->starved_link);
-	} else if (!s->recv_end && held(s) < HALF) {
+	} else if (!s->recv_end && !s->heads && held(s) < HALF) {
 		stream_recv_arm(s);
 	} else if (!s->recv_end && !list_empty(&s->readers)) {
-		s->recv_end = arm_single(s);
+		s->recv_end = arm_for_reader(s);
 		if (s->recv_end)
 			wake_readers(s);
 	}
@@ -270,12 +288,7 @@ static bool view(struct stream *s, size_t have, struct span *ret, int *ret_r)
 
 static int ensure_armed(struct stream *s)
 {
-	if (s->recv_armed || !list_empty(&s->starved_link))
-		return 0;
-	if (held(s) >= HALF)
-		return arm_single(s);
-	stream_recv_arm(s);
-	return 0;
+	return s->recv_armed || !list_empty(&s->starved_link) ? 0 : arm_for_reader(s);
 }
 
 int stream_peek(struct stream *s, size_t have, struct span *ret, int64_t deadline_ns)
@@ -306,7 +319,7 @@ int stream_peek(struct stream *s, size_t have, struct span *ret, int64_t deadlin
 	}
 }
 
-void stream_consume(struct stream *s, size_t n)
+static void drop(struct stream *s, size_t n)
 {
 	CHECK(n <= held(s));
 	end_view(s);
@@ -318,8 +331,67 @@ void stream_consume(struct stream *s, size_t n)
 	s->own_first += n - lent;
 	s->own_n -= n - lent;
 	own_trim(s);
-	if (!s->recv_armed && !s->recv_end && list_empty(&s->starved_link) && held(s) < HALF)
+}
+
+void stream_consume(struct stream *s, size_t n)
+{
+	drop(s, n);
+	if (!s->recv_armed && !s->recv_end && !s->heads && list_empty(&s->starved_link) &&
+		held(s) < HALF)
 		stream_recv_arm(s);
+}
+
+/* Moves what is held, n bytes at most. */
+static size_t take_held(struct stream *s, char *p, size_t n)
+{
+	size_t lent = MIN(n, s->lent_n), own = MIN(n - lent, s->own_n);
+
+	if (lent)
+		memcpy(p, s->lent, lent);
+	if (own)
+		memcpy(p + lent, s->own + s->own_first, own);
+	drop(s, lent + own);
+	return lent + own;
+}
+
+/* Nothing is received behind this fiber's back any more. */
+static int silence(struct stream *s, int64_t deadline_ns)
+{
+	int r = 0;
+
+	list_remove(&s->starved_link);
+	s->reading = true;
+	while (r == 0 && s->recv_armed) {
+		stream_recv_disarm(s);
+		r = fiber_wait_in(&s->readers, "stream_read", deadline_ns, s);
+	}
+	s->reading = false;
+	return r;
+}
+
+int stream_read(struct stream *s, char *p, size_t n, int64_t deadline_ns)
+{
+	CHECK(s->home == worker_current);
+	size_t done = take_held(s, p, n);
+
+	s->heads = HEADS;
+	while (done < n) {
+		if (s->recv_end)
+			return s->recv_end < 0 ? s->recv_end : -ECONNRESET;
+		ssize_t r = silence(s, deadline_ns);
+		if (r < 0)
+			return (int)r;
+		done += take_held(s, p + done, n - done);
+		if (done == n || s->recv_end)
+			continue;
+		r = rt_recv(s->fd, p + done, n - done, MSG_WAITALL, deadline_ns);
+		if (r == -EINTR || r == -EAGAIN)
+			continue;
+		if (r <= 0)
+			return r < 0 ? (int)r : -ECONNRESET;
+		done += (size_t)r;
+	}
+	return 0;
 }
 
 void stream_recv_free(struct stream *s)

@@ -7,7 +7,8 @@
  * A call that is there in one piece is read where it lies in the stream; asking the stream for one
  * piece would make it copy what has come behind. Others are put together: short ones in memory of
  * the connection's own, long ones, and those in several fragments, in one of the server's buffers,
- * which goes with the call if that must wait.
+ * which goes with the call if that must wait. What is long and has not arrived yet is received
+ * there.
  */
 #include "nfs/server/internal.h"
 #include <stdlib.h>
@@ -262,33 +263,56 @@ static int grow_short(struct conn *c, size_t n)
 	return 0;
 }
 
+static int take_buffer(struct conn *c)
+{
+	c->record_memory = buffers_try(&c->server->buffers);
+	if (c->record_memory)
+		return 0;
+	/* Who holds them may wait for this client. */
+	int r = flush(c);
+	return r < 0 ? r
+		     : buffers_get(&c->server->buffers, &c->record_memory,
+			       deadline_in_ms(c->server->options.client_ms));
+}
+
 /* The record that begins with mark `m` is not there in one piece. */
 static int begin_record(struct conn *c, struct rpc_mark m)
 {
-	int r;
-	if (m.last && m.bytes <= SHORT_RECORD_BYTES) {
-		r = grow_short(c, m.bytes);
-		if (r == 0)
-			rpc_record_init(&c->record, c->short_memory, c->short_cap);
-	} else {
-		r = flush(c);
-		if (r == 0)
-			r = buffers_get(&c->server->buffers, &c->record_memory,
-				deadline_in_ms(c->server->options.client_ms));
-		if (r == 0)
-			rpc_record_init(&c->record, c->record_memory, BUFFER_BYTES);
-	}
+	bool is_short = m.last && m.bytes <= SHORT_RECORD_BYTES;
+	int r = is_short ? grow_short(c, m.bytes) : take_buffer(c);
+	if (r == 0 && is_short)
+		rpc_record_init(&c->record, c->short_memory, c->short_cap);
+	else if (r == 0)
+		rpc_record_init(&c->record, c->record_memory, BUFFER_BYTES);
 	c->assembling = r == 0;
 	c->record_deadline_ns = deadline_in_ms(c->server->options.client_ms);
 	return r;
 }
 
-/* Takes all off the view but the beginning of a mark. */
-static int take_view(struct conn *c, struct span view, size_t *ret_used)
+/* The rest of a long record: its mark is consumed. */
+static int read_long(struct conn *c, size_t n)
+{
+	bool is_short = n <= SHORT_RECORD_BYTES;
+	if (n > BUFFER_BYTES)
+		return -EMSGSIZE;
+	int r = is_short ? grow_short(c, n) : take_buffer(c);
+	char *p = is_short ? c->short_memory : c->record_memory;
+	if (r == 0)
+		r = stream_read(c->stream, p, n, deadline_in_ms(c->server->options.client_ms));
+	if (r == 0)
+		r = take_record(c, span_of(p, n));
+	buffers_put(&c->server->buffers, TAKE_PTR(c->record_memory));
+	return r;
+}
+
+/* Takes all off the view but the beginning of a mark, and the bytes of a long record, whose mark is
+ * taken; *ret_long: how many those are, 0 if there is none. */
+static int take_view(struct conn *c, struct span view, size_t *ret_used, size_t *ret_long)
 {
 	size_t used = 0;
 	int r = 0;
-	while (r == 0 && view.n - used > 0) {
+	*ret_long = 0;
+	while (r == 0 && *ret_long == 0 && view.n - used > 0) {
 		struct span rest = span_of(view.p + used, view.n - used);
 		if (c->assembling) {
 			size_t taken;
@@ -301,7 +325,13 @@ static int take_view(struct conn *c, struct span view, size_t *ret_used)
 		if (rest.n < RPC_MARK_BYTES)
 			break;
 		struct rpc_mark m = rpc_mark_get(rest.p);
-		if (!m.last || rest.n - RPC_MARK_BYTES < m.bytes) {
+		bool whole = rest.n - RPC_MARK_BYTES >= m.bytes;
+		if (m.last && !whole && m.bytes > LONG_RECORD_BYTES) {
+			*ret_long = m.bytes;
+			used += RPC_MARK_BYTES;
+			continue;
+		}
+		if (!m.last || !whole) {
 			r = begin_record(c, m);
 			continue;
 		}
@@ -333,13 +363,15 @@ static int serve(struct conn *c)
 			return r;
 		if (view.n == 0)
 			return 0;
-		size_t used;
-		r = take_view(c, view, &used);
+		size_t used, more;
+		r = take_view(c, view, &used, &more);
 		if (r < 0)
 			return r;
 		stream_consume(c->stream, used);
-		have = view.n - used;
-		r = flush(c);
+		have = more ? 0 : view.n - used;
+		r = more ? read_long(c, more) : 0;
+		if (r == 0)
+			r = flush(c);
 		if (r < 0)
 			return r;
 	}

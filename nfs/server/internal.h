@@ -13,6 +13,7 @@ enum {
 	BUFFER_BYTES = LIMIT_RPC_RECORD_BYTES,
 	SMALL_REPLY_BYTES = 1024, /* no reply but those of READ and of listings is longer */
 	SMALL_ROOM_BYTES = 16 * 1024, /* a connection's own, for small replies */
+	LONG_RECORD_BYTES = 16 * 1024, /* longer ones are received into their place */
 	SHORT_RECORD_BYTES = 64 * 1024, /* longer calls are put together in a buffer */
 	SHORT_KEEP_BYTES = 16 * 1024, /* a connection's own, for shorter ones */
 };
