@@ -106,11 +106,19 @@ enum {
 
 	/* Files */
 	LIMIT_FSAL_LIST_ENTRIES = 100000, /* of one folder */
+	LIMIT_FSAL_OBJECTS = 256 * 1024, /* cached by one layer, about 400 bytes each */
+	LIMIT_FSAL_RECORD_BYTES = 4 * 1024 * 1024, /* records that wait for their observer */
+	LIMIT_FSAL_DESCRIPTORS = 16 * 1024, /* open at a time for one volume */
 
 	/* ONC RPC and NFS */
 	LIMIT_NFS_IO_BYTES = 1024 * 1024, /* of one READ or WRITE: rtmax, wtmax */
 	LIMIT_NFS_LISTING_BYTES = 64 * 1024, /* of one READDIR or READDIRPLUS */
 	LIMIT_NFS_MOUNTS = 1024, /* that DUMP shows, of one server */
+	LIMIT_NFS_CONNECTIONS = 1024, /* of one server */
+	LIMIT_NFS_CONNECTION_CALLS = 256, /* of one connection that wait for something */
+	LIMIT_NFS_CALLS = 1024, /* likewise, of one server */
+	LIMIT_NFS_BUFFERS = 32, /* of LIMIT_RPC_RECORD_BYTES, of one server */
+	LIMIT_NFS_REPLIES = 4096, /* remembered by one server, 512 bytes each */
 	LIMIT_RPC_RECORD_BYTES = 1024 * 1024 + 4096, /* one WRITE and its head */
 	LIMIT_RPC_FRAGMENTS = 1024, /* of one record */
 

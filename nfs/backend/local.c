@@ -16,7 +16,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-enum { DENTS_BYTES = 8 * 1024, OPEN_MIN = 64, OPEN_MAX = 16 * 1024 };
+enum { DENTS_BYTES = 8 * 1024, OPEN_MIN = 64 };
 
 static int local_root(void *volume, const struct fsal_io *io, struct fsal_new *ret)
 {
@@ -128,7 +128,6 @@ static void local_close(void *volume)
 
 static const struct fsal_backend local_backend = {
 	.name = "local",
-	.node_bytes = sizeof(struct local_node),
 	.limits = {.file_bytes_max = INT64_MAX,
 		.link_max = 32000,
 		.name_bytes_max = LIMIT_PATH_COMPONENT_BYTES,
@@ -178,7 +177,7 @@ static size_t open_max_of(const struct backend_local_options *o)
 
 	if (getrlimit(RLIMIT_NOFILE, &l) == 0)
 		max = (size_t)MIN(l.rlim_cur, (rlim_t)1 << 20) / 4;
-	max = MIN(max, o->descriptors_max ? o->descriptors_max : (size_t)OPEN_MAX);
+	max = MIN(max, o->descriptors_max ? o->descriptors_max : (size_t)LIMIT_FSAL_DESCRIPTORS);
 	return max < OPEN_MIN ? OPEN_MIN : max;
 }
 

@@ -18,6 +18,7 @@ struct local_volume {
 	struct list open; /* nodes with a descriptor, the oldest first */
 	size_t open_count;
 	size_t open_max;
+	uint32_t asks; /* for attributes, by name */
 	char *dents; /* for getdents64 */
 	struct index *index;
 	bool walking;
@@ -33,11 +34,13 @@ struct local_node {
 	int fd;
 	uint8_t access; /* what fd is good for; ACCESS_NONE: there is none */
 	bool used;
-	uint8_t asked; /* how often its attributes were, without a descriptor */
+	uint8_t asked; /* how often its attributes were of late, without a descriptor */
 	uint16_t busy; /* operations that are parked on it */
 	uint32_t shown_mode; /* kept beside, as of shown_ctime_ns; 0: not looked up */
+	uint32_t asked_at; /* in `asks` of the volume */
 	int64_t shown_ctime_ns;
 };
+_Static_assert(sizeof(struct local_node) <= FSAL_NODE_BYTES, "it stands in the layer's object");
 
 static inline struct local_node *local_node(const struct fsal_node *n)
 {

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -142,7 +143,8 @@ static int getattr_by_fd(struct local_volume *v, struct fsal_node *n, int fd, st
 	struct local_node *l = local_node(n);
 	struct stat st;
 
-	if (fstat(fd, &st) < 0)
+	/* The C library's fstat asks by an empty name, which costs a fifth more. */
+	if (syscall(SYS_fstat, fd, &st) < 0)
 		return -errno;
 	attr_of_stat(&st, ret);
 	ret->born_ns = n->born_ns;
@@ -161,17 +163,25 @@ static int getattr_by_fd(struct local_volume *v, struct fsal_node *n, int fd, st
 enum { ASKED_OFTEN = 8 };
 
 /* With a descriptor this costs half; but where there are more objects than descriptors, opening one
- * for each would cost more than asking by name. So only those that are asked about again and again
- * take another's place. */
+ * for each would cost more than asking by name. So only those that are asked about again and again,
+ * before as many others are as there may be descriptors, take another's place. */
+static bool worth_opening(struct local_volume *v, struct local_node *l)
+{
+	if (v->open_count < v->open_max)
+		return true;
+	if (++v->asks - l->asked_at > v->open_max)
+		l->asked = 0;
+	l->asked_at = v->asks;
+	return ++l->asked >= ASKED_OFTEN;
+}
+
 int local_getattr(
 	void *volume, const struct fsal_io *io, struct fsal_node *n, struct fsal_attr *ret)
 {
 	struct local_volume *v = volume;
 	struct local_node *l = local_node(n);
 
-	if (l->access != ACCESS_NONE || !n->parent || v->open_count < v->open_max ||
-		++l->asked >= ASKED_OFTEN) {
-		l->asked = 0;
+	if (l->access != ACCESS_NONE || !n->parent || (!io->passing && worth_opening(v, l))) {
 		int fd = local_fd(v, n, ACCESS_PATH);
 		return fd < 0 ? fd : getattr_by_fd(v, n, fd, ret);
 	}

@@ -22,6 +22,8 @@ struct fsal_id {
 	uint8_t bytes[FSAL_ID_BYTES];
 };
 
+enum { FSAL_NODE_BYTES = 64 };
+
 /* An object as its backend knows it. */
 struct fsal_node {
 	struct fsal_node *parent; /* NULL: the root */
@@ -31,12 +33,13 @@ struct fsal_node {
 	int64_t born_ns;
 	uint32_t type; /* S_IFMT */
 	bool gone; /* it was deleted */
-	void *state; /* node_bytes of the backend's own, zeroed at first */
+	void *state; /* FSAL_NODE_BYTES of the backend's own, zeroed at first */
 };
 
 struct fsal_io {
 	bool may_park;
 	bool sync; /* on stable storage before it returns */
+	bool passing; /* one of many that are asked about once: nothing worth keeping ready for */
 	int64_t deadline_ns;
 };
 
@@ -61,7 +64,6 @@ typedef bool (*fsal_backend_dirent_fn)(
 
 struct fsal_backend {
 	const char *name; /* "local" */
-	size_t node_bytes;
 	struct fsal_limits limits;
 
 	/* The root's id and attributes. */

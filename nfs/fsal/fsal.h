@@ -94,8 +94,9 @@ struct fsal_object;
 
 struct fsal_options {
 	uint8_t key[32]; /* of handles: the same after a restart, so that they stay valid */
-	size_t objects_max; /* cached; 0: 262,144 */
-	size_t record_bytes; /* of records that wait for their observer; 0: 4 MiB */
+	size_t objects_max; /* cached; 0: LIMIT_FSAL_OBJECTS. Their memory is reserved */
+	size_t record_bytes; /* of records that wait for their observer; 0: LIMIT_FSAL_RECORD_BYTES
+			      */
 };
 
 /* Starts the fiber that hands records over, on this worker. AWAITS only to undo a failed start. */

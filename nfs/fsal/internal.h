@@ -3,6 +3,7 @@
 #pragma once
 
 #include "nfs/fsal/backend.h"
+#include "daemon/base/pool.h"
 
 enum { DECISIONS_MAX = 1024 }; /* different ones of an attachment's rules that are kept */
 
@@ -18,12 +19,13 @@ struct verdict {
 
 struct pending; /* of trace.c: reads or writes of an object that are not recorded yet */
 
+enum { NAME_ROOM = 32 }; /* shorter names stand in the object */
+
+/* What a GETATTR of an object that was not used for long touches stands first. */
 struct fsal_object {
 	struct fsal_node node; /* first: backends know no more */
 	struct fsal_attachment *at;
 	struct fsal_object *by_handle; /* the next one in its bucket */
-	struct fsal_object *by_file; /* likewise */
-	struct list lru; /* in the layer's list while nobody holds it */
 	uint32_t refs; /* holders, and children */
 	uint32_t touched; /* when last used, and when put into the list, in insertions */
 	uint32_t queued;
@@ -31,9 +33,14 @@ struct fsal_object {
 	bool counted; /* counted_bytes is what the volume's usage holds for it */
 	uint8_t handle_bytes;
 	uint8_t handle[FSAL_HANDLE_BYTES];
-	uint64_t counted_bytes;
 	struct verdict verdict;
+	_Alignas(16) char state[FSAL_NODE_BYTES];
+	struct fsal_object *by_file; /* likewise */
+	struct list lru; /* in the layer's list, unless it was found held when one had to go */
+	struct list own; /* in its attachment's */
+	uint64_t counted_bytes;
 	struct pending *pending;
+	char short_name[NAME_ROOM];
 };
 
 struct table {
@@ -46,9 +53,9 @@ struct fsal {
 	struct table by_handle;
 	struct table by_file;
 	uint64_t *dead; /* ends of handles whose objects were deleted; the newest ones */
+	struct pool pool; /* of objects */
 	struct list lru; /* the least recently queued first */
 	struct list attachments;
-	size_t objects;
 	size_t objects_max;
 	uint32_t tick; /* insertions */
 	uint64_t hits, misses;
@@ -80,6 +87,7 @@ struct fsal_attachment {
 	struct arena *arena; /* of the texts of its options */
 	struct fsal_attach_options o;
 	uint8_t tag[8]; /* of its handles */
+	struct list objects;
 	struct fsal_object *root;
 	uint64_t epoch; /* of verdicts; moves with the rules and with directories' names */
 	uint64_t rules_changes; /* decisions that are interned live until it moves */

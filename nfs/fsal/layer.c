@@ -5,8 +5,6 @@
 #include <stdlib.h>
 
 enum {
-	OBJECTS_MAX = 256 * 1024,
-	RECORD_BYTES = 4 * 1024 * 1024,
 	SCRATCH_BYTES = 1024 * 1024,
 	DECISION_BYTES = 256 * 1024,
 	OPTION_BYTES = 16 * 1024,
@@ -21,12 +19,13 @@ int fsal_start(const struct fsal_options *o, struct fsal **ret)
 		return err_raise(-ENOMEM, "file layer: out of memory");
 	}
 	memcpy(f->key, o->key, sizeof(f->key));
-	f->objects_max = o->objects_max ? o->objects_max : OBJECTS_MAX;
+	f->objects_max = o->objects_max ? o->objects_max : LIMIT_FSAL_OBJECTS;
 	list_init(&f->lru);
 	list_init(&f->attachments);
 	f->scratch = arena_new(SCRATCH_BYTES);
 	if (layer_tables_init(f) < 0 || !f->scratch ||
-		!(f->records = trace_start(f, o->record_bytes ? o->record_bytes : RECORD_BYTES))) {
+		!(f->records = trace_start(
+			  f, o->record_bytes ? o->record_bytes : LIMIT_FSAL_RECORD_BYTES))) {
 		fsal_stop(f);
 		return err_raise(-ENOMEM, "file layer: out of memory");
 	}
@@ -48,7 +47,7 @@ void fsal_stop(struct fsal *f)
 
 void fsal_stats_get(const struct fsal *f, struct fsal_stats *ret)
 {
-	*ret = (struct fsal_stats){.objects = f->objects, .hits = f->hits, .misses = f->misses};
+	*ret = (struct fsal_stats){.objects = f->pool.used, .hits = f->hits, .misses = f->misses};
 	trace_stats(f->records, &ret->records, &ret->records_dropped);
 }
 
@@ -180,6 +179,7 @@ int fsal_attach(
 	at->epoch = 1;
 	v->refs++;
 	list_init(&at->link);
+	list_init(&at->objects);
 	map_init(&at->interned, DECISIONS_MAX);
 	int r = copy_texts(at, o) ? 0 : err_raise(-ENOMEM, "attach volume: out of memory");
 	if (at->o.rules)

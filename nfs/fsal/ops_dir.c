@@ -47,6 +47,30 @@ struct listing {
 	bool full;
 };
 
+/* One that is known under that name and number is asked about by its descriptor, if it has one,
+ * without another walk. */
+static AWAITS int object_of_item(struct listing *l, const struct item *i, struct fsal_dirent *e)
+{
+	struct fsal_volume *v = l->dir->at->volume;
+	struct fsal_io io = io_of(l->call, NULL);
+	struct fsal_object *o = object_by_place(l->dir, i->name, i->file_id);
+	int r = -ESTALE;
+
+	io.passing = true;
+	if (o) {
+		fsal_ref(o);
+		r = v->backend->getattr(v->state, &io, &o->node, &e->attr);
+		if (r == 0 && (o->gone || e->attr.nlink == 0))
+			r = -ESTALE;
+		if (r == 0) {
+			object_touch(o);
+			e->object = o;
+		}
+		fsal_unref(o);
+	}
+	return r == -ESTALE ? object_of_name(l->call, l->dir, i->name, &e->object, &e->attr) : r;
+}
+
 static AWAITS int deliver(struct listing *l, const struct item *i)
 {
 	struct fsal_dirent e = {.name = i->name, .file_id = i->file_id, .cookie = i->cookie};
@@ -57,7 +81,7 @@ static AWAITS int deliver(struct listing *l, const struct item *i)
 		e.file_id =
 			l->dir->node.parent ? l->dir->node.parent->file_id : l->dir->node.file_id;
 	if (!dots && l->want_objects) {
-		r = object_of_name(l->call, l->dir, i->name, &e.object, &e.attr);
+		r = object_of_item(l, i, &e);
 		if (r == -ENOENT || r == -EXDEV)
 			return 0; /* gone by now, or nothing of the volume */
 		if (r != 0)

@@ -5,11 +5,12 @@
 
 static void set_defaults(struct nfs_server_options *o)
 {
-	o->connections_max = o->connections_max ? o->connections_max : 1024;
-	o->connection_calls_max = o->connection_calls_max ? o->connection_calls_max : 256;
-	o->calls_max = o->calls_max ? o->calls_max : 1024;
-	o->buffers_max = o->buffers_max ? o->buffers_max : 32;
-	o->replies = o->replies ? o->replies : 4096;
+	o->connections_max = o->connections_max ? o->connections_max : LIMIT_NFS_CONNECTIONS;
+	o->connection_calls_max =
+		o->connection_calls_max ? o->connection_calls_max : LIMIT_NFS_CONNECTION_CALLS;
+	o->calls_max = o->calls_max ? o->calls_max : LIMIT_NFS_CALLS;
+	o->buffers_max = o->buffers_max ? o->buffers_max : LIMIT_NFS_BUFFERS;
+	o->replies = o->replies ? o->replies : LIMIT_NFS_REPLIES;
 	o->idle_ms = o->idle_ms ? o->idle_ms : 600000;
 	o->client_ms = o->client_ms ? o->client_ms : 30000;
 }

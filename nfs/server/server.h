@@ -25,11 +25,13 @@ struct nfs_server;
 struct nfs_server_options {
 	struct fsal *layer; /* outlives the server, as its attachments do */
 	const void *door; /* the one that the exported attachments were made with */
-	int connections_max; /* 0: 1024; further ones are closed at once */
-	int connection_calls_max; /* under way apart from the connection's fiber; 0: 256 */
-	int calls_max; /* of all connections; 0: 1024 */
-	int buffers_max; /* of LIMIT_RPC_RECORD_BYTES, for long calls and replies; 0: 32 */
-	uint32_t replies; /* remembered; 0: 4096 */
+	int connections_max; /* 0: LIMIT_NFS_CONNECTIONS; further ones are closed at once */
+	int connection_calls_max; /* under way apart from the connection's fiber; 0:
+				     LIMIT_NFS_CONNECTION_CALLS */
+	int calls_max; /* of all connections; 0: LIMIT_NFS_CALLS */
+	int buffers_max; /* of LIMIT_RPC_RECORD_BYTES, for long calls and replies; 0:
+			    LIMIT_NFS_BUFFERS */
+	uint32_t replies; /* remembered; 0: LIMIT_NFS_REPLIES */
 	int reply_file; /* where they survive the process; becomes the server's, also on failure;
 			   -1: nowhere */
 	int64_t idle_ms; /* a connection without calls ends; 0: 10 minutes */

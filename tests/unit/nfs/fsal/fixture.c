@@ -69,6 +69,8 @@ void fixture_attach(struct fixture *f)
 static void layer_up(struct fixture *f)
 {
 	f->layer.key[0] = 42;
+	if (!f->layer.objects_max) /* memory for many takes its time under AddressSanitizer */
+		f->layer.objects_max = 20000;
 	EXPECT_INT(fsal_start(&f->layer, &f->fsal), 0);
 	volume_open(f);
 	fixture_attach(f);
