@@ -36,6 +36,7 @@ struct node {
 	struct smcp_service *smcp;
 	struct mcp_service *mcp;
 	int snapshots; /* folder of workspaces as iterations left them */
+	int replies; /* folder of what NFS was answered */
 	struct executions *executions;
 	struct api *api;
 	struct doors doors;
@@ -171,16 +172,22 @@ static AWAITS int policy_again(void *ctx, struct buf *findings)
 
 /* ---- flows ---- */
 
-static int snapshots_open(struct node *n)
+static int folder_open(const struct node *n, const char *folder, int *ret_fd)
 {
 	struct buf path CLEANUP(buf_fini) = buf_init(LIMIT_PATH_BYTES);
-	buf_printf(&path, "%s/snapshots", n->d->config->daemon.data_directory);
+	buf_printf(&path, "%s/%s", n->d->config->daemon.data_directory, folder);
 	const char *name = buf_cstr(&path);
 	int r = name ? fd_make_dirs(name, 0700) : -ENAMETOOLONG;
 	if (r < 0)
 		return err_wrap(r, "spec.daemon.data_directory");
-	n->snapshots = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return n->snapshots < 0 ? err_sys(-errno, "open '%s'", name) : 0;
+	*ret_fd = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return *ret_fd < 0 ? err_sys(-errno, "open '%s'", name) : 0;
+}
+
+static bool files_are_mediated(const struct node *n)
+{
+	const struct doctor_finding *f = doctor_find(n->d->doctor, "files.mediation");
+	return f && f->level == DOCTOR_PREVENTED;
 }
 
 /* ---- signed calls ---- */
@@ -247,6 +254,8 @@ static AWAITS int flows_start(struct node *n)
 		.policies = n->policies,
 		.smcp = n->smcp,
 		.snapshots_fd = n->snapshots,
+		.files_mediated = files_are_mediated(n),
+		.replies_fd = n->replies,
 		.file_observer = record_file,
 		.file_observer_ctx = n->journal,
 		.file_coalesce_ns = c->audit.file_window_ns,
@@ -352,7 +361,9 @@ static AWAITS int node_open(struct node *n)
 	if (r == 0)
 		r = sandboxes_open(n);
 	if (r == 0)
-		r = snapshots_open(n);
+		r = folder_open(n, "snapshots", &n->snapshots);
+	if (r == 0)
+		r = folder_open(n, "nfs-replies", &n->replies);
 	if (r == 0)
 		r = files_open(n->d->config, &n->fsal);
 	if (r == 0)
@@ -384,6 +395,7 @@ static AWAITS void node_close(struct node *n)
 	policies_free(n->policies);
 	offload_stop(n->files);
 	rt_close(n->snapshots);
+	rt_close(n->replies);
 	helper_link_free(n->helper);
 }
 
@@ -411,7 +423,7 @@ static AWAITS void serve(struct node *n)
 
 void aegisd_main(void *arg)
 {
-	struct node n = {.d = arg, .snapshots = -1};
+	struct node n = {.d = arg, .snapshots = -1, .replies = -1};
 	group_init(&n.group);
 	int r = node_open(&n);
 	if (r < 0) {

@@ -226,7 +226,7 @@ static AWAITS void execution_show(struct api_call *c)
 	struct json_writer w = json_writer(&b);
 	json_object(&w);
 	execution_members(&w, &v);
-	json_field_cstr(&w, "file_access", execution_file_access);
+	json_field_cstr(&w, "file_access", executions_file_access(c->api->deps.executions));
 	api_put_json(&w, "input", v.input);
 	api_put_text(&w, "output", v.final_output);
 	iterations_put(&w, &iterations);

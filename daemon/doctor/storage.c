@@ -61,21 +61,28 @@ static bool file_holds(const char *path, const char *text)
 	return fd_read_file(path, &b) == 0 && span_find(buf_view(&b), span_cstr(text), 0) >= 0;
 }
 
-void probe_nfs_client(const struct doctor_options *o, struct doctor_finding *f)
+/* Who may not open the file system (which loads its module) reads whether it could be loaded. */
+static bool has_nfs_client(void)
 {
 	char path[256];
 	struct utsname u;
+	AUTO_FD fs = (int)syscall(SYS_fsopen, "nfs", FSOPEN_CLOEXEC);
 
-	if (file_holds("/proc/filesystems", "\tnfs\n")) {
-		found(f, DOCTOR_PREVENTED, NULL, "the kernel's NFS client is loaded");
+	if (fs >= 0 || errno == ENODEV)
+		return fs >= 0;
+	if (file_holds("/proc/filesystems", "\tnfs\n"))
+		return true;
+	if (uname(&u) < 0)
+		return false;
+	snprintf(path, sizeof(path), "/lib/modules/%.100s/modules.dep", u.release);
+	return file_holds(path, "/nfs.ko");
+}
+
+void probe_nfs_client(const struct doctor_options *o, struct doctor_finding *f)
+{
+	if (has_nfs_client()) {
+		found(f, DOCTOR_PREVENTED, NULL, "the kernel has an NFS client");
 		return;
-	}
-	if (uname(&u) == 0) {
-		snprintf(path, sizeof(path), "/lib/modules/%.100s/modules.dep", u.release);
-		if (file_holds(path, "/nfs.ko")) {
-			found(f, DOCTOR_PREVENTED, NULL, "the kernel's NFS client can be loaded");
-			return;
-		}
 	}
 	found(f, DOCTOR_NOT_COVERED,
 		"a kernel with CONFIG_NFS_FS (Debian's has it), or: modprobe nfs",
@@ -83,12 +90,17 @@ void probe_nfs_client(const struct doctor_options *o, struct doctor_finding *f)
 		"seen call by call");
 }
 
-/* A fact about this build, not about the host: sandboxes get their volumes by bind mounts. */
 void probe_file_mediation(const struct doctor_options *o, struct doctor_finding *f)
 {
+	if (has_nfs_client()) {
+		found(f, DOCTOR_PREVENTED, NULL,
+			"workspaces are mounted into sandboxes over NFS: each file operation is "
+			"decided and recorded");
+		return;
+	}
 	found(f, DOCTOR_NOT_COVERED,
-		"give the agent the fs.* tools and no cmd.run: each call of theirs is decided and "
-		"recorded",
+		"a kernel with an NFS client; or give the agent the fs.* tools and no cmd.run: "
+		"each call of theirs is decided and recorded",
 		"workspaces are bound into sandboxes: raw file access is confined to them, but "
 		"neither decided nor recorded per operation");
 }

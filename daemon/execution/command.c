@@ -130,7 +130,7 @@ int command_dispatch(void *iteration, struct span call_id, const struct tool_dis
 	/* Until its result, what comes through a mount is this call's work. */
 	if (r == 0)
 		r = fsal_attachment_set_origin(
-			it->attachment, (uint32_t)it->number, span_cstr(id_text));
+			it->f->workspace.attachment, it->number, span_cstr(id_text));
 	if (r < 0)
 		return err_trace(r);
 	/* After a restart the result may have come while the call was opened again: what waits then
@@ -139,7 +139,7 @@ int command_dispatch(void *iteration, struct span call_id, const struct tool_dis
 		talk_answer(&it->talk, 200, buf_view(&b));
 	r = wait_for_result(it, d);
 	/* Nothing can fail without a call's name to copy. */
-	(void)!fsal_attachment_set_origin(it->attachment, (uint32_t)it->number, SPAN(""));
+	(void)!fsal_attachment_set_origin(it->f->workspace.attachment, it->number, SPAN(""));
 	int closed = r == -ECANCELED && it->f->x->stopping ? 0 : call_close(it, id);
 	if (r < 0 || closed < 0)
 		return err_trace(r < 0 ? r : closed);

@@ -56,6 +56,9 @@ struct execution_deps {
 	struct span node_id;
 	int snapshots_fd; /* directory that keeps snapshots, one folder per execution; -1: none
 			     are taken. Stays the caller's */
+	bool files_mediated; /* sandboxes get /workspace over NFS, else it is bound in */
+	int replies_fd; /* directory for what NFS was answered, over restarts; -1: kept in memory.
+			   Stays the caller's */
 	fsal_observer file_observer; /* of file operations; may be NULL */
 	void *file_observer_ctx;
 	int64_t file_coalesce_ns; /* operations of a file within are one record; 0: each */
@@ -83,7 +86,7 @@ void executions_policy_sets(struct executions *x,
 
 /* How programs in a sandbox reach files, in words: for the journal and for those who look at an
  * execution. The file tools are another way: each call of theirs is decided and recorded. */
-extern const char execution_file_access[];
+const char *executions_file_access(const struct executions *x);
 
 /* ---- asking for work ---- */
 

@@ -56,7 +56,7 @@ static int take(void *arg)
 void files_snapshot(struct iteration *it)
 {
 	struct snapshot_errand e = {
-		it->f->x->deps.snapshots_fd, it->workspace_fd, it->f->id_text, it->number};
+		it->f->x->deps.snapshots_fd, it->f->workspace.fd, it->f->id_text, it->number};
 
 	if (e.store_fd < 0 || e.workspace_fd < 0)
 		return;

@@ -184,7 +184,7 @@ int end_entry(struct sandbox_driver *d, const struct sandbox_entry *e, int64_t d
 
 	if (r < 0)
 		return err_trace(r);
-	r = sandbox_end(s, 0, &ending, deadline_ns);
+	r = sandbox_end(s, -1, &ending, deadline_ns); /* nobody serves its files */
 	if (r == 0)
 		r = sandbox_release(s, deadline_ns);
 	if (r < 0)
@@ -205,8 +205,10 @@ void flow_end_sandboxes(struct flow *f, int64_t grace_ns)
 		r = sandbox_end(f->sandbox, grace_ns, &ending, until);
 		if (r == 0)
 			r = sandbox_release(f->sandbox, until);
-		if (r == 0)
+		if (r == 0) {
 			f->sandbox = NULL;
+			flow_files_close(f);
+		}
 	}
 	/* One whose start was interrupted is known to the driver only. */
 	if (r == 0)
@@ -369,6 +371,7 @@ void flow_main(void *arg)
 	flow_run(f);
 	if (f->finished && x->deps.smcp)
 		smcp_execution_ended(x->deps.smcp, f->id);
+	flow_files_close(f); /* before the sandbox is forgotten: it may go on */
 	f->sandbox = sandbox_forget(f->sandbox);
 	list_remove(&f->link);
 	map_remove(&x->by_id, span_of(f->id.bytes, sizeof(f->id.bytes)));

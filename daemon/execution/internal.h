@@ -44,6 +44,17 @@ struct attempt {
 
 struct iteration;
 
+/* See flow_files.c. */
+struct workspace {
+	bool open;
+	int fd; /* of the directory */
+	struct fsal_volume *volume;
+	struct fsal_attachment *attachment;
+	struct nfs_server *server; /* NULL: no sandbox is served */
+	int listener; /* until the server has it */
+	struct group serving;
+};
+
 struct flow {
 	struct list link; /* executions.queue or executions.active */
 	struct executions *x;
@@ -84,6 +95,7 @@ struct flow {
 
 	struct iteration *now; /* NULL between iterations */
 	struct sandbox *sandbox; /* NULL: none known */
+	struct workspace workspace; /* open while there is an iteration or a sandbox */
 };
 
 struct executions {
@@ -126,6 +138,15 @@ AWAITS int flow_rules_make(struct flow *f, struct span hash) MUST_USE;
  * are others than it has. An error means that it must not go on. */
 AWAITS int flow_rules_renew(struct flow *f) MUST_USE;
 
+/* ---- workspaces ---- */
+
+/* Opens it, if need be, for this iteration's work. */
+AWAITS int flow_files_open(struct flow *f, uint32_t iteration) MUST_USE;
+/* Serves it to the sandbox: the serve() of struct sandbox_files; and to one that was adopted. */
+AWAITS int flow_files_serve(void *flow, int listener, uint32_t uid) MUST_USE;
+AWAITS int flow_files_serve_again(struct flow *f) MUST_USE;
+AWAITS void flow_files_close(struct flow *f); /* open or not */
+
 /* ---- iterations ---- */
 
 /* The one exchange between a sandbox's agent and its conversation (gateway.c). */
@@ -159,12 +180,9 @@ struct iteration {
 	bool resumed;
 	bool own_program;
 
-	struct fsal_volume *volume;
-	struct fsal_attachment *attachment;
 	struct tool_context tools;
 	uint64_t network_by; /* generation of the set whose rules the sandbox's network has; 0: none
 			      */
-	int workspace_fd;
 
 	struct http_listener *listener;
 	struct group group;

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <poll.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 void iteration_fail(struct iteration *it, const char *kind, bool fatal, struct span message)
 {
@@ -30,7 +29,6 @@ static int iteration_new(struct flow *f, struct iteration **ret)
 		return err_raise(-ENOMEM, "iteration: out of memory");
 	it->f = f;
 	it->arena = arena_new(LIMIT_ITERATION_ARENA_BYTES);
-	it->workspace_fd = -1;
 	it->own_program = f->manifest->spec.advanced && f->manifest->spec.advanced->bootstrap_path;
 	it->log = buf_init(2 * (size_t)LIMIT_SANDBOX_LOG_BYTES);
 	group_init(&it->group);
@@ -42,12 +40,10 @@ static int iteration_new(struct flow *f, struct iteration **ret)
 	return it->arena ? 0 : err_raise(-ENOMEM, "iteration: out of memory");
 }
 
-static void iteration_free(struct iteration *it)
+static AWAITS void iteration_free(struct iteration *it)
 {
-	fsal_detach(it->attachment);
-	fsal_volume_free(it->volume);
-	if (it->workspace_fd >= 0)
-		close(it->workspace_fd);
+	if (!it->f->sandbox)
+		flow_files_close(it->f);
 	talk_fini(&it->talk);
 	buf_fini(&it->log);
 	arena_free(it->arena);

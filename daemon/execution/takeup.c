@@ -6,55 +6,27 @@
  * without a word makes the iteration `interrupted` (decisions, [4]).
  */
 #include "daemon/execution/internal.h"
-#include "nfs/backend/backend.h"
 #include "policy/context/kernel_rules.h"
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { WORKSPACE_DESCRIPTORS = 128 }; /* kept open; there is one for each running execution */
-
 static AWAITS int open_workspace(struct iteration *it)
 {
 	struct flow *f = it->f;
-	struct fsal_attach_options o = {
-		.execution_id = span_cstr(f->id_text),
-		.agent = span_cstr(f->manifest->metadata.name),
-		.tenant = f->tenant,
-		.mount_path = SPAN("/workspace"),
-		.uid = geteuid(),
-		.gid = getegid(),
-		.read_only = f->manifest->spec.security.filesystem.read_only,
-		.rules = f->rules,
-		.observer = f->x->deps.file_observer,
-		.observer_ctx = f->x->deps.file_observer_ctx,
-		.coalesce_ns = f->x->deps.file_coalesce_ns,
-	};
-	int root,
-		r = sandbox_workspace_open(
-			f->x->deps.sandboxes, f->id, &root, deadline_in_ms(SANDBOX_DEADLINE_MS));
+	int r = flow_files_open(f, it->number);
 
-	if (r < 0)
-		return err_trace(r);
-	it->workspace_fd = fcntl(root, F_DUPFD_CLOEXEC, 0);
-	struct backend_local_options local = {
-		.offload = f->x->deps.files, .descriptors_max = WORKSPACE_DESCRIPTORS};
-	r = backend_local_open(f->x->deps.fsal, root, &local, SPAN("workspace"), &it->volume);
-	if (r == 0)
-		r = fsal_attach(it->volume, &o, &it->attachment);
-	if (r == 0)
-		r = fsal_attachment_set_origin(it->attachment, (uint32_t)it->number, SPAN(""));
 	if (r < 0)
 		return err_trace(r);
 	const struct execution_limits *limits = &f->x->deps.limits;
 	it->tools = (struct tool_context){
-		.execution_id = o.execution_id,
-		.agent = o.agent,
+		.execution_id = span_cstr(f->id_text),
+		.agent = span_cstr(f->manifest->metadata.name),
 		.tenant = f->tenant,
 		.rules = f->rules,
 		.rate = f->rate,
-		.workspace = it->attachment,
+		.workspace = f->workspace.attachment,
 		.workspace_path = SPAN("/workspace"),
 		.dispatch = command_dispatch,
 		.dispatch_ctx = it,
@@ -133,7 +105,7 @@ int iteration_take_rules(struct iteration *it)
 		taken = rule_set_generation(f->rules);
 		it->tools.rules = f->rules;
 		it->tools.rate = f->rate;
-		fsal_attachment_set_rules(it->attachment, f->rules);
+		fsal_attachment_set_rules(f->workspace.attachment, f->rules);
 		if (f->sandbox && f->sandbox->state != SANDBOX_ENDED && it->network_by != taken)
 			r = take_network(it);
 	} while (r == 0 && taken != rule_set_generation(f->rules));
@@ -156,9 +128,6 @@ static struct sandbox_limits limits_of(const struct agent_spec *spec)
 	};
 }
 
-const char execution_file_access[] =
-	"bound: confined to the sandbox's mounts, neither decided nor recorded per operation";
-
 static AWAITS int spawned_record(struct iteration *it)
 {
 	struct record rec;
@@ -172,7 +141,7 @@ static AWAITS int spawned_record(struct iteration *it)
 		json_field_cstr(&rec.w, "isolation", it->f->x->deps.sandboxes->ops->kind);
 		snprintf(id, sizeof(id), "%llu", (unsigned long long)it->f->sandbox->identity);
 		json_field_cstr(&rec.w, "cgroup_id", id);
-		json_field_cstr(&rec.w, "file_access", execution_file_access);
+		json_field_cstr(&rec.w, "file_access", executions_file_access(it->f->x));
 		json_field_cstr(&rec.w, "public_key", it->f->public_key_text);
 		r = record_event_end(&rec);
 	}
@@ -195,6 +164,12 @@ static AWAITS int start_sandbox(struct iteration *it)
 		.limits = limits_of(spec),
 	};
 	struct kernel_rules network = {0};
+	struct sandbox_files files = {
+		.volume = f->id,
+		.read_only = spec->security.filesystem.read_only,
+		.serve = flow_files_serve,
+		.ctx = f,
+	};
 	char **env;
 
 	it->network_by = rule_set_generation(f->rules);
@@ -209,6 +184,12 @@ static AWAITS int start_sandbox(struct iteration *it)
 	s.prompt = prompt;
 	s.env = env;
 	s.network = &network;
+	if (f->x->deps.files_mediated) {
+		files.tenant = arena_cstr(it->arena, f->tenant);
+		if (!files.tenant)
+			return err_raise(-ENOMEM, "sandbox: out of memory");
+		s.files = &files;
+	}
 	if (it->own_program) {
 		program[0] = arena_strdup(it->arena, spec->advanced->bootstrap_path);
 		s.program = program;
@@ -236,6 +217,8 @@ static AWAITS int find_sandbox(struct iteration *it)
 			continue;
 		r = sandbox_adopt(
 			d, &entries[i], &it->f->sandbox, deadline_in_ms(SANDBOX_DEADLINE_MS));
+		if (r == 0 && it->f->sandbox->state != SANDBOX_ENDED)
+			r = flow_files_serve_again(it->f);
 		break;
 	}
 	free(entries);

@@ -98,6 +98,8 @@ static void find_calls(struct sandbox *s)
 
 static void adopt_running(struct sandbox_set *set, struct sandbox *s)
 {
+	if (s->mark.files == HELPER_FILES_NFS)
+		sandbox_files_adopt(set, s);
 	int r = take_over(s);
 	if (r == 0)
 		r = network_admit(&set->host->network, s->cgroup_id, s->mark.slot);
@@ -174,6 +176,7 @@ int sandbox_adopt_all(struct sandbox_set *set)
 			r = adopt_one(set, e->d_name, id);
 	}
 	closedir(d);
+	sandbox_files_sweep(set);
 	sandbox_set_tick(set);
 	network_settle(&set->host->network, set->host->cgroups.v2);
 	return err_trace(r);

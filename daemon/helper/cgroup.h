@@ -56,7 +56,7 @@ struct helper_usage cgroup_usage(const struct cgroup_host *h, const char *name, 
 
 /* ---- the mark: what a restarted helper must know, in an xattr that only root may change ---- */
 
-enum { MARK_MAGIC = 0x41474d31, MARK_VERSION = 2 };
+enum { MARK_MAGIC = 0x41474d31, MARK_VERSION = 3 };
 
 enum mark_state {
 	MARK_PREPARED = 1, /* nobody's yet: a restarted helper removes it */
@@ -81,7 +81,7 @@ struct mark {
 	uint32_t end;
 	int32_t end_status;
 	uint32_t network; /* 1: it has a link */
-	uint32_t reserved;
+	uint32_t files; /* enum helper_files */
 };
 
 int cgroup_mark_set(int v2_dir, const struct mark *m) MUST_USE;

@@ -59,6 +59,7 @@ void helper_sandbox_fds_close(struct helper_sandbox_fds *fds)
 	fd_cleanup(&fds->listener);
 	fd_cleanup(&fds->pidfd);
 	fd_cleanup(&fds->log);
+	fd_cleanup(&fds->files);
 }
 
 /* ---- create ---- */
@@ -88,6 +89,7 @@ static int fill_create(
 		.execution = spec->execution,
 		.iteration = spec->iteration,
 		.network_policy = spec->network_policy,
+		.files = spec->files,
 		.limits = {.memory_bytes = l->memory_bytes,
 			.tmp_bytes = l->tmp_bytes,
 			.file_bytes = l->file_bytes,
@@ -98,7 +100,7 @@ static int fill_create(
 	if (strlen(spec->runtime) >= sizeof(w->runtime))
 		return err_raise(-ENOENT, "runtime %s is not in the registry", spec->runtime);
 	memcpy(w->runtime, spec->runtime, strlen(spec->runtime));
-	if (!wire_runtime_ok(w->runtime))
+	if (!wire_name_ok(w->runtime, sizeof(w->runtime)))
 		return err_raise(-ENOENT, "runtime \"%s\": names of [a-z0-9._-] are accepted",
 			spec->runtime);
 	if (spec->iteration < 1 || spec->iteration > HELPER_ITERATION_MAX)
@@ -134,11 +136,11 @@ AWAITS int helper_sandbox_create(struct helper *h, const struct helper_sandbox_s
 	if (r == 0)
 		r = client_call(h, WIRE_SANDBOX_CREATE, &w.header, sizeof(w), buf_view(&tail), &y,
 			deadline_ns);
-	r = shaped(r, &y, sizeof(view), 3);
+	r = shaped(r, &y, sizeof(view), spec->files == HELPER_FILES_NFS ? 4 : 3);
 	if (r < 0)
 		return err_trace(r);
 	*ret = wire_sandbox_out(&view);
-	*ret_fds = (struct helper_sandbox_fds){y.fds[0], y.fds[1], y.fds[2]};
+	*ret_fds = (struct helper_sandbox_fds){y.fds[0], y.fds[1], y.fds[2], y.fds[3]};
 	return 0;
 }
 
@@ -189,7 +191,45 @@ AWAITS int helper_listener_get(struct helper *h, uint64_t id, struct uuid execut
 	r = shaped(r, &y, 0, 2);
 	if (r < 0)
 		return err_trace(r);
-	*ret = (struct helper_sandbox_fds){y.fds[0], y.fds[1], -1};
+	*ret = (struct helper_sandbox_fds){y.fds[0], y.fds[1], -1, -1};
+	return 0;
+}
+
+/* ---- files ---- */
+
+AWAITS int helper_files_mount(struct helper *h, uint64_t id, struct uuid execution,
+	struct uuid volume, const char *tenant, bool read_only, int64_t deadline_ns)
+{
+	struct wire_mount w = {
+		.id = id, .execution = execution, .volume = volume, .read_only = read_only};
+	struct client_reply y = reply_into(NULL, 0);
+	memcpy(w.tenant, tenant, MIN(strlen(tenant), sizeof(w.tenant)));
+	if (!wire_name_ok(w.tenant, sizeof(w.tenant)))
+		return err_raise(-EINVAL,
+			"tenant \"%s\": up to %zu of [a-z0-9._-] are accepted in the path of an "
+			"export",
+			tenant, sizeof(w.tenant) - 1);
+	int r = client_call(h, WIRE_FILES_MOUNT, &w.header, sizeof(w), NO_TAIL, &y, deadline_ns);
+	return err_trace(shaped(r, &y, 0, 0));
+}
+
+AWAITS int helper_sandbox_begin(
+	struct helper *h, uint64_t id, struct uuid execution, int64_t deadline_ns)
+{
+	struct client_reply y = reply_into(NULL, 0);
+	int r = call_target(h, WIRE_SANDBOX_BEGIN, id, execution, &y, deadline_ns);
+	return err_trace(shaped(r, &y, 0, 0));
+}
+
+AWAITS int helper_files_get(struct helper *h, uint64_t id, struct uuid execution, int *ret_listener,
+	int64_t deadline_ns)
+{
+	struct client_reply y = reply_into(NULL, 0);
+	int r = call_target(h, WIRE_FILES_GET, id, execution, &y, deadline_ns);
+	r = shaped(r, &y, 0, 1);
+	if (r < 0)
+		return err_trace(r);
+	*ret_listener = y.fds[0];
 	return 0;
 }
 

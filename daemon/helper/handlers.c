@@ -68,6 +68,8 @@ static int handle_sandbox_create(struct monitor *m, const void *request, struct 
 	ret->fds[2] = log_fd;
 	ret->fd_count = 3;
 	ret->own = 1U << 2;
+	if (s->files)
+		ret->fds[ret->fd_count++] = s->files->transport.listener;
 	return 0;
 }
 
@@ -250,6 +252,35 @@ static int handle_resolver_get(struct monitor *m, const void *request, struct re
 	return 0;
 }
 
+static int handle_files_mount(struct monitor *m, const void *request, struct reply *ret)
+{
+	const struct wire_mount *w = request;
+	struct sandbox *s;
+	int r = find(m, w->id, w->execution, &s);
+	return r < 0 ? err_trace(r) : err_trace(sandbox_files_mount(s, w, m->client));
+}
+
+static int handle_sandbox_begin(struct monitor *m, const void *request, struct reply *ret)
+{
+	const struct wire_target *w = request;
+	struct sandbox *s;
+	int r = find(m, w->id, w->execution, &s);
+	return r < 0 ? err_trace(r) : err_trace(sandbox_begin(&m->sandboxes, s));
+}
+
+static int handle_files_get(struct monitor *m, const void *request, struct reply *ret)
+{
+	const struct wire_target *w = request;
+	struct sandbox *s;
+	int r = find(m, w->id, w->execution, &s);
+	if (r == 0)
+		r = sandbox_files_listener(&m->sandboxes, s, &ret->fds[0]);
+	if (r < 0)
+		return err_trace(r);
+	ret->fd_count = 1;
+	return 0;
+}
+
 static const monitor_handler handlers[WIRE_TYPE_END] = {
 	[WIRE_HELLO] = handle_hello,
 	[WIRE_WORKSPACE_OPEN] = handle_workspace_open,
@@ -268,6 +299,9 @@ static const monitor_handler handlers[WIRE_TYPE_END] = {
 	[WIRE_LAST_HEAD] = handle_last_head,
 	[WIRE_NETWORK_OPEN] = handle_network_open,
 	[WIRE_RESOLVER_GET] = handle_resolver_get,
+	[WIRE_FILES_MOUNT] = handle_files_mount,
+	[WIRE_FILES_GET] = handle_files_get,
+	[WIRE_SANDBOX_BEGIN] = handle_sandbox_begin,
 };
 
 monitor_handler monitor_handler_of(unsigned type)

@@ -24,6 +24,8 @@
 static const char *const own_calls[] = {
 	/* roots, workspaces, the dispatch socket: root.c, workspace.c, launch.c, launch_child.c */
 	"mount", "umount2", "pivot_root", "open_tree", "move_mount", "mount_setattr",
+	/* the files of sandboxes over NFS: files_mount.c */
+	"fsopen", "fsconfig", "fsmount",
 	/* namespaces, and their names: netpool.c, userns.c, launch_child.c */
 	"clone3", "unshare", "setns", "sethostname",
 	/* a session keyring of a sandbox's own: launch_child.c */
@@ -46,7 +48,7 @@ static const unsigned char own_capabilities[] = {
 	CAP_SETGID, CAP_SETUID, /* id maps, and becoming nobody: userns.c, launch_child.c */
 	CAP_SETPCAP, /* this file */
 	CAP_NET_ADMIN, /* lo, links and their rules: netpool.c, veth.c, nat.c */
-	CAP_NET_BIND_SERVICE, /* the resolver's port 53 of each link: veth.c */
+	CAP_NET_BIND_SERVICE, /* the resolver's port 53 of each link: veth.c; NFS: transport.c */
 	CAP_NET_RAW, /* SO_BINDTODEVICE for it, before Linux 5.7 */
 	CAP_SYS_ADMIN, /* namespaces, mounts, marks on cgroups */
 	CAP_SYS_CHROOT, /* entering a mount namespace */

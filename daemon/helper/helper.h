@@ -30,6 +30,7 @@ enum {
 	HELPER_ARGV_BYTES_MAX = 128 * 1024, /* all arguments, each with its NUL */
 	HELPER_ENV_BYTES_MAX = 32 * 1024,
 	HELPER_ITERATION_MAX = 1000,
+	HELPER_TENANT_BYTES = 64, /* in the path of an export, with the NUL */
 };
 
 enum helper_cgroup_mode {
@@ -78,6 +79,12 @@ struct helper_limits {
 	uint32_t open_files; /* RLIMIT_NOFILE; 16..1,048,576 */
 };
 
+/* How a sandbox gets its volumes. */
+enum helper_files {
+	HELPER_FILES_BOUND = 0, /* the directory of its workspace, bound in */
+	HELPER_FILES_NFS = 1, /* mounted, so that each operation reaches aegisd: see below */
+};
+
 struct helper_sandbox_spec {
 	struct uuid execution; /* its workspace must have been opened before */
 	uint32_t iteration; /* 1..HELPER_ITERATION_MAX */
@@ -88,6 +95,7 @@ struct helper_sandbox_spec {
 	char *const *envp; /* "NAME=value", NULL-ended */
 	uint32_t network_policy; /* 0: loopback only; else a policy that was entered into the maps
 				    of helper_network_open: it decides from the first packet on */
+	enum helper_files files;
 };
 
 enum helper_sandbox_state {
@@ -118,6 +126,8 @@ struct helper_sandbox {
 	int end_status;
 	pid_t pid; /* of aegis-bootstrap, as the host sees it; for messages only */
 	bool network; /* it has a link to the outside */
+	uid_t uid; /* and gid, of its processes on the host */
+	enum helper_files files;
 	struct helper_usage usage; /* final once ended */
 };
 
@@ -128,6 +138,7 @@ struct helper_sandbox_fds {
 	int pidfd; /* of aegis-bootstrap: readable when it has ended */
 	int log; /* what aegis-bootstrap and nobody else writes to its stderr: read end,
 		    non-blocking */
+	int files; /* HELPER_FILES_NFS: serve its files here; whoever connects is its kernel */
 };
 void helper_sandbox_fds_close(struct helper_sandbox_fds *fds);
 
@@ -141,6 +152,8 @@ AWAITS int helper_sandbox_create(struct helper *h, const struct helper_sandbox_s
 enum helper_stop {
 	HELPER_STOP_TERMINATE = 1, /* SIGTERM to aegis-bootstrap, which forwards it */
 	HELPER_STOP_KILL = 2, /* every process of the sandbox, by its cgroup; cannot be escaped */
+	HELPER_STOP_ABANDON = 3, /* likewise, and its files are served no more: what it has not
+				    written back is dropped */
 };
 AWAITS int helper_sandbox_stop(struct helper *h, uint64_t id, struct uuid execution,
 	enum helper_stop how, int64_t deadline_ns) MUST_USE; /* -ENOENT; ended already: 0 */
@@ -159,6 +172,40 @@ AWAITS int helper_sandbox_get(struct helper *h, uint64_t id, struct uuid executi
  * came meanwhile wait in the listener's queue. -ENOENT, -ESRCH if it has ended. */
 AWAITS int helper_listener_get(struct helper *h, uint64_t id, struct uuid execution,
 	struct helper_sandbox_fds *ret, int64_t deadline_ns) MUST_USE;
+
+/*
+ * ---- files over NFS ----
+ *
+ * A sandbox of HELPER_FILES_NFS has a transport: a network namespace of its own that nothing but
+ * the kernel's NFS client and one listener live in. The sandbox never enters it, so whoever
+ * connects there is that sandbox's kernel, with no network of the sandbox's involved.
+ *
+ * helper_sandbox_create makes it and the transport, and returns before the program starts. The
+ * caller serves `fds.files`, has the volumes mounted (which asks the server), and begins it; if the
+ * connection to the helper is lost before that, the sandbox goes.
+ *
+ * The mounts are hard: while nobody serves the listener, the sandbox's file operations wait. When
+ * the sandbox has ended, what it wrote is brought back through the listener before the end is told,
+ * so the caller serves until then. If it cannot, because it is not connected, has not fetched the
+ * listener on this connection, or has abandoned the sandbox, the helper answers NFS3ERR_STALE to
+ * everything in its place, so that no process, mount or namespace is left behind.
+ */
+
+/* Mounts the export `/TENANT/VOLUME` of its listener on /workspace; nosuid, nodev, and nothing in
+ * the sandbox can change that, because it owns neither its mount namespace nor any capability.
+ * `tenant`: [a-z0-9._-]+. -EINVAL: of another kind, or begun. -EALREADY: it has been mounted.
+ * -EOPNOTSUPP: this kernel has no NFS client. -ETIMEDOUT: the listener is not served. */
+AWAITS int helper_files_mount(struct helper *h, uint64_t id, struct uuid execution,
+	struct uuid volume, const char *tenant, bool read_only, int64_t deadline_ns) MUST_USE;
+
+/* Starts its program. As helper_sandbox_create; -EINVAL: begun, or without a workspace. */
+AWAITS int helper_sandbox_begin(
+	struct helper *h, uint64_t id, struct uuid execution, int64_t deadline_ns) MUST_USE;
+
+/* The listener again, for an aegisd that was restarted. -EINVAL: its files are bound in.
+ * -EBUSY: the former aegisd still listens. -ESRCH: nothing of it is left. */
+AWAITS int helper_files_get(struct helper *h, uint64_t id, struct uuid execution, int *ret_listener,
+	int64_t deadline_ns) MUST_USE;
 
 /* ---- network ---- */
 

@@ -104,6 +104,7 @@ static int open_run_dir(struct host *h)
 		return err_raise(-EINVAL, "--run-dir %s is too long: at most %zu bytes", run,
 			sizeof(h->sockets_path) - sizeof("/sockets"));
 	snprintf(h->staging_path, sizeof(h->staging_path), "%s/root", run);
+	snprintf(h->transports_path, sizeof(h->transports_path), "%s/transports", run);
 	int r = fd_make_dirs(run, 0755);
 	if (r == 0)
 		r = make_dir(run, 0755, &h->run);
@@ -116,6 +117,8 @@ static int open_run_dir(struct host *h)
 		r = make_dir(h->sockets_path, 0700, NULL);
 	if (r == 0)
 		r = make_dir(h->staging_path, 0700, NULL);
+	if (r == 0)
+		r = make_dir(h->transports_path, 0700, NULL);
 	return err_trace(r);
 }
 

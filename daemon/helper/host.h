@@ -60,6 +60,7 @@ struct host {
 	int run; /* RUN, locked */
 	char sockets_path[64]; /* fits into sun_path with a name behind it */
 	char staging_path[LIMIT_PATH_BYTES];
+	char transports_path[80]; /* likewise */
 	char resolv_conf[64];
 	int landlock_abi;
 	bool spared; /* the helper's oom_score_adj is negative, and must not be inherited */

@@ -341,18 +341,19 @@ static int send_start(const struct sandbox *s, const struct wire_create *w)
 	return err_trace(launch_send(s, parts, ARRAY_LEN(parts), NULL, 0));
 }
 
-int launch_assign(struct host *h, struct sandbox *s, const struct wire_create *w)
+int launch_assign(struct host *h, struct sandbox *s, const struct wire_create *w, int mounted)
 {
 	bool same = memcmp(&s->limits, &w->limits, sizeof(s->limits)) == 0;
 	AUTO_FD tree = -1;
-	int r = workspace_mount(
-		&h->workspaces, w->execution, h->slots[s->mark.slot].idmap_ns, &tree);
+	int r = mounted >= 0 ? 0
+			     : workspace_mount(&h->workspaces, w->execution,
+				       h->slots[s->mark.slot].idmap_ns, &tree);
 	if (r == 0 && !same)
 		r = limit_cgroup(h, s, &w->limits);
 	if (r == 0)
 		r = set_rlimits(s, &w->limits);
 	if (r == 0)
-		r = furnish(h, s, tree, same ? NULL : &w->limits);
+		r = furnish(h, s, mounted >= 0 ? mounted : tree, same ? NULL : &w->limits);
 	if (r < 0)
 		return err_trace(r);
 	s->limits = w->limits;

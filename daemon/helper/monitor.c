@@ -39,6 +39,7 @@ static void drop_client(struct monitor *m, const char *why)
 	log_info("aegisd is disconnected: %s", why);
 	fd_cleanup(&m->client);
 	m->greeted = false;
+	m->client_gone = true;
 }
 
 static void send_packet(
@@ -320,6 +321,10 @@ int monitor_run(struct monitor *m)
 			return err_sys(-errno, "epoll_wait");
 		if (n > 0)
 			take_event(m, event.data.u64);
+		if (m->client_gone) {
+			m->client_gone = false;
+			sandbox_client_gone(&m->sandboxes);
+		}
 		sandbox_set_tick(&m->sandboxes);
 		filled = n == 0 ? !refill(m) : false;
 	}

@@ -15,6 +15,7 @@ struct monitor {
 	int signals;
 	int client; /* aegisd, -1 while it is away */
 	bool greeted;
+	bool client_gone; /* it was disconnected, and the sandboxes do not know yet */
 	bool stop;
 	char *packet; /* WIRE_PACKET_MAX + 1 bytes */
 };

@@ -111,6 +111,7 @@ void sandbox_forget(struct sandbox_set *set, struct sandbox *s)
 {
 	close_descriptors(set, s);
 	fd_cleanup(&s->cgroup);
+	sandbox_files_free(s);
 	sandbox_unlist(set, s);
 	(void)map_remove(&set->by_id, id_key(&s->mark.id));
 	list_remove(&s->link);
@@ -161,15 +162,19 @@ struct helper_sandbox sandbox_view(const struct sandbox_set *set, const struct s
 		.end_status = m->end_status,
 		.pid = m->pid,
 		.network = m->network != 0,
+		.uid = set->host->options.slot_base + m->slot,
+		.files = s->files ? HELPER_FILES_NFS : (enum helper_files)m->files,
 		.usage = usage,
 	};
 }
 
-int sandbox_stop(const struct sandbox *s, enum helper_stop how)
+int sandbox_stop(struct sandbox *s, enum helper_stop how)
 {
 	if (s->mark.state == MARK_ENDED)
 		return 0;
-	if (how == HELPER_STOP_KILL)
+	if (how == HELPER_STOP_ABANDON)
+		sandbox_files_abandon(s);
+	if (how != HELPER_STOP_TERMINATE)
 		return err_trace(cgroup_kill(s->cgroup));
 	if (s->pidfd >= 0 && syscall(SYS_pidfd_send_signal, s->pidfd, SIGTERM, NULL, 0) < 0 &&
 		errno != ESRCH)
@@ -224,6 +229,7 @@ static void learn_end(struct sandbox *s)
 static bool finish_end(struct sandbox_set *set, struct sandbox *s)
 {
 	struct host *h = set->host;
+	sandbox_files_tend(set, s);
 	if (cgroup_populated(s->cgroup)) {
 		int r = cgroup_kill(s->cgroup);
 		if (r < 0) {
@@ -233,6 +239,8 @@ static bool finish_end(struct sandbox_set *set, struct sandbox *s)
 		if (!cgroup_wait_empty(s->cgroup, 0))
 			return false;
 	}
+	if (!sandbox_files_finish(set, s))
+		return false;
 	struct helper_usage u = cgroup_usage(&h->cgroups, s->name, s->cgroup);
 	s->mark.cpu_us = u.cpu_us;
 	s->mark.memory_peak_bytes = u.memory_peak_bytes;

@@ -7,6 +7,7 @@
 
 #include "daemon/helper/host.h"
 #include "daemon/helper/seat.h"
+#include "daemon/helper/transport.h"
 #include "daemon/helper/wire.h"
 
 struct sandbox_call {
@@ -18,6 +19,16 @@ struct sandbox_call {
 struct sandbox_key {
 	struct uuid execution;
 	uint32_t iteration;
+};
+
+/* Of a sandbox whose files come over NFS. */
+struct sandbox_files {
+	struct transport transport;
+	struct wire_create *waiting; /* NULL: it has been begun */
+	int mount; /* of its workspace; -1: not yet, not known, or being let go of */
+	bool served; /* by the aegisd that is connected */
+	bool abandoned; /* nobody will serve it any more */
+	int flush, tombstone; /* pidfds of children, -1 */
 };
 
 struct sandbox {
@@ -36,6 +47,7 @@ struct sandbox {
 	int control; /* -1 once ended */
 	int listener; /* -1 once ended */
 	int log; /* read end, until it is handed over */
+	struct sandbox_files *files; /* NULL: bound in, or ended */
 	bool pooled; /* prepared, and waiting for its execution */
 	size_t runtime; /* index in the registry */
 	struct wire_limits limits; /* that are set */
@@ -97,7 +109,7 @@ bool sandbox_is_listed(const struct sandbox_set *set, const struct sandbox_key *
 bool sandbox_of_execution(const struct sandbox_set *set, struct uuid execution);
 struct helper_sandbox sandbox_view(const struct sandbox_set *set, const struct sandbox *s);
 
-int sandbox_stop(const struct sandbox *s, enum helper_stop how) MUST_USE;
+int sandbox_stop(struct sandbox *s, enum helper_stop how) MUST_USE;
 int sandbox_release(struct sandbox_set *set, struct sandbox *s) MUST_USE; /* -EBUSY */
 void sandbox_gone(struct sandbox_set *set, struct sandbox *s); /* its pidfd is readable */
 void sandbox_set_tick(struct sandbox_set *set); /* what could not be finished at once */
@@ -123,6 +135,25 @@ void sandbox_pool_put(struct sandbox_set *set, struct sandbox *s);
 void sandbox_pool_remove(struct sandbox_set *set, struct sandbox *s);
 void sandbox_call_name(struct uuid call, char ret[CGROUP_NAME_BYTES]);
 
+/* ---- sandbox_files.c ---- */
+
+/* Its transport, and what it will be begun with. */
+int sandbox_files_prepare(
+	const struct sandbox_set *set, struct sandbox *s, const struct wire_create *w) MUST_USE;
+/* `client`: aegisd's connection. */
+int sandbox_files_mount(const struct sandbox *s, const struct wire_mount *w, int client) MUST_USE;
+int sandbox_begin(struct sandbox_set *set, struct sandbox *s) MUST_USE;
+int sandbox_files_listener(const struct sandbox_set *set, struct sandbox *s, int *ret_fd) MUST_USE;
+void sandbox_files_abandon(struct sandbox *s);
+void sandbox_client_gone(struct sandbox_set *set); /* aegisd is disconnected */
+void sandbox_files_adopt(const struct sandbox_set *set, struct sandbox *s);
+void sandbox_files_sweep(struct sandbox_set *set); /* transports of nobody */
+/* Its pid 1 has ended: somebody must answer its other processes. */
+void sandbox_files_tend(const struct sandbox_set *set, struct sandbox *s);
+/* Nothing of it runs: true if its mount is gone, too. */
+bool sandbox_files_finish(const struct sandbox_set *set, struct sandbox *s);
+void sandbox_files_free(struct sandbox *s); /* closes what is held */
+
 /* ---- sandbox_network.c ---- */
 
 /* Links it to the outside, under a policy. */
@@ -137,8 +168,10 @@ void sandbox_unlink(struct sandbox_set *set, struct sandbox *s); /* nothing of i
 int launch_prepare(struct host *h, struct sandbox *s, struct seat *seat, int *ret_log) MUST_USE;
 struct helper_limits launch_limits(const struct wire_limits *l); /* what its cgroup enforces */
 
-/* Gives it the workspace, other limits if those that are set differ, and its start message. */
-int launch_assign(struct host *h, struct sandbox *s, const struct wire_create *w) MUST_USE;
+/* Gives it the workspace, other limits if those that are set differ, and its start message.
+ * `mounted`: the workspace over NFS, which stays the caller's; -1: its directory is bound in. */
+int launch_assign(
+	struct host *h, struct sandbox *s, const struct wire_create *w, int mounted) MUST_USE;
 
 /* Sends a packet on the control socket. -EPIPE if aegis-bootstrap is gone, -EAGAIN if it does not
  * read. */

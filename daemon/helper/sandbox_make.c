@@ -127,8 +127,10 @@ int sandbox_create(
 	set->wanted_runtime = runtime;
 	set->wanted_limits = w->limits;
 	r = w->network_policy ? sandbox_link(set, s, w->network_policy) : 0;
-	if (r == 0)
-		r = launch_assign(set->host, s, w);
+	if (r == 0 && w->files == HELPER_FILES_NFS)
+		r = sandbox_files_prepare(set, s, w);
+	else if (r == 0)
+		r = launch_assign(set->host, s, w, -1);
 	if (r == 0)
 		r = sandbox_claim(set, s);
 	if (r < 0) {

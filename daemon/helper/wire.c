@@ -59,10 +59,10 @@ bool wire_variable_ok(const char *s)
 	return p > s && *p == '=';
 }
 
-bool wire_runtime_ok(const char name[HELPER_RUNTIME_BYTES])
+bool wire_name_ok(const char *name, size_t bytes)
 {
-	size_t n = strnlen(name, HELPER_RUNTIME_BYTES);
-	if (n == 0 || n == HELPER_RUNTIME_BYTES)
+	size_t n = strnlen(name, bytes);
+	if (n == 0 || n == bytes)
 		return false;
 	for (size_t i = 0; i < n; i++) {
 		char c = name[i];
@@ -70,7 +70,7 @@ bool wire_runtime_ok(const char name[HELPER_RUNTIME_BYTES])
 			    (i > 0 && (c == '.' || c == '_' || c == '-'))))
 			return false;
 	}
-	for (size_t i = n; i < HELPER_RUNTIME_BYTES; i++) {
+	for (size_t i = n; i < bytes; i++) {
 		if (name[i] != '\0')
 			return false;
 	}
@@ -94,7 +94,7 @@ static int check_target(const void *packet, size_t bytes)
 static int check_stop(const void *packet, size_t bytes)
 {
 	const struct wire_stop *w = packet;
-	if (w->reserved != 0 || (w->how != HELPER_STOP_TERMINATE && w->how != HELPER_STOP_KILL))
+	if (w->reserved != 0 || w->how < HELPER_STOP_TERMINATE || w->how > HELPER_STOP_ABANDON)
 		return err_raise(-EPROTO, "a way to stop numbered %u", w->how);
 	return check_target(packet, bytes);
 }
@@ -145,12 +145,24 @@ static int check_create(const void *packet, size_t bytes)
 		return err_raise(-EPROTO, "argv or environment are not that many strings");
 	if (uuid_is_nil(w->execution) || w->iteration < 1 || w->iteration > HELPER_ITERATION_MAX)
 		return err_raise(-EPROTO, "execution nil or iteration %u", w->iteration);
-	if (!wire_runtime_ok(w->runtime))
+	if (w->files > HELPER_FILES_NFS || w->reserved != 0)
+		return err_raise(-EPROTO, "a way to files numbered %u", w->files);
+	if (!wire_name_ok(w->runtime, sizeof(w->runtime)))
 		return err_raise(-EPROTO, "the runtime's name is not [a-z0-9._-]+");
 	int r = wire_check_limits(&w->limits);
 	if (r < 0)
 		return err_trace(r);
 	return check_variables(strings + w->argv_bytes, strings + w->argv_bytes + w->env_bytes);
+}
+
+static int check_mount(const void *packet, size_t bytes)
+{
+	const struct wire_mount *w = packet;
+	if (uuid_is_nil(w->volume) || w->read_only > 1 || w->reserved != 0)
+		return err_raise(-EPROTO, "the volume id is nil, or read_only is %u", w->read_only);
+	if (!wire_name_ok(w->tenant, sizeof(w->tenant)))
+		return err_raise(-EPROTO, "the tenant is not [a-z0-9._-]+");
+	return check_target(packet, bytes);
 }
 
 static int check_sign(const void *packet, size_t bytes)
@@ -190,6 +202,10 @@ static const struct wire_rule rules[WIRE_TYPE_END] = {
 	[WIRE_LAST_HEAD] = {"LAST_HEAD", AFTER, sizeof(struct wire_journal), 0, check_journal},
 	[WIRE_NETWORK_OPEN] = {"NETWORK_OPEN", AFTER, sizeof(struct wire_plain), 0, NULL},
 	[WIRE_RESOLVER_GET] = {"RESOLVER_GET", AFTER, sizeof(struct wire_target), 0, check_target},
+	[WIRE_FILES_MOUNT] = {"FILES_MOUNT", AFTER, sizeof(struct wire_mount), 0, check_mount},
+	[WIRE_FILES_GET] = {"FILES_GET", AFTER, sizeof(struct wire_target), 0, check_target},
+	[WIRE_SANDBOX_BEGIN] = {"SANDBOX_BEGIN", AFTER, sizeof(struct wire_target), 0,
+		check_target},
 };
 #undef AFTER
 
@@ -241,6 +257,8 @@ struct helper_sandbox wire_sandbox_out(const struct wire_sandbox *w)
 		.end_status = w->end_status,
 		.pid = w->pid,
 		.network = w->network != 0,
+		.uid = w->uid,
+		.files = (enum helper_files)w->files,
 		.usage = {w->usage.cpu_us, w->usage.memory_peak_bytes, w->usage.oom_kills},
 	};
 }
@@ -257,6 +275,8 @@ struct wire_sandbox wire_sandbox_in(const struct helper_sandbox *s)
 		.end_status = s->end_status,
 		.pid = s->pid,
 		.network = s->network,
+		.uid = s->uid,
+		.files = s->files,
 		.usage = {s->usage.cpu_us, s->usage.memory_peak_bytes, s->usage.oom_kills},
 	};
 }

@@ -14,7 +14,7 @@
 
 enum {
 	WIRE_MAGIC = 0x41474831, /* "AGH1" */
-	WIRE_VERSION = 2, /* changes with every change of this header */
+	WIRE_VERSION = 3, /* changes with every change of this header */
 	WIRE_MESSAGE_BYTES = 232,
 	WIRE_FDS_MAX = NET_MAPS,
 	WIRE_LIST_MAX = 64, /* sandboxes in one reply; ask again after the last id */
@@ -40,6 +40,9 @@ enum wire_type {
 	WIRE_LAST_HEAD,
 	WIRE_NETWORK_OPEN,
 	WIRE_RESOLVER_GET,
+	WIRE_FILES_MOUNT,
+	WIRE_FILES_GET,
+	WIRE_SANDBOX_BEGIN,
 	WIRE_TYPE_END,
 	WIRE_REPLY = 0x8000, /* set in the type of a reply */
 	WIRE_EVENT = 0x4000, /* an event: type WIRE_EVENT | enum helper_event.kind, request 0 */
@@ -65,7 +68,8 @@ struct wire_execution { /* WORKSPACE_OPEN, WORKSPACE_REMOVE */
 	struct uuid execution;
 };
 
-struct wire_target { /* SANDBOX_RELEASE, SANDBOX_GET, LISTENER_GET, CALL_LIST, RESOLVER_GET */
+/* SANDBOX_RELEASE, SANDBOX_GET, SANDBOX_BEGIN, LISTENER_GET, CALL_LIST, RESOLVER_GET, FILES_GET */
+struct wire_target {
 	struct wire_header header;
 	uint64_t id;
 	struct uuid execution;
@@ -86,6 +90,16 @@ struct wire_call { /* CALL_OPEN (rest 0), CALL_CLOSE */
 	struct uuid call;
 	uint32_t rest; /* enum helper_call_rest */
 	uint32_t reserved;
+};
+
+struct wire_mount { /* FILES_MOUNT */
+	struct wire_header header;
+	uint64_t id;
+	struct uuid execution;
+	struct uuid volume;
+	uint32_t read_only; /* 0, 1 */
+	uint32_t reserved;
+	char tenant[HELPER_TENANT_BYTES]; /* [a-z0-9._-]+, NUL-padded to the end */
 };
 
 struct wire_list {
@@ -113,6 +127,8 @@ struct wire_create {
 	uint32_t argv_bytes;
 	uint32_t env_bytes;
 	uint32_t network_policy; /* number of a policy that was entered; 0: no network */
+	uint32_t files; /* enum helper_files */
+	uint32_t reserved;
 	struct wire_limits limits;
 	char runtime[HELPER_RUNTIME_BYTES]; /* [a-z0-9._-]+, NUL-padded to the end */
 };
@@ -150,7 +166,8 @@ struct wire_usage { /* CALL_CLOSE */
 	uint64_t oom_kills;
 };
 
-struct wire_sandbox { /* SANDBOX_CREATE (with listener, pidfd, log), _GET, _LIST, events */
+/* SANDBOX_CREATE (with listener, pidfd, log and, over NFS, files), _GET, _LIST, events */
+struct wire_sandbox {
 	uint64_t id;
 	uint64_t cgroup_id;
 	struct uuid execution;
@@ -160,6 +177,8 @@ struct wire_sandbox { /* SANDBOX_CREATE (with listener, pidfd, log), _GET, _LIST
 	int32_t end_status;
 	int32_t pid;
 	uint32_t network; /* 1: it has a link */
+	uint32_t uid;
+	uint32_t files; /* enum helper_files */
 	struct wire_usage usage;
 };
 
@@ -177,13 +196,14 @@ _Static_assert(sizeof(struct wire_header) == 24, "no padding");
 _Static_assert(sizeof(struct wire_target) == 24 + 24, "no padding");
 _Static_assert(sizeof(struct wire_stop) == 24 + 32, "no padding");
 _Static_assert(sizeof(struct wire_call) == 24 + 48, "no padding");
+_Static_assert(sizeof(struct wire_mount) == 24 + 24 + 16 + 8 + 64, "no padding");
 _Static_assert(sizeof(struct wire_limits) == 40, "no padding");
-_Static_assert(sizeof(struct wire_create) == 24 + 16 + 24 + 40 + 64, "no padding");
+_Static_assert(sizeof(struct wire_create) == 24 + 16 + 32 + 40 + 64, "no padding");
 _Static_assert(sizeof(struct wire_sign) == 24 + 96, "no padding");
 _Static_assert(sizeof(struct head_signed) == 168, "no padding");
 _Static_assert(sizeof(struct wire_reply) == 264, "no padding");
 _Static_assert(sizeof(struct wire_info) == 24, "no padding");
-_Static_assert(sizeof(struct wire_sandbox) == 80, "no padding");
+_Static_assert(sizeof(struct wire_sandbox) == 88, "no padding");
 _Static_assert(sizeof(struct wire_call_item) == 24, "no padding");
 
 /* ---- the gate ---- */
@@ -215,7 +235,7 @@ bool wire_strings_ok(const char *p, size_t bytes, uint32_t count);
 
 /* "NAME=value" with a NAME of letters, digits and underscores, not beginning with a digit. */
 bool wire_variable_ok(const char *s);
-bool wire_runtime_ok(const char name[HELPER_RUNTIME_BYTES]);
+bool wire_name_ok(const char *name, size_t bytes); /* [a-z0-9._-]+, NUL-padded to `bytes` */
 
 struct helper_sandbox wire_sandbox_out(const struct wire_sandbox *w);
 struct wire_sandbox wire_sandbox_in(const struct helper_sandbox *s);

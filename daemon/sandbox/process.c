@@ -66,7 +66,7 @@ static struct ask_sandbox ask_about(
 	struct sandbox *s, int (*fn)(struct helper *, struct helper_request *, int64_t))
 {
 	return (struct ask_sandbox){
-		.request.fn = fn, .id = s->id, .execution = s->execution, .fds = {-1, -1, -1}};
+		.request.fn = fn, .id = s->id, .execution = s->execution, .fds = {-1, -1, -1, -1}};
 }
 
 struct ask_list {
@@ -150,8 +150,10 @@ static int process_list(struct sandbox_driver *d, struct sandbox_entry **ret, si
 static int process_adopt(struct sandbox_driver *d, const struct sandbox_entry *e,
 	struct sandbox **ret, int64_t deadline_ns)
 {
-	struct ask_sandbox a = {
-		.request.fn = do_get, .id = e->id, .execution = e->execution, .fds = {-1, -1, -1}};
+	struct ask_sandbox a = {.request.fn = do_get,
+		.id = e->id,
+		.execution = e->execution,
+		.fds = {-1, -1, -1, -1}};
 	int r = helper_ask(process_driver_of(d)->link, &a.request, deadline_ns);
 
 	if (r == 0 && a.found.state == HELPER_SANDBOX_RUNNING) {
@@ -245,7 +247,12 @@ static int process_stop(struct sandbox *s, enum sandbox_stop_how how, int64_t de
 {
 	struct ask_sandbox a = ask_about(s, do_stop);
 
-	a.how = how == SANDBOX_KILL ? HELPER_STOP_KILL : HELPER_STOP_TERMINATE;
+	static const enum helper_stop ways[] = {
+		[SANDBOX_TERMINATE] = HELPER_STOP_TERMINATE,
+		[SANDBOX_KILL] = HELPER_STOP_KILL,
+		[SANDBOX_ABANDON] = HELPER_STOP_ABANDON,
+	};
+	a.how = ways[how];
 	return err_trace(helper_ask(link_of(s), &a.request, deadline_ns));
 }
 
@@ -345,6 +352,7 @@ int sandbox_process_open(const struct sandbox_process_options *o, struct sandbox
 		.wait = process_wait,
 		.stats = process_stats,
 		.set_network = process_set_network,
+		.files_open = process_files_open,
 		.release = process_release,
 		.workspace_open = process_workspace_open,
 		.workspace_remove = process_workspace_remove,

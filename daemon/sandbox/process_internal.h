@@ -25,6 +25,7 @@ struct process_sandbox {
 	struct sandbox base;
 	int pidfd; /* -1: it had ended when it was adopted */
 	bool network; /* it has a link */
+	uid_t uid; /* of its processes on the host */
 	struct list link; /* in the driver's `networked`, while it has an agent */
 	struct sensor_agent *agent; /* NULL: none yet, after an adoption */
 	struct resolver *resolver;
@@ -46,6 +47,16 @@ static inline struct process_sandbox *process_of(struct sandbox *s)
 {
 	return container_of(s, struct process_sandbox, base);
 }
+
+/* ---- process_files.c ---- */
+
+/* Has the files served, mounted, and the program begun. PROCESS_START_AGAIN: the helper died
+ * meanwhile, and the sandbox with it. Takes `listener`. */
+enum { PROCESS_START_AGAIN = 1 };
+AWAITS int process_files_begin(struct process_sandbox *p, const struct sandbox_files *files,
+	int listener, int64_t deadline_ns) MUST_USE;
+AWAITS int process_files_open(
+	struct sandbox *s, int *ret_listener, uint32_t *ret_uid, int64_t deadline_ns) MUST_USE;
 
 /* ---- process_network.c ---- */
 

@@ -127,6 +127,8 @@ static struct process_sandbox *process_new(
 		.log = TAKE_FD(fds->log)};
 	p->pidfd = TAKE_FD(fds->pidfd);
 	p->network = h->network;
+	p->uid = h->uid;
+	p->base.mediated = h->files == HELPER_FILES_NFS;
 	return p;
 }
 
@@ -147,27 +149,49 @@ int process_take(struct sandbox_driver *d, const struct helper_sandbox *h,
 	return 0;
 }
 
-/* Its program runs already: what cannot be furnished must not go on. */
-static AWAITS int begin_network(
-	struct sandbox *s, struct sensor_policy *policy, int64_t deadline_ns)
+/* What cannot be furnished must not go on. Returns `r`. */
+static AWAITS int give_up(struct sandbox *s, int r)
 {
-	int r = process_network_begin(process_of(s), policy, deadline_ns);
+	char words[ERR_MESSAGE_BYTES];
+	struct sandbox_ending ending;
+	snprintf(words, sizeof(words), "%s", err_message(r));
+	fiber_shield_begin();
+	int64_t patience_ns = deadline_in_ms(KILL_MS);
+	int bad = sandbox_stop(s, SANDBOX_ABANDON, patience_ns);
+	if (bad == 0)
+		bad = sandbox_wait(s, &ending, patience_ns);
+	bad = bad == 0 ? sandbox_release(s, patience_ns) : bad;
+	if (bad < 0)
+		err_log(bad, "give up a sandbox that cannot be furnished");
+	fiber_shield_end();
+	return err_raise(r, "%s", words);
+}
 
+/* Makes it, furnishes it, and lets its program run. PROCESS_START_AGAIN. */
+static AWAITS int start_once(struct sandbox_driver *d, struct ask_create *a,
+	const struct sandbox_files *files, struct sensor_policy *policy, struct sandbox **ret,
+	int64_t deadline_ns)
+{
+	struct sandbox *s;
+	int r = helper_ask(process_driver_of(d)->link, &a->request, deadline_ns);
+	int listener = TAKE_FD(a->fds.files);
+
+	if (r == 0)
+		r = process_take(d, &a->made, &a->fds, &s);
 	if (r < 0) {
-		char words[ERR_MESSAGE_BYTES];
-		struct sandbox_ending ending;
-		snprintf(words, sizeof(words), "%s", err_message(r));
-		fiber_shield_begin();
-		int64_t patience_ns = deadline_in_ms(KILL_MS);
-		int bad = sandbox_stop(s, SANDBOX_KILL, patience_ns);
-		if (bad == 0)
-			bad = sandbox_wait(s, &ending, patience_ns);
-		bad = bad == 0 ? sandbox_release(s, patience_ns) : bad;
-		if (bad < 0)
-			err_log(bad, "give a sandbox without network up");
-		fiber_shield_end();
-		return err_raise(r, "%s", words);
+		rt_close(listener);
+		return err_trace(r);
 	}
+	r = files ? process_files_begin(process_of(s), files, listener, deadline_ns) : 0;
+	if (r == PROCESS_START_AGAIN) {
+		sandbox_forget(s);
+		return r;
+	}
+	if (r == 0 && policy)
+		r = process_network_begin(process_of(s), policy, deadline_ns);
+	if (r < 0)
+		return give_up(s, r);
+	*ret = s;
 	return 0;
 }
 
@@ -179,7 +203,6 @@ int process_start(struct sandbox_driver *d, const struct sandbox_spec *spec, str
 	const struct sandbox_limits *l = &spec->limits;
 	const struct runtime *t;
 	char **argv = NULL, **envp = NULL;
-	struct sandbox *s;
 	struct sensor_policy *policy = NULL;
 	int workspace = -1;
 
@@ -201,7 +224,7 @@ int process_start(struct sandbox_driver *d, const struct sandbox_spec *spec, str
 	if (r < 0)
 		return err_trace(r);
 	struct ask_create a = {.request.fn = do_create,
-		.fds = {-1, -1, -1},
+		.fds = {-1, -1, -1, -1},
 		.spec = {.execution = spec->execution,
 			.iteration = spec->iteration,
 			.runtime = t->name,
@@ -209,15 +232,11 @@ int process_start(struct sandbox_driver *d, const struct sandbox_spec *spec, str
 				l->file_bytes, l->open_files},
 			.argv = argv,
 			.envp = envp,
-			.network_policy = policy ? sensor_policy_number(policy) : 0}};
-	r = helper_ask(process_driver_of(d)->link, &a.request, deadline_ns);
-	if (r == 0)
-		r = process_take(d, &a.made, &a.fds, &s);
-	if (r == 0 && policy)
-		r = begin_network(s, policy, deadline_ns);
+			.network_policy = policy ? sensor_policy_number(policy) : 0,
+			.files = spec->files ? HELPER_FILES_NFS : HELPER_FILES_BOUND}};
+	do
+		r = start_once(d, &a, spec->files, policy, ret, deadline_ns);
+	while (r == PROCESS_START_AGAIN);
 	sensor_policy_unref(policy);
-	if (r < 0)
-		return err_trace(r);
-	*ret = s;
-	return 0;
+	return err_trace(r);
 }

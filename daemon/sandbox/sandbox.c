@@ -42,6 +42,14 @@ int sandbox_adopt(struct sandbox_driver *d, const struct sandbox_entry *e, struc
 	return err_trace(d->ops->adopt(d, e, ret, deadline_ns));
 }
 
+int sandbox_files_open(struct sandbox *s, int *ret_listener, uint32_t *ret_uid, int64_t deadline_ns)
+{
+	*ret_listener = -1;
+	if (!s->mediated)
+		return 0;
+	return err_trace(s->driver->ops->files_open(s, ret_listener, ret_uid, deadline_ns));
+}
+
 int sandbox_call_open(
 	struct sandbox *s, struct uuid call, uint64_t *ret_identity, int64_t deadline_ns)
 {
@@ -98,7 +106,7 @@ int sandbox_end(
 		if (r != -ETIME || rt_now_ns() >= deadline_ns)
 			return err_trace(r);
 	}
-	r = sandbox_stop(s, SANDBOX_KILL, deadline_ns);
+	r = sandbox_stop(s, grace_ns < 0 ? SANDBOX_ABANDON : SANDBOX_KILL, deadline_ns);
 	if (r == 0)
 		r = sandbox_wait(s, ret, deadline_ns);
 	return err_trace(r);

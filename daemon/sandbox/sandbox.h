@@ -46,6 +46,22 @@ struct sandbox_limits {
 	uint32_t open_files;
 };
 
+/*
+ * A sandbox whose files are mediated has its workspace mounted over NFS, from a server that the
+ * caller runs on a listener of that sandbox's own: whoever connects there is its kernel. The server
+ * must go on until the sandbox has ended, because what it wrote is brought back then.
+ */
+struct sandbox_files {
+	struct uuid volume; /* the export is /TENANT/VOLUME */
+	const char *tenant; /* [a-z0-9._-]+ */
+	bool read_only;
+	/* Begins to serve; `listener` is taken, also on failure. To the sandbox, its own files must
+	 * belong to `uid` and the same gid. May be called again, if the helper died meanwhile: with
+	 * another listener. */
+	AWAITS int (*serve)(void *ctx, int listener, uint32_t uid);
+	void *ctx;
+};
+
 struct sandbox_spec {
 	struct uuid execution;
 	uint32_t iteration; /* from 1 */
@@ -59,6 +75,7 @@ struct sandbox_spec {
 	char *const *env; /* "NAME=value", NULL-ended: on top of sandbox_base_env; may be NULL */
 	const struct kernel_rules *network; /* whom it may talk to, from its first instruction on;
 					       NULL or no rules: its own loopback alone */
+	const struct sandbox_files *files; /* NULL: its workspace's directory is bound in */
 };
 
 struct sandbox_usage {
@@ -90,6 +107,8 @@ struct sandbox_entry {
 enum sandbox_stop_how {
 	SANDBOX_TERMINATE, /* SIGTERM to the agent's program */
 	SANDBOX_KILL, /* every process of it, at once */
+	SANDBOX_ABANDON, /* likewise; nobody serves its files, and what it has not written back is
+			    dropped */
 };
 
 /* Outcome: processes of the call were still there and were killed, or kept as asked [6]. */
@@ -120,6 +139,8 @@ struct sandbox_ops {
 	void (*close)(struct sandbox_driver *d);
 	int (*set_network)(struct sandbox *s, const struct kernel_rules *rules,
 		int64_t deadline_ns); /* NULL: this kind has no network */
+	int (*files_open)(struct sandbox *s, int *ret_listener, uint32_t *ret_uid,
+		int64_t deadline_ns); /* NULL: this kind mediates none */
 };
 
 /* A driver embeds these two. */
@@ -135,6 +156,7 @@ struct sandbox {
 	uint64_t identity; /* of its cgroup, as kernel events name it */
 	int listener; /* accept the agent's connections here: who connects is this execution [7];
 			 -1 once it has ended */
+	bool mediated; /* its files are: see struct sandbox_files */
 	int log; /* what aegis-bootstrap says about itself: read end, non-blocking; -1 if none */
 };
 
@@ -151,6 +173,11 @@ AWAITS int sandbox_list(struct sandbox_driver *d, struct sandbox_entry **ret, si
 /* The state is `running` or `ended`. */
 AWAITS int sandbox_adopt(struct sandbox_driver *d, const struct sandbox_entry *e,
 	struct sandbox **ret, int64_t deadline_ns) MUST_USE;
+
+/* After sandbox_adopt, if its files are mediated: the listener (the caller's), and what to serve it
+ * as, as in struct sandbox_files. -1 if they are not. -ESRCH: it has ended. */
+AWAITS int sandbox_files_open(
+	struct sandbox *s, int *ret_listener, uint32_t *ret_uid, int64_t deadline_ns) MUST_USE;
 
 /* Gives a dispatched call its identity [6]: the id of its own cgroup, by which kernel events and
  * leases know it. The dispatch reply that names `call` may be sent once this has returned. May be
@@ -178,7 +205,7 @@ AWAITS int sandbox_wait(
 AWAITS int sandbox_stats(
 	struct sandbox *s, struct sandbox_usage *ret, int64_t deadline_ns) MUST_USE;
 
-/* Terminates, waits up to `grace_ns`, kills, waits. */
+/* Terminates, waits up to `grace_ns`, kills, waits. `grace_ns` < 0: abandons at once. */
 AWAITS int sandbox_end(struct sandbox *s, int64_t grace_ns, struct sandbox_ending *ret,
 	int64_t deadline_ns) MUST_USE;
 

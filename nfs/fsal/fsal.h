@@ -184,6 +184,8 @@ void fsal_detach(struct fsal_attachment *at);
 
 /* From the next operation on. Objects look changed, so that clients ask again. */
 void fsal_attachment_set_rules(struct fsal_attachment *at, struct rule_set *rules);
+/* FSAL_SQUASH: what is shown as the owner of everything from now on. */
+void fsal_attachment_set_owner(struct fsal_attachment *at, uint32_t uid, uint32_t gid);
 void fsal_attachment_set_read_only(struct fsal_attachment *at, bool read_only);
 /* Who is working at the moment: what operations without an own call_id are recorded under. */
 int fsal_attachment_set_origin(

@@ -239,12 +239,19 @@ void fsal_attachment_set_read_only(struct fsal_attachment *at, bool read_only)
 	at->changed_ns = rt_wall_ns();
 }
 
+void fsal_attachment_set_owner(struct fsal_attachment *at, uint32_t uid, uint32_t gid)
+{
+	at->o.uid = uid;
+	at->o.gid = gid;
+}
+
 int fsal_attachment_set_origin(struct fsal_attachment *at, uint32_t iteration, struct span call_id)
 {
 	char *copy = NULL;
 
 	if (call_id.n && !(copy = span_dup(call_id)))
 		return err_raise(-ENOMEM, "origin of file operations: out of memory");
+	trace_flush_all(at); /* what was summed up is the old one's */
 	free(at->call_id);
 	at->call_id = copy;
 	at->iteration = iteration;

@@ -48,6 +48,11 @@ static size_t valid(unsigned type)
 			w->rest = HELPER_CALL_KILL;
 		if (type == WIRE_SANDBOX_STOP)
 			((struct wire_stop *)(void *)packet)->how = HELPER_STOP_KILL;
+		if (type == WIRE_FILES_MOUNT) {
+			struct wire_mount *m = (struct wire_mount *)(void *)packet;
+			m->volume = some;
+			memcpy(m->tenant, "local", 5);
+		}
 	}
 	*(struct wire_header *)(void *)packet =
 		(struct wire_header){WIRE_MAGIC, WIRE_VERSION, (uint16_t)type, (uint32_t)n, 0, 7};
@@ -137,7 +142,7 @@ static void test_fields(void **state)
 {
 	struct fixture *f = *state;
 	struct wire_create *c = (struct wire_create *)(void *)packet;
-	for (int i = 0; i < 14; i++) {
+	for (int i = 0; i < 16; i++) {
 		size_t n = valid(WIRE_SANDBOX_CREATE);
 		switch (i) {
 		case 0:
@@ -182,6 +187,12 @@ static void test_fields(void **state)
 		case 13:
 			packet[sizeof(*c) + c->argv_bytes] = '=';
 			break;
+		case 14:
+			c->files = HELPER_FILES_NFS + 1;
+			break;
+		case 15:
+			c->reserved = 1;
+			break;
 		}
 		if (!fixture_is_cut_off(f, packet, n, NULL, 0))
 			fail_msg("a create request damaged in way %d is answered", i);
@@ -189,13 +200,30 @@ static void test_fields(void **state)
 	}
 	struct wire_stop *s = (struct wire_stop *)(void *)packet;
 	size_t n = valid(WIRE_SANDBOX_STOP);
-	s->how = 3;
+	s->how = HELPER_STOP_ABANDON + 1;
 	assert_true(fixture_is_cut_off(f, packet, n, NULL, 0));
 	reconnect(f);
 	n = valid(WIRE_CALL_CLOSE);
 	((struct wire_call *)(void *)packet)->rest = 0;
 	assert_true(fixture_is_cut_off(f, packet, n, NULL, 0));
 	reconnect(f);
+	struct wire_mount *m = (struct wire_mount *)(void *)packet;
+	for (int i = 0; i < 5; i++) {
+		n = valid(WIRE_FILES_MOUNT);
+		if (i == 0)
+			memset(&m->volume, 0, sizeof(m->volume));
+		else if (i == 1)
+			m->read_only = 2;
+		else if (i == 2)
+			m->tenant[0] = '/';
+		else if (i == 3)
+			m->tenant[10] = 'x'; /* behind the end */
+		else
+			memset(m->tenant, 'a', sizeof(m->tenant));
+		if (!fixture_is_cut_off(f, packet, n, NULL, 0))
+			fail_msg("a mount request damaged in way %d is answered", i);
+		reconnect(f);
+	}
 }
 
 static void test_nil_ids(void **state)

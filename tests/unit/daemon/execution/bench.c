@@ -97,6 +97,7 @@ void daemon_up(struct bench *b)
 		.fsal = b->fsal,
 		.policies = b->policies,
 		.snapshots_fd = b->snapshots_fd,
+		.replies_fd = -1,
 		.node_id = SPAN("node-1"),
 		.limits = {.running_max = b->running_max,
 			.timeout_ns = 60 * NS_PER_S,

@@ -150,17 +150,17 @@ static void test_strings(void **state)
 static void test_runtime_names(void **state)
 {
 	char name[HELPER_RUNTIME_BYTES] = "python-3.11";
-	assert_true(wire_runtime_ok(name));
+	assert_true(wire_name_ok(name, sizeof(name)));
 	name[40] = 'x'; /* behind the end */
-	assert_false(wire_runtime_ok(name));
+	assert_false(wire_name_ok(name, sizeof(name)));
 	static const char *const bad[] = {"", ".", "..", "-x", "a/b", "A", "a b", "a\n"};
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
 		memset(name, 0, sizeof(name));
 		memcpy(name, bad[i], strlen(bad[i]));
-		assert_false(wire_runtime_ok(name));
+		assert_false(wire_name_ok(name, sizeof(name)));
 	}
 	memset(name, 'a', sizeof(name));
-	assert_false(wire_runtime_ok(name));
+	assert_false(wire_name_ok(name, sizeof(name)));
 }
 
 static void test_views(void **state)

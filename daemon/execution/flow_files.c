@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/*
+ * An execution's /workspace: the volume, and the one attachment through which both its file tools
+ * and, where files are mediated, its sandbox reach it. Each operation of either is decided by the
+ * execution's rules and recorded.
+ *
+ * The sandbox's kernel comes through a listener of that sandbox's own, so the listener is the
+ * identity; handles are good only behind it. It belongs to the flow rather than to the iteration,
+ * because a sandbox must be served until it has ended, whoever ends it.
+ *
+ * Whose work an operation through the mount is cannot be seen in it: the kernel's client is one
+ * for the whole sandbox, and writes back later what processes wrote. It is recorded under the
+ * iteration and the tool call that runs at the moment, if any does. A call is told done only after
+ * aegis-bootstrap has written everything back, so what a call wrote is recorded under it; what
+ * background work of an earlier call does meanwhile is recorded under the running one.
+ */
+#include "daemon/execution/internal.h"
+#include "nfs/backend/backend.h"
+#include "nfs/server/server.h"
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+enum {
+	WORKSPACE_DESCRIPTORS = 128, /* kept open; there is one for each running execution */
+	CONNECTIONS = 4, /* the client makes one, and another when that breaks */
+	CALLS = 256,
+	BUFFERS = 8,
+	REPLIES = 1024, /* more than a sandbox has processes */
+};
+
+static AWAITS int attach(struct flow *f)
+{
+	struct workspace *w = &f->workspace;
+	struct fsal_attach_options o = {
+		.execution_id = span_cstr(f->id_text),
+		.agent = span_cstr(f->manifest->metadata.name),
+		.tenant = f->tenant,
+		.mount_path = SPAN("/workspace"),
+		.uid = geteuid(),
+		.gid = getegid(),
+		.read_only = f->manifest->spec.security.filesystem.read_only,
+		.rules = f->rules,
+		.door = f,
+		.observer = f->x->deps.file_observer,
+		.observer_ctx = f->x->deps.file_observer_ctx,
+		.coalesce_ns = f->x->deps.file_coalesce_ns,
+	};
+	struct backend_local_options local = {
+		.offload = f->x->deps.files, .descriptors_max = WORKSPACE_DESCRIPTORS};
+	int root,
+		r = sandbox_workspace_open(
+			f->x->deps.sandboxes, f->id, &root, deadline_in_ms(SANDBOX_DEADLINE_MS));
+
+	if (r < 0)
+		return err_trace(r);
+	w->fd = fcntl(root, F_DUPFD_CLOEXEC, 0);
+	r = backend_local_open(f->x->deps.fsal, root, &local, SPAN("workspace"), &w->volume);
+	if (r == 0)
+		r = fsal_attach(w->volume, &o, &w->attachment);
+	return err_trace(r);
+}
+
+int flow_files_open(struct flow *f, uint32_t iteration)
+{
+	struct workspace *w = &f->workspace;
+	int r = 0;
+
+	if (!w->open) {
+		*w = (struct workspace){.open = true, .fd = -1, .listener = -1};
+		group_init(&w->serving);
+		r = attach(f);
+	}
+	if (r == 0)
+		r = fsal_attachment_set_origin(w->attachment, iteration, SPAN(""));
+	if (r < 0)
+		flow_files_close(f);
+	return err_trace(r);
+}
+
+/* ---- for the sandbox ---- */
+
+static AWAITS void serve(void *arg)
+{
+	struct workspace *w = arg;
+	int r = nfs_server_run(w->server, TAKE_FD(w->listener));
+
+	if (r != -ECANCELED)
+		err_log(r, "serve the files of a sandbox");
+	err_clear();
+}
+
+static AWAITS void stop_serving(struct workspace *w)
+{
+	fiber_shield_begin();
+	group_close(&w->serving);
+	group_init(&w->serving);
+	nfs_server_free(w->server);
+	w->server = NULL;
+	fd_cleanup(&w->listener);
+	fiber_shield_end();
+}
+
+/* Replies that must not be given twice differently survive this process. */
+static int open_replies(const struct flow *f, int *ret_fd)
+{
+	*ret_fd = -1;
+	if (f->x->deps.replies_fd < 0)
+		return 0;
+	int fd = openat(
+		f->x->deps.replies_fd, f->id_text, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return err_sys(-errno, "nfs-replies/%s", f->id_text);
+	*ret_fd = fd;
+	return 0;
+}
+
+static int make_server(struct flow *f)
+{
+	struct workspace *w = &f->workspace;
+	struct nfs_server_options o = {
+		.layer = f->x->deps.fsal,
+		.door = f,
+		.connections_max = CONNECTIONS,
+		.connection_calls_max = CALLS,
+		.calls_max = CALLS,
+		.buffers_max = BUFFERS,
+		.replies = REPLIES,
+	};
+	struct buf path CLEANUP(buf_fini) = buf_init(LIMIT_PATH_BYTES);
+	int r = open_replies(f, &o.reply_file);
+
+	if (r == 0)
+		r = nfs_server_new(&o, &w->server);
+	buf_printf(&path, "/" SPAN_FMT "/%s", SPAN_ARG(f->tenant), f->id_text);
+	if (r == 0)
+		r = buf_error(&path);
+	if (r == 0)
+		r = nfs_server_export(w->server, buf_view(&path), true, w->attachment);
+	return err_trace(r);
+}
+
+int flow_files_serve(void *flow, int listener, uint32_t uid)
+{
+	struct flow *f = flow;
+	struct workspace *w = &f->workspace;
+
+	stop_serving(w);
+	w->listener = listener;
+	fsal_attachment_set_owner(w->attachment, uid, uid);
+	int r = listener < 0 ? err_raise(-EBADF, "no listener to serve files on") : make_server(f);
+	if (r == 0)
+		r = group_spawn(&w->serving, "workspace", FIBER_SMALL, serve, w);
+	if (r < 0)
+		stop_serving(w);
+	return err_trace(r);
+}
+
+int flow_files_serve_again(struct flow *f)
+{
+	int listener;
+	uint32_t uid = 0;
+	int r = sandbox_files_open(
+		f->sandbox, &listener, &uid, deadline_in_ms(SANDBOX_DEADLINE_MS));
+
+	if (r == -ESRCH) { /* it ended in between */
+		err_clear();
+		return 0;
+	}
+	if (r < 0 || listener < 0)
+		return err_trace(r);
+	return err_trace(flow_files_serve(f, listener, uid));
+}
+
+void flow_files_close(struct flow *f)
+{
+	struct workspace *w = &f->workspace;
+
+	if (!w->open)
+		return;
+	bool served = w->server != NULL;
+	stop_serving(w);
+	/* A sandbox that goes on will be served again, by the next process. */
+	if (served && !f->sandbox && f->x->deps.replies_fd >= 0)
+		(void)unlinkat(f->x->deps.replies_fd, f->id_text, 0);
+	fsal_detach(w->attachment);
+	fsal_volume_free(w->volume);
+	fd_cleanup(&w->fd);
+	w->open = false;
+}
+
+/* ---- in words ---- */
+
+const char *executions_file_access(const struct executions *x)
+{
+	return x->deps.files_mediated
+		? "mounted: each operation is decided and recorded"
+		: "bound: confined to the sandbox's mounts, neither decided nor recorded per "
+		  "operation";
+}

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/*
+ * Sandboxes whose files come over NFS: made in two steps, because aegisd must serve before anything
+ * can be mounted; and seen off with their mount, so that neither a dirty page nor a process that
+ * waits for a server keeps anything alive.
+ *
+ * At the end: while aegisd serves, a child brings back what is dirty. If it does not, a tombstone
+ * answers in its place. The end is told when that child is done and nothing runs. A helper that was
+ * restarted has no descriptor of the mount: the last process of the sandbox to go takes it down.
+ */
+#include "daemon/helper/sandbox.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { FLUSH_FIRST_MS = 10 }; /* what is clean is let go of at once */
+
+static struct sandbox_files *files_new(void)
+{
+	struct sandbox_files *f = calloc(1, sizeof(*f));
+	if (f)
+		*f = (struct sandbox_files){
+			.transport = {-1, -1}, .mount = -1, .flush = -1, .tombstone = -1};
+	return f;
+}
+
+void sandbox_files_free(struct sandbox *s)
+{
+	struct sandbox_files *f = s->files;
+	if (!f)
+		return;
+	files_child_kill(&f->tombstone);
+	files_child_kill(&f->flush);
+	fd_cleanup(&f->mount);
+	transport_close(&f->transport);
+	free(f->waiting);
+	free(f);
+	s->files = NULL;
+}
+
+/* ---- the beginning ---- */
+
+int sandbox_files_prepare(
+	const struct sandbox_set *set, struct sandbox *s, const struct wire_create *w)
+{
+	struct sandbox_files *f = s->files = files_new();
+	size_t bytes = sizeof(*w) + w->argv_bytes + w->env_bytes;
+	if (f)
+		f->waiting = malloc(bytes);
+	if (!f || !f->waiting)
+		return err_raise(-ENOMEM, "no memory for a sandbox");
+	memcpy(f->waiting, w, bytes);
+	int r = transport_make(set->host, s->name, &f->transport);
+	if (r < 0)
+		return err_trace(r);
+	f->served = true;
+	s->mark.execution = w->execution;
+	s->mark.iteration = w->iteration;
+	return 0;
+}
+
+static int check_waiting(const struct sandbox *s)
+{
+	if (!s->files)
+		return err_raise(-EINVAL, "the files of sandbox %s are bound in", s->name);
+	if (!s->files->waiting || s->gone)
+		return err_raise(-EINVAL, "sandbox %s has been begun", s->name);
+	return 0;
+}
+
+int sandbox_files_mount(const struct sandbox *s, const struct wire_mount *w, int client)
+{
+	const struct files_export e = {w->tenant, w->volume, w->read_only};
+	int r = check_waiting(s);
+	if (r == 0 && s->files->mount >= 0)
+		r = err_raise(-EALREADY, "the workspace of sandbox %s is mounted", s->name);
+	if (r < 0)
+		return err_trace(r);
+	return err_trace(files_mount(&s->files->transport, &e, client, &s->files->mount));
+}
+
+int sandbox_begin(struct sandbox_set *set, struct sandbox *s)
+{
+	int r = check_waiting(s);
+	if (r == 0 && s->files->mount < 0)
+		r = err_raise(-EINVAL, "sandbox %s has no workspace yet", s->name);
+	if (r < 0)
+		return err_trace(r);
+	s->mark.files = HELPER_FILES_NFS;
+	r = launch_assign(set->host, s, s->files->waiting, s->files->mount);
+	if (r < 0) {
+		char message[ERR_MESSAGE_BYTES];
+		snprintf(message, sizeof(message), "%s", err_message(r));
+		sandbox_abandon(set, s);
+		return err_raise(r, "%s", message);
+	}
+	free(s->files->waiting);
+	s->files->waiting = NULL;
+	return 0;
+}
+
+int sandbox_files_listener(const struct sandbox_set *set, struct sandbox *s, int *ret_fd)
+{
+	if (!s->files)
+		return err_raise(-EINVAL, "the files of sandbox %s are bound in", s->name);
+	if (s->files->abandoned || s->mark.state == MARK_ENDED)
+		return err_raise(-ESRCH, "sandbox %s has ended", s->name);
+	int r = transport_listen(set->host, &s->files->transport);
+	if (r < 0)
+		return err_trace(r);
+	files_child_kill(&s->files->tombstone);
+	s->files->served = true;
+	*ret_fd = s->files->transport.listener;
+	return 0;
+}
+
+void sandbox_files_abandon(struct sandbox *s)
+{
+	if (!s->files)
+		return;
+	s->files->abandoned = true;
+	s->files->served = false;
+}
+
+void sandbox_client_gone(struct sandbox_set *set)
+{
+	list_for_each_safe (node, &set->all) {
+		struct sandbox *s = list_entry(node, struct sandbox, link);
+		if (!s->files)
+			continue;
+		s->files->served = false;
+		if (s->files->waiting && !s->gone)
+			sandbox_abandon(set, s);
+	}
+}
+
+void sandbox_files_adopt(const struct sandbox_set *set, struct sandbox *s)
+{
+	s->files = files_new();
+	int r = s->files ? transport_find(set->host, s->name, &s->files->transport) : -ENOMEM;
+	if (r < 0) {
+		err_log(r, "find the transport of a sandbox");
+		err_clear();
+		sandbox_files_free(s);
+	}
+}
+
+static bool is_known(void *arg, const char *name)
+{
+	const struct sandbox_set *set = arg;
+	list_for_each (node, &set->all) {
+		const struct sandbox *s = list_entry(node, struct sandbox, link);
+		if (s->files && strcmp(s->name, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+void sandbox_files_sweep(struct sandbox_set *set)
+{
+	transport_sweep(set->host, is_known, set);
+}
+
+/* ---- the end ---- */
+
+/* Somebody answers: aegisd, or else a tombstone. */
+static void keep_answered(const struct sandbox_set *set, struct sandbox *s)
+{
+	struct sandbox_files *f = s->files;
+	if (f->served || f->tombstone >= 0)
+		return;
+	int r = transport_listen(set->host, &f->transport);
+	/* An aegisd that outlived the former helper listens: it answers, or is gone soon. */
+	if (r == 0)
+		r = files_tombstone_start(&f->transport, &f->tombstone);
+	if (r == 0)
+		log_info("nobody serves the files of sandbox %s: they are given up", s->name);
+	else if (r != -EBUSY)
+		err_log(r, s->name);
+	err_clear();
+}
+
+void sandbox_files_tend(const struct sandbox_set *set, struct sandbox *s)
+{
+	if (s->files && !s->files->waiting)
+		keep_answered(set, s);
+}
+
+bool sandbox_files_finish(const struct sandbox_set *set, struct sandbox *s)
+{
+	struct sandbox_files *f = s->files;
+	if (!f)
+		return true;
+	if (f->mount >= 0) {
+		int r = files_flush_start(&f->mount, &f->flush);
+		if (r < 0) {
+			err_log(r, s->name);
+			err_clear();
+			return false;
+		}
+		(void)files_child_ended(&f->flush, FLUSH_FIRST_MS);
+	}
+	if (f->flush >= 0 && !files_child_ended(&f->flush, 0))
+		return false;
+	transport_remove(set->host, s->name, &f->transport);
+	sandbox_files_free(s);
+	return true;
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/*
+ * Mediated files: the server is started by whoever wants the sandbox, the mount is the helper's.
+ * Between the two the sandbox waits, and is lost if the helper or its connection is.
+ */
+#include "daemon/sandbox/process_internal.h"
+#include <errno.h>
+
+struct ask_files {
+	struct helper_request request;
+	const struct sandbox *sandbox;
+	const struct sandbox_files *files;
+	int listener;
+};
+
+static bool lost(const struct helper_request *q, int r)
+{
+	if (!q->repeated || r != -ENOENT)
+		return false;
+	err_clear();
+	return true;
+}
+
+static int do_mount(struct helper *h, struct helper_request *q, int64_t deadline_ns)
+{
+	struct ask_files *a = container_of(q, struct ask_files, request);
+	int r = helper_files_mount(h, a->sandbox->id, a->sandbox->execution, a->files->volume,
+		a->files->tenant, a->files->read_only, deadline_ns);
+
+	return lost(q, r) ? PROCESS_START_AGAIN : err_trace(r);
+}
+
+static int do_begin(struct helper *h, struct helper_request *q, int64_t deadline_ns)
+{
+	struct ask_files *a = container_of(q, struct ask_files, request);
+	int r = helper_sandbox_begin(h, a->sandbox->id, a->sandbox->execution, deadline_ns);
+
+	if (q->repeated && r == -EINVAL) { /* the first attempt was carried out */
+		err_clear();
+		return 0;
+	}
+	return lost(q, r) ? PROCESS_START_AGAIN : err_trace(r);
+}
+
+static int do_open(struct helper *h, struct helper_request *q, int64_t deadline_ns)
+{
+	struct ask_files *a = container_of(q, struct ask_files, request);
+
+	return err_trace(helper_files_get(
+		h, a->sandbox->id, a->sandbox->execution, &a->listener, deadline_ns));
+}
+
+int process_files_begin(struct process_sandbox *p, const struct sandbox_files *files, int listener,
+	int64_t deadline_ns)
+{
+	struct helper_link *link = process_driver_of(p->base.driver)->link;
+	struct ask_files mount = {.request.fn = do_mount, .sandbox = &p->base, .files = files};
+	struct ask_files begin = {.request.fn = do_begin, .sandbox = &p->base, .files = files};
+	int r = files->serve(files->ctx, listener, p->uid);
+
+	if (r == 0)
+		r = helper_ask(link, &mount.request, deadline_ns);
+	if (r == 0)
+		r = helper_ask(link, &begin.request, deadline_ns);
+	return err_trace(r);
+}
+
+int process_files_open(struct sandbox *s, int *ret_listener, uint32_t *ret_uid, int64_t deadline_ns)
+{
+	struct ask_files a = {.request.fn = do_open, .sandbox = s, .listener = -1};
+	int r = helper_ask(process_driver_of(s->driver)->link, &a.request, deadline_ns);
+
+	if (r < 0)
+		return err_trace(r);
+	*ret_listener = a.listener;
+	*ret_uid = process_of(s)->uid;
+	return 0;
+}
