@@ -6,6 +6,7 @@
  * way to do the same, the call is played as absent, so that it takes that way.
  */
 #include "daemon/confine/seccomp_table.h"
+#include <fcntl.h>
 #include <linux/netlink.h>
 #include <netinet/in.h>
 #include <sched.h>
@@ -33,17 +34,15 @@ const struct seccomp_group seccomp_groups[] = {
 			"sync", "syncfs", "sync_file_range", "readahead", "fadvise64", "fallocate",
 			"ftruncate", "truncate", "cachestat")},
 	{"files", SECCOMP_ALLOW, "the mounts of the sandbox decide which files there are",
-		CALLS("open", "openat", "openat2", "creat", "stat", "fstat", "lstat", "newfstatat",
-			"statx", "statfs", "fstatfs", "access", "faccessat", "faccessat2",
-			"getdents", "getdents64", "getcwd", "chdir", "fchdir", "rename", "renameat",
-			"renameat2", "mkdir", "mkdirat", "rmdir", "link", "linkat", "unlink",
-			"unlinkat", "symlink", "symlinkat", "readlink", "readlinkat", "chmod",
-			"fchmod", "fchmodat", "fchmodat2", "chown", "fchown", "lchown", "fchownat",
-			"umask", "utime", "utimes", "futimesat", "utimensat", "setxattr",
-			"lsetxattr", "fsetxattr", "getxattr", "lgetxattr", "fgetxattr", "listxattr",
-			"llistxattr", "flistxattr", "removexattr", "lremovexattr", "fremovexattr",
-			"inotify_init", "inotify_init1", "inotify_add_watch", "inotify_rm_watch",
-			"memfd_create")},
+		CALLS("stat", "fstat", "lstat", "newfstatat", "statx", "statfs", "fstatfs",
+			"access", "faccessat", "faccessat2", "getdents", "getdents64", "getcwd",
+			"chdir", "fchdir", "rename", "renameat", "renameat2", "rmdir", "link",
+			"linkat", "unlink", "unlinkat", "symlink", "symlinkat", "readlink",
+			"readlinkat", "chown", "fchown", "lchown", "fchownat", "umask", "utime",
+			"utimes", "futimesat", "utimensat", "setxattr", "lsetxattr", "fsetxattr",
+			"getxattr", "lgetxattr", "fgetxattr", "listxattr", "llistxattr",
+			"flistxattr", "removexattr", "lremovexattr", "fremovexattr", "inotify_init",
+			"inotify_init1", "inotify_add_watch", "inotify_rm_watch", "memfd_create")},
 	{"memory", SECCOMP_ALLOW, "a process arranges its own memory; cgroup and rlimits bound it",
 		CALLS("mmap", "munmap", "mremap", "mprotect", "msync", "mincore", "madvise", "brk",
 			"mlock", "mlock2", "mlockall", "munlock", "munlockall", "pkey_mprotect",
@@ -115,6 +114,8 @@ const struct seccomp_group seccomp_groups[] = {
 
 	{"clone3", SECCOMP_ABSENT, "its flags lie in memory, where a filter cannot see them",
 		CALLS("clone3")},
+	{"openat2", SECCOMP_ABSENT, "the mode of the file it makes lies in memory, likewise",
+		CALLS("openat2")},
 	{"legacy-aio", SECCOMP_ABSENT, "programs fall back to threads",
 		CALLS("io_setup", "io_destroy", "io_getevents", "io_submit", "io_cancel",
 			"io_pgetevents")},
@@ -170,18 +171,38 @@ static const struct seccomp_match socketpair_kinds[][SECCOMP_MATCHES_MAX] = {
 	{{0, MASK_ALL, AF_UNIX}, {1, SOCKET_TYPE, SOCK_DGRAM}},
 };
 
+/* What a host's user could later run as the owner of the file. */
+#define NO_SET_ID(argument) \
+	{ \
+		{argument, S_ISUID | S_ISGID, 0}, \
+	}
+static const struct seccomp_match mode_second[][SECCOMP_MATCHES_MAX] = {NO_SET_ID(1)};
+static const struct seccomp_match mode_third[][SECCOMP_MATCHES_MAX] = {NO_SET_ID(2)};
+
+/* Without one of these flags the mode is what happens to stand in its register. */
+enum { MAKES_A_FILE = O_CREAT | (O_TMPFILE & ~O_DIRECTORY) };
+static const struct seccomp_match open_kinds[][SECCOMP_MATCHES_MAX] = {
+	{{1, MAKES_A_FILE, 0}},
+	NO_SET_ID(2),
+};
+static const struct seccomp_match openat_kinds[][SECCOMP_MATCHES_MAX] = {
+	{{2, MAKES_A_FILE, 0}},
+	NO_SET_ID(3),
+};
+
+enum { KIND_AND_SET_ID = S_IFMT | S_ISUID | S_ISGID };
 static const struct seccomp_match mknod_kinds[][SECCOMP_MATCHES_MAX] = {
-	{{1, S_IFMT, S_IFIFO}},
-	{{1, S_IFMT, S_IFREG}},
-	{{1, S_IFMT, S_IFSOCK}},
-	{{1, S_IFMT, 0}},
+	{{1, KIND_AND_SET_ID, S_IFIFO}},
+	{{1, KIND_AND_SET_ID, S_IFREG}},
+	{{1, KIND_AND_SET_ID, S_IFSOCK}},
+	{{1, KIND_AND_SET_ID, 0}},
 };
 
 static const struct seccomp_match mknodat_kinds[][SECCOMP_MATCHES_MAX] = {
-	{{2, S_IFMT, S_IFIFO}},
-	{{2, S_IFMT, S_IFREG}},
-	{{2, S_IFMT, S_IFSOCK}},
-	{{2, S_IFMT, 0}},
+	{{2, KIND_AND_SET_ID, S_IFIFO}},
+	{{2, KIND_AND_SET_ID, S_IFREG}},
+	{{2, KIND_AND_SET_ID, S_IFSOCK}},
+	{{2, KIND_AND_SET_ID, 0}},
 };
 
 static const struct seccomp_match own_process[][SECCOMP_MATCHES_MAX] = {
@@ -195,8 +216,18 @@ const struct seccomp_conditional seccomp_conditionals[] = {
 	{"personality", "only the ordinary one, and asking which it is", MATCHES(personalities)},
 	{"socket", "TCP, UDP, Unix sockets and the list of interfaces", MATCHES(socket_kinds)},
 	{"socketpair", "pairs of Unix sockets", MATCHES(socketpair_kinds)},
-	{"mknod", "pipes, sockets and files, no devices", MATCHES(mknod_kinds)},
-	{"mknodat", "pipes, sockets and files, no devices", MATCHES(mknodat_kinds)},
+	{"mknod", "pipes, sockets and files, no devices, no set-id bits", MATCHES(mknod_kinds)},
+	{"mknodat", "pipes, sockets and files, no devices, no set-id bits", MATCHES(mknodat_kinds)},
+	{"open", "the mounts decide which files there are; no set-id bits", MATCHES(open_kinds)},
+	{"openat", "the mounts decide which files there are; no set-id bits",
+		MATCHES(openat_kinds)},
+	{"creat", "files without set-id bits", MATCHES(mode_second)},
+	{"mkdir", "directories without set-id bits", MATCHES(mode_second)},
+	{"mkdirat", "directories without set-id bits", MATCHES(mode_third)},
+	{"chmod", "any mode without set-id bits", MATCHES(mode_second)},
+	{"fchmod", "any mode without set-id bits", MATCHES(mode_second)},
+	{"fchmodat", "any mode without set-id bits", MATCHES(mode_third)},
+	{"fchmodat2", "any mode without set-id bits", MATCHES(mode_third)},
 	{"prlimit64", "a process's own limits; neighbours share its uid", MATCHES(own_process)},
 	{"ioctl", "anything but typing into a terminal that others read", .except_argument = 1,
 		.except = terminal_injection, .except_count = ARRAY_LEN(terminal_injection)},

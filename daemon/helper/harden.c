@@ -28,6 +28,8 @@ static const char *const own_calls[] = {
 	"fsopen", "fsconfig", "fsmount",
 	/* namespaces, and their names: netpool.c, userns.c, launch_child.c */
 	"clone3", "unshare", "setns", "sethostname",
+	/* removing the tree of an earlier start: host.c */
+	"openat2",
 	/* a session keyring of a sandbox's own: launch_child.c */
 	"keyctl",
 	/* what pid 1 has kept for a helper that was restarted: adopt.c */

@@ -473,6 +473,65 @@ def _(token):
     os.chmod(path, 0o4755)
 
 
+def set_id_file(make_it):
+    """Whether a file of the workspace has a set-id bit afterwards, whatever the call said."""
+    path = "/workspace/set-id"
+    said = None
+    try:
+        make_it(path)
+    except OSError as e:
+        said = e
+    try:
+        if os.stat(path).st_mode & 0o6000:
+            return
+    except FileNotFoundError:
+        pass
+    finally:
+        if os.path.lexists(path):
+            (os.rmdir if os.path.isdir(path) else os.unlink)(path)
+    raise said or PermissionError(errno.EPERM, "the bits are gone")
+
+
+def touch(path):
+    with open(path, "w"):
+        pass
+
+
+@attempt(38, "set-id-by-chmod")
+def _(token):
+    def by_all(path):
+        touch(path)
+        with open(path) as f:
+            for way in (lambda: os.chmod(path, 0o4755), lambda: os.fchmod(f.fileno(), 0o2755),
+                        lambda: call(268, -100, path.encode(), 0o6755, 0),
+                        lambda: call(452, -100, path.encode(), 0o6755, 0)):
+                try:
+                    way()
+                    return
+                except OSError as e:
+                    last = e
+        raise last
+    set_id_file(by_all)
+
+
+@attempt(38, "set-id-at-birth")
+def _(token):
+    last = []
+
+    def by_all(path):
+        os.umask(0)
+        how = ctypes.create_string_buffer(struct.pack("<QQQ", os.O_CREAT | os.O_WRONLY, 0o4755, 0), 24)
+        for way in (lambda: os.open(path, os.O_CREAT | os.O_WRONLY, 0o4755), lambda: call(85, path.encode(), 0o2755),
+                    lambda: os.mknod(path, 0o104755), lambda: call(437, -100, path.encode(), how, 24)):
+            try:
+                way()
+                return
+            except OSError as e:
+                last.append(e)
+        raise last[-1]
+    set_id_file(by_all)
+
+
 @attempt(38, "mount")
 def _(token):
     call(165, b"none", b"/tmp", b"tmpfs", 0, 0)

@@ -6,6 +6,7 @@
 #include "daemon/confine/confine.h"
 #include "tests/unit/daemon/confine/bpf_interpret.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/audit.h>
 #include <netinet/in.h>
 #include <sched.h>
@@ -91,7 +92,8 @@ static uint64_t argument(unsigned i)
 	static const uint64_t edges[] = {0, 1, 2, 3, 5, 6, 10, 16, 17, 40, 132, 262, UINT32_MAX,
 		UINT64_MAX, TIOCSTI, TIOCLINUX, TIOCSTI | UINT64_C(1) << 32, CLONE_NEWUSER,
 		CLONE_NEWNS | CLONE_VM, CLONE_VM | CLONE_FS | SIGCHLD, 0x80801, 0x80802, 0x80003,
-		010644, 020644, 060644, 0100644, 0140644};
+		010644, 020644, 060644, 0100644, 0140644, 04755, 02755, 0106755, O_CREAT, O_TMPFILE,
+		O_CREAT | O_WRONLY};
 	if (i % 2)
 		return edges[(size_t)random() % ARRAY_LEN(edges)];
 	return (uint64_t)random() << (random() % 33);
@@ -251,6 +253,34 @@ static void arguments_decide(void **state)
 	expect("prlimit64", 1, RLIMIT_NOFILE, 0, SECCOMP_REFUSE);
 }
 
+static void set_id_bits_are_refused(void **state)
+{
+	const uint64_t bits[] = {S_ISUID, S_ISGID, S_ISUID | S_ISGID, S_ISUID | UINT64_C(1) << 32};
+	const char *const second[] = {"chmod", "fchmod", "creat", "mkdir"};
+	const char *const third[] = {"fchmodat", "fchmodat2", "mkdirat"};
+
+	for (size_t b = 0; b < ARRAY_LEN(bits); b++) {
+		const uint64_t mode = bits[b] | 0755;
+		for (size_t i = 0; i < ARRAY_LEN(second); i++) {
+			expect(second[i], 0, mode, 0, SECCOMP_REFUSE);
+			expect(second[i], 0, S_ISVTX | 0777, mode, SECCOMP_ALLOW);
+		}
+		for (size_t i = 0; i < ARRAY_LEN(third); i++) {
+			expect(third[i], 0, 0, mode, SECCOMP_REFUSE);
+			expect(third[i], 0, mode, S_ISVTX | 0777, SECCOMP_ALLOW);
+		}
+		expect("mknod", 0, S_IFREG | mode, 0, SECCOMP_REFUSE);
+		expect("mknodat", 0, 0, S_IFIFO | mode, SECCOMP_REFUSE);
+		expect("open", 0, O_WRONLY | O_CREAT, mode, SECCOMP_REFUSE);
+		expect("open", 0, O_WRONLY | O_TMPFILE, mode, SECCOMP_REFUSE);
+		expect("open", 0, O_RDONLY | O_DIRECTORY, mode, SECCOMP_ALLOW);
+		expect("openat", 0, 0, O_RDONLY, SECCOMP_ALLOW);
+	}
+	const uint64_t openat[6] = {0, 0, O_CREAT, 06755};
+	assert_int_equal(run(NATIVE, number("openat"), openat), SECCOMP_RET_ERRNO | EPERM);
+	expect("openat2", 0, 0, 0, SECCOMP_ABSENT); /* its mode cannot be seen */
+}
+
 /* ---- the kernel's word ---- */
 
 static int confined(int (*body)(void))
@@ -357,6 +387,7 @@ int main(void)
 		cmocka_unit_test(other_architectures_are_killed),
 		cmocka_unit_test(refused_calls_are_refused),
 		cmocka_unit_test(arguments_decide),
+		cmocka_unit_test(set_id_bits_are_refused),
 		cmocka_unit_test(kernel_agrees),
 		cmocka_unit_test(a_shell_with_pipes_runs),
 #if defined(__x86_64__)
