@@ -26,5 +26,5 @@ int fd_replace_file(const char *path, struct span content, mode_t mode) MUST_USE
 int fd_make_dirs(const char *path, mode_t mode) MUST_USE;
 
 /* Removes a tree, of any depth and with any permissions its owner could undo, without following
- * links and without crossing mounts (-EBUSY, -EXDEV). 0 if there is none. */
-int fd_remove_tree(int dirfd, const char *name) MUST_USE;
+ * links and without crossing mounts below `path` (-EBUSY, -EXDEV). 0 if there is none. */
+int fd_remove_tree(int dirfd, const char *path) MUST_USE;

@@ -7,12 +7,14 @@
  */
 #include "daemon/base/err.h"
 #include "daemon/base/fd.h"
+#include "daemon/base/limits.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -177,14 +179,44 @@ static int empty_folder(int dirfd, const char *name)
 	}
 }
 
-int fd_remove_tree(int dirfd, const char *name)
+/* The folder that the tree stands in, which may itself be reached across mounts; dirfd if the name
+ * is no path. */
+static int open_above(int dirfd, const char *path, const char **ret_name)
+{
+	char above[LIMIT_PATH_BYTES];
+	const char *slash = strrchr(path, '/');
+
+	*ret_name = path;
+	if (!slash)
+		return dirfd;
+	size_t n = (size_t)(slash - path) + 1;
+	if (n >= sizeof(above))
+		return -ENAMETOOLONG;
+	memcpy(above, path, n);
+	above[n] = '\0';
+	*ret_name = slash + 1;
+	int fd = openat(dirfd, above, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+static int remove_below(int dirfd, const char *name)
 {
 	int r = remove_entry(dirfd, name);
-	if (r == -ENOTEMPTY || r == -EEXIST)
-		r = empty_folder(dirfd, name);
-	else
-		return r < 0 ? err_sys(r, "remove %s", name) : 0;
-	if (r == 0)
-		r = remove_entry(dirfd, name);
-	return r < 0 ? err_sys(r, "remove %s", name) : 0;
+	if (r != -ENOTEMPTY && r != -EEXIST)
+		return r;
+	r = empty_folder(dirfd, name);
+	return r < 0 ? r : remove_entry(dirfd, name);
+}
+
+int fd_remove_tree(int dirfd, const char *path)
+{
+	const char *name;
+	int above = open_above(dirfd, path, &name), r;
+
+	if (above == -ENOENT)
+		return 0;
+	r = above < 0 && above != dirfd ? above : remove_below(above, name);
+	if (above != dirfd)
+		fd_cleanup(&above);
+	return r < 0 ? err_sys(r, "remove %s", path) : 0;
 }

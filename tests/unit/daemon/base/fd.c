@@ -198,7 +198,12 @@ static int remove_across_mount(void)
 		mount("precious", "m/a", NULL, MS_BIND, NULL) < 0)
 		return 77;
 	int r = fd_remove_tree(AT_FDCWD, "m");
-	return r == -EBUSY || r == -EXDEV ? 0 : 1;
+	if (r != -EBUSY && r != -EXDEV)
+		return 1;
+	/* The way to the tree may cross what the tree may not. */
+	if (fd_make_dirs("m/a/below/it", 0755) < 0)
+		return 2;
+	return fd_remove_tree(AT_FDCWD, "m/a/below") == 0 && !exists("m/a/below") ? 0 : 3;
 }
 
 static void stops_at_mounts(void **state)
