@@ -8,6 +8,7 @@
 #include "nfs/backend/backend.h"
 #include "nfs/server/server.h"
 #include "tools/aegis/nfs_portmap.h"
+#include "tools/aegis/nfs_records.h"
 #include "tools/aegis/policy_source.h"
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -45,6 +46,8 @@ struct serving {
 	struct fsal_volume *volume;
 	struct fsal_attachment *attachment;
 	struct nfs_server *server;
+	struct nfs_records *records;
+	struct group recording;
 };
 
 /* ---- what is prepared before the runtime starts ---- */
@@ -182,6 +185,9 @@ static int set_up(struct serving *s)
 	static const char door[] = "nfs serve";
 	const struct nfs_serve_options *o = s->options;
 	struct fsal_options layer = {0};
+	int r = o->records_file ? nfs_records_open(o->records_file, &s->records) : 0;
+	if (r == 0 && s->records)
+		r = group_spawn(&s->recording, "records", FIBER_SMALL, nfs_records_run, s->records);
 	struct fsal_attach_options attach = {
 		.execution_id = SPAN("nfs-serve"),
 		.mount_path = SPAN("/"),
@@ -193,9 +199,13 @@ static int set_up(struct serving *s)
 		.open = !s->rules,
 		.rules = s->rules,
 		.door = door,
+		.observer = s->records ? nfs_records_take : NULL,
+		.observer_ctx = s->records,
+		.coalesce_ns = o->window_ms * NS_PER_MS,
 	};
 	memcpy(layer.key, s->secrets.key, sizeof(layer.key));
-	int r = offload_start("files", OFFLOAD_THREADS, OFFLOAD_QUEUE, &s->offload);
+	if (r == 0)
+		r = offload_start("files", OFFLOAD_THREADS, OFFLOAD_QUEUE, &s->offload);
 	if (r == 0)
 		r = fsal_start(&layer, &s->layer);
 	struct backend_local_options local = {.offload = s->offload};
@@ -223,6 +233,8 @@ static void tear_down(struct serving *s)
 	fsal_detach(s->attachment);
 	fsal_volume_free(s->volume);
 	fsal_stop(s->layer);
+	group_close(&s->recording);
+	nfs_records_close(s->records);
 	offload_stop(s->offload);
 }
 
@@ -236,20 +248,53 @@ static void run_server(void *arg)
 		(void)kill(getpid(), SIGTERM);
 }
 
-static void serve_fiber(void *arg)
+static int read_policy_again(void *arg)
 {
 	struct serving *s = arg;
-	struct group g;
+	struct rule_set *rules;
+	int r = read_policy(s->options->policy_file, &rules);
+	if (r < 0)
+		return err_trace(r);
+	rule_set_unref(s->rules);
+	s->rules = rules;
+	return 0;
+}
+
+/* One that is refused changes nothing. */
+static AWAITS void reload(struct serving *s)
+{
+	int r = offload_call(s->offload, read_policy_again, s, DEADLINE_NONE);
+	if (r < 0) {
+		err_log(r, "SIGHUP: the policy of before goes on to hold");
+		return;
+	}
+	fsal_attachment_set_rules(s->attachment, s->rules);
+	log_info("SIGHUP: the policy of %s holds from here on", s->options->policy_file);
+}
+
+static AWAITS void wait_for_the_end(struct serving *s)
+{
 	sigset_t set;
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
+	if (s->rules)
+		sigaddset(&set, SIGHUP);
+	while (signal_wait(&set, DEADLINE_NONE) == SIGHUP)
+		reload(s);
+}
+
+static void serve_fiber(void *arg)
+{
+	struct serving *s = arg;
+	struct group g;
+	group_init(&s->recording);
 	s->result = set_up(s);
 	if (s->result == 0) {
 		group_init(&g);
 		s->result = group_spawn(&g, "nfs server", FIBER_SMALL, run_server, s);
 		if (s->result == 0)
-			(void)!signal_wait(&set, DEADLINE_NONE);
+			wait_for_the_end(s);
 		group_close(&g);
 	}
 	tear_down(s);

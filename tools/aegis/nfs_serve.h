@@ -10,7 +10,9 @@ enum { NFS_SERVE_TOKEN_BYTES = 32 };
 struct nfs_serve_options {
 	const char *directory;
 	const char *export_path; /* NULL: a random one, which is the secret that grants access */
-	const char *policy_file; /* Cedar; NULL: nothing is forbidden */
+	const char *policy_file; /* Cedar, read again on SIGHUP; NULL: nothing is forbidden */
+	const char *records_file; /* gets a line of JSON for each operation; NULL: no records */
+	int64_t window_ms; /* reads, writes and look-ups of a file within are one record; 0: none */
 	const char *state_directory; /* NULL: handles and replies end with the process */
 	struct sockaddr_in listen;
 	bool posix;

@@ -3,6 +3,8 @@
 #include "tools/aegis/nfs_serve.h"
 #include <arpa/inet.h>
 
+enum { WINDOW_MS = 1000, WINDOW_MS_MAX = 3600 * 1000 };
+
 /* "127.0.0.1:2049", or an address alone, or ":2049" alone. */
 static int parse_listen(const char *text, struct sockaddr_in *ret)
 {
@@ -32,12 +34,20 @@ static int run(struct cli *c)
 		.directory = c->args[0],
 		.export_path = cli_value(c, "export"),
 		.policy_file = cli_value(c, "policy"),
+		.records_file = cli_value(c, "records"),
 		.state_directory = cli_value(c, "state"),
 		.posix = cli_value(c, "posix") != NULL,
 		.read_only = cli_value(c, "read-only") != NULL,
 		.sync = cli_value(c, "sync") != NULL,
 		.portmap = cli_value(c, "portmap") != NULL,
 	};
+	const char *window = cli_value(c, "window");
+	uint64_t window_ms = WINDOW_MS;
+	if (window && (span_to_u64(span_cstr(window), &window_ms) < 0 || window_ms > WINDOW_MS_MAX))
+		return cli_fail(CLI_INVALID,
+			"--window %s: accepted: milliseconds, 0 to %d; 0: each operation by itself",
+			window, WINDOW_MS_MAX);
+	o.window_ms = (int64_t)window_ms;
 	int code = parse_listen(listen ? listen : "127.0.0.1", &o.listen);
 	if (code != CLI_OK)
 		return code;
@@ -51,6 +61,11 @@ static int run(struct cli *c)
 static const struct cli_option options[] = {
 	{"listen", 0, "ADDRESS:PORT", "Where to listen; else 127.0.0.1 and a free port", NULL},
 	{"policy", 0, "FILE", "Cedar policies that decide every operation; else all are allowed",
+		NULL},
+	{"records", 0, "FILE", "Append what was done, and by which policy, to FILE: lines of JSON",
+		NULL},
+	{"window", 0, "MS",
+		"Reads, writes and look-ups of a file within are one record (1000; 0: none are)",
 		NULL},
 	{"export", 0, "PATH",
 		"Name the path instead of a secret one: open to all who reach the port", NULL},
@@ -80,12 +95,18 @@ const struct verb verb_nfs_serve = {
 		"clients say they are. With --posix the users that clients name count, which is\n"
 		"only for clients that you trust.\n"
 		"\n"
+		"The policy is read again on SIGHUP and holds from the next operation on, for "
+		"files\n"
+		"that are open, too; one with a mistake changes nothing.\n"
+		"\n"
 		"With --state, the server may be killed and started again with the same options "
 		"and\n"
 		"port: mounts go on, and no operation happens twice. It ends at SIGINT or SIGTERM.",
-	.examples = "aegis nfs serve /srv/data\n"
-		    "aegis nfs serve /srv/data --listen 10.0.0.1:2049 --state /var/lib/aegis/nfs\n"
-		    "aegis nfs serve /srv/data --policy rules.cedar --read-only\n"
-		    "aegis nfs serve /srv/test --export /test --posix --listen 127.0.0.1:12049",
+	.examples =
+		"aegis nfs serve /srv/data\n"
+		"aegis nfs serve /srv/data --listen 10.0.0.1:2049 --state /var/lib/aegis/nfs\n"
+		"aegis nfs serve /srv/data --policy rules.cedar --read-only\n"
+		"aegis nfs serve /srv/data --policy rules.cedar --records done.jsonl --window 0\n"
+		"aegis nfs serve /srv/test --export /test --posix --listen 127.0.0.1:12049",
 	.run = run,
 };

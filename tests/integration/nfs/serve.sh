@@ -38,6 +38,17 @@ url() { # PATH
 copy() { nfs-cp "$1" "$(url "$path/$2")"; }
 read_back() { nfs-cat "$(url "$path/$1")"; }
 
+until_true() { # COMMAND...: within ten seconds
+	for _ in $(seq 100); do
+		! "$@" 2>/dev/null || return 0
+		sleep 0.1
+	done
+	return 1
+}
+
+fails() { ! "$program" nfs serve "$work/export" "$@" >"$work/out" 2>"$work/errors"; }
+hidden() { ! read_back "$1" >/dev/null 2>&1; }
+
 mkdir "$work/export"
 echo content >"$work/file"
 start --state "$work/state"
@@ -71,6 +82,18 @@ is "a named path is named" "$path" /named
 ok "and said to be open" grep -q '^open: ' "$work/out"
 stop TERM
 
+start --records "$work/records" --window 0
+ok "it starts with records" [ -n "$path" ]
+copy "$work/file" recorded
+read_back recorded >/dev/null
+rm "$work/export/recorded"
+stop TERM
+record() { grep "\"operation\":\"$1\",\"path\":\"recorded\"" "$work/records"; }
+ok "a record of the file made" record FileCreated
+is "of each byte written" "$(record FileWritten | sed 's/.*"bytes":\([0-9]*\),.*/\1/' | awk '{ n += $1 } END { print n }')" 8
+ok "and of what was read" record FileRead
+ok "a window that is none is refused" fails --window soon
+
 start --read-only
 denied() { ! copy "$work/file" two 2>/dev/null && [ ! -e "$work/export/two" ]; }
 ok "a read-only one is read" nfs-ls "$(url "$path")"
@@ -84,13 +107,24 @@ start --policy "$work/policy"
 if [ -n "$path" ]; then
 	is "a policy that permits reading lets read" "$(read_back one)" content
 	ok "and nothing else" denied
+	echo 'permit (principal, action, resource); forbid (principal, action, resource) when { resource in Path::"/one" };' \
+		>"$work/policy"
+	kill -HUP "$server"
+	until_true copy "$work/file" two
+	ok "after SIGHUP another policy holds" cmp "$work/file" "$work/export/two"
+	ok "which denies what the former permitted" hidden one
+	echo 'permit (' >"$work/policy"
+	kill -HUP "$server"
+	until_true grep -q 'goes on to hold' "$work/errors"
+	ok "one with a mistake is refused, with its place" grep -q 'line [0-9]* column' "$work/errors"
+	ok "and changes nothing" hidden one
+	rm "$work/export/two"
 	stop TERM
 else
 	sed 's/^/# /' "$work/errors"
 	ok "it starts with a policy" false
 fi
 echo 'permit (' >"$work/policy"
-fails() { ! "$program" nfs serve "$work/export" "$@" >"$work/out" 2>"$work/errors"; }
 ok "a policy that cannot be read is refused" fails --policy "$work/policy"
 ok "with its place" grep -q 'line [0-9]* column' "$work/errors"
 echo 'forbid (principal, action == Action::"fs:wriet", resource);' >"$work/policy"
