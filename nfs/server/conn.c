@@ -14,7 +14,6 @@
 #include <stdlib.h>
 
 enum {
-	ROOM_WAIT_MS = 1000, /* for an earlier call to end, before a client is told "busy" */
 	SEND_BYTES =
 		256 * 1024, /* of replies go out before more are made: they are in the caches yet */
 };
@@ -100,9 +99,7 @@ static void task_free(struct task *t)
 {
 	struct conn *c = t->call.conn;
 	buffers_put(&c->server->buffers, t->buffer);
-	c->server->call_count--;
-	c->call_count--;
-	waitq_wake_all(&c->call_ended);
+	call_leave(&t->call);
 	free(t);
 }
 
@@ -144,17 +141,6 @@ static void run_task(void *arg)
 	task_free(t);
 }
 
-/* False: the client has to be told that the server is busy. */
-static bool wait_for_room(struct conn *c)
-{
-	const struct nfs_server_options *o = &c->server->options;
-	int64_t deadline_ns = deadline_in_ms(ROOM_WAIT_MS);
-	while (c->call_count >= o->connection_calls_max || c->server->call_count >= o->calls_max)
-		if (waitq_wait(&c->call_ended, deadline_ns) < 0)
-			return false;
-	return true;
-}
-
 /* The call goes on without this fiber. Takes c->record_memory along if the record stands there. */
 static bool spawn(struct conn *c, const struct call *q, struct span record)
 {
@@ -175,8 +161,6 @@ static bool spawn(struct conn *c, const struct call *q, struct span record)
 		free(t);
 		return false;
 	}
-	c->call_count++;
-	c->server->call_count++;
 	c->server->stats.own_fibers++;
 	if (own)
 		c->record_memory = NULL;
@@ -189,8 +173,11 @@ static int hand_over(struct conn *c, struct call *q, struct span record)
 {
 	struct xdr x;
 	int r = flush(c); /* what is answered shall not wait for this call's room */
-	if (r == 0 && wait_for_room(c) && spawn(c, q, record))
-		return 0;
+	if (r == 0 && call_admit(q)) {
+		if (spawn(c, q, record))
+			return 0;
+		call_leave(q);
+	}
 	if (r == 0)
 		r = room_for(c, SMALL_REPLY_BYTES, &x);
 	if (r < 0) {

@@ -34,12 +34,17 @@ void buffers_put(struct buffers *b, char *p); /* NULL is allowed */
 
 /* ---- the server ---- */
 
+struct share {
+	int calls; /* in fibers of their own */
+};
+
 struct export
 {
 	struct list link;
 	char *path;
 	bool listed;
 	struct fsal_attachment *at;
+	struct share share;
 };
 
 struct nfs_server {
@@ -52,6 +57,7 @@ struct nfs_server {
 	struct group connections;
 	int connection_count;
 	int call_count; /* in fibers of their own */
+	struct share unknown; /* of calls whose object has to be looked for first */
 	uint8_t write_verf[NFS3_VERIFIER_BYTES];
 	struct nfs_server_stats stats;
 };
@@ -92,6 +98,8 @@ struct call {
 	struct span body; /* the arguments as they came */
 	union nfs3_args args; /* if prog is NFS */
 	bool may_park;
+	const struct fsal_attachment *at; /* of the object that it is about, once that is known */
+	struct share *share; /* that it has a part of */
 	struct reply_slot *slot; /* its place in the reply cache, once it has one */
 	bool settle; /* a process that died had begun it */
 	int64_t intent_ns;
@@ -113,6 +121,12 @@ size_t call_reply_bytes(const struct call *q); /* at most, mark and head include
 AWAITS int call_run(struct call *q, struct xdr *out) MUST_USE;
 void call_answer_busy(struct call *q, struct xdr *out); /* NFS3ERR_JUKEBOX */
 void call_forget(struct call *q); /* it was not run, and will not be */
+
+/* ---- admit.c: calls in fibers of their own ---- */
+
+/* False: the client has to be told that the server is busy. */
+AWAITS bool call_admit(struct call *q);
+void call_leave(struct call *q); /* a call that was admitted is done */
 
 /* ---- the programs ---- */
 
@@ -141,7 +155,10 @@ int answer(struct nfs3_res *res, int r);
 
 static inline int find(struct call *q, struct span handle, struct fsal_object **ret)
 {
-	return fsal_find(q->server->options.layer, &q->fs, handle, ret);
+	int r = fsal_find(q->server->options.layer, &q->fs, handle, ret);
+	if (r == 0)
+		q->at = fsal_object_attachment(*ret);
+	return r;
 }
 
 /* Two objects at once, both referenced, for fsal_unref. */

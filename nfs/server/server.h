@@ -7,8 +7,9 @@
  *
  * Calls that the file layer can answer at once are answered in the connection's fiber, and their
  * replies leave together; any other gets a fiber of its own, so that it holds back nobody, and
- * replies may overtake each other. What is under way is bounded per connection and in all; beyond
- * that the answer is NFS3ERR_JUKEBOX, and a client that does not take its replies is cut.
+ * replies may overtake each other. What is under way is bounded per connection, per attachment (a
+ * share of what there is, so that a slow volume leaves room for others) and in all; beyond that the
+ * answer is NFS3ERR_JUKEBOX, and a client that does not take its replies is cut.
  *
  * A procedure that must not run twice is remembered with its reply (RFC 1813 section 4.5), also
  * across the death of the process if the server is given a file for it.

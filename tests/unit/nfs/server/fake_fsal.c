@@ -13,8 +13,13 @@ struct entry {
 	struct fsal_object *object;
 };
 
+struct fsal_attachment {
+	struct fsal_object *root;
+};
+
 struct fsal_object {
 	struct fsal *layer;
+	struct fsal_attachment *at;
 	char handle[12];
 	struct fsal_attr attr;
 	uint8_t verifier[8];
@@ -26,6 +31,7 @@ struct fsal_object {
 struct fsal {
 	struct fsal_object objects[OBJECTS];
 	uint32_t count;
+	struct fsal_attachment attachments[2];
 };
 
 struct fake fake;
@@ -35,6 +41,7 @@ static struct fsal_object *make(struct fsal *f, uint32_t mode)
 	CHECK(f->count < OBJECTS);
 	struct fsal_object *o = &f->objects[f->count];
 	o->layer = f;
+	o->at = &f->attachments[0];
 	memcpy(o->handle, "fake-obj", 8);
 	memcpy(o->handle + 8, &f->count, 4);
 	o->attr = (struct fsal_attr){.file_id = ++f->count, .fsid = 1, .mode = mode, .nlink = 1};
@@ -49,7 +56,11 @@ struct fsal *fake_new(void)
 	struct fsal *f = calloc(1, sizeof(*f));
 	CHECK(f);
 	fake = (struct fake){0};
-	(void)make(f, S_IFDIR | 0755);
+	for (size_t i = 0; i < ARRAY_LEN(f->attachments); i++) {
+		struct fsal_object *root = make(f, S_IFDIR | 0755);
+		root->at = &f->attachments[i];
+		root->at->root = root;
+	}
 	return f;
 }
 
@@ -64,7 +75,12 @@ void fake_free(struct fsal *f)
 
 struct fsal_attachment *fake_attachment(struct fsal *f)
 {
-	return (struct fsal_attachment *)f;
+	return &f->attachments[0];
+}
+
+struct fsal_attachment *fake_other_attachment(struct fsal *f)
+{
+	return &f->attachments[1];
 }
 
 /* ---- being slow ---- */
@@ -87,7 +103,12 @@ static int pause_for(const struct fsal_call *c, struct span name)
 
 struct fsal_object *fsal_root(struct fsal_attachment *at)
 {
-	return &((struct fsal *)at)->objects[0];
+	return at->root;
+}
+
+struct fsal_attachment *fsal_object_attachment(const struct fsal_object *o)
+{
+	return o->at;
 }
 
 int fsal_find(struct fsal *f, struct fsal_call *c, struct span handle, struct fsal_object **ret)
@@ -164,6 +185,7 @@ static void add_entry(struct fsal_object *dir, struct span name, struct fsal_obj
 	memset(e, 0, sizeof(*e));
 	memcpy(e->name, name.p, name.n);
 	e->object = o;
+	o->at = dir->at;
 	changed(dir);
 }
 

@@ -16,6 +16,7 @@ struct fake {
 };
 extern struct fake fake;
 
-struct fsal *fake_new(void); /* one attachment, at fake_attachment() */
+struct fsal *fake_new(void); /* with two attachments */
 void fake_free(struct fsal *f);
 struct fsal_attachment *fake_attachment(struct fsal *f);
+struct fsal_attachment *fake_other_attachment(struct fsal *f);

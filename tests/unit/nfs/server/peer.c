@@ -138,6 +138,9 @@ void peer_server_start(struct peer_server *s, const struct nfs_server_options *o
 	EXPECT_INT(nfs_server_export(s->server, SPAN("/open"), true, fake_attachment(layer)), 0);
 	EXPECT_INT(nfs_server_export(s->server, SPAN("/secret"), false, fake_attachment(layer)), 0);
 	EXPECT_INT(
+		nfs_server_export(s->server, SPAN("/other"), false, fake_other_attachment(layer)),
+		0);
+	EXPECT_INT(
 		nfs_server_export(s->server, SPAN("/open"), true, fake_attachment(layer)), -EEXIST);
 	err_clear();
 	s->listening = listen_loopback(&s->addr, 16);

@@ -44,7 +44,7 @@ struct peer_server {
 	bool keep_layer; /* at the stop: another server will take it */
 };
 
-/* Exports "/open" (listed) and "/secret" (not). `o` may be NULL; layer, door and reply_file are
- * set here unless given. */
+/* Exports "/open" (listed), "/secret" (not) and another attachment as "/other" (not). `o` may be
+ * NULL; layer, door and reply_file are set here unless given. */
 void peer_server_start(struct peer_server *s, const struct nfs_server_options *o);
 void peer_server_stop(struct peer_server *s); /* also frees the layer */

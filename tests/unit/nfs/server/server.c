@@ -471,6 +471,46 @@ static void test_jukebox(void **state)
 	in_fiber(jukebox_body);
 }
 
+/* A slow volume may not take up all that may be under way: others find room, on the same connection
+ * too, and are not kept waiting. */
+static void fair_body(void *arg)
+{
+	enum { SLOW = 6 };
+	struct nfs_server_options o = {.reply_file = -1, .calls_max = 6};
+	struct stage s;
+	char other[NFS3_HANDLE_BYTES];
+	size_t other_n;
+	set_stage(&s, &o);
+	EXPECT_INT(peer_mount(&s.peer, "/other", other, &other_n), MNT3_OK);
+	fake.delay_ns = 700 * NS_PER_MS;
+	fake.slow = "slow";
+	union nfs3_args slow = name_args(&s, "slow");
+	union nfs3_args slow_too = {.dirop = {span_of(other, other_n), SPAN("slow")}};
+	for (uint32_t i = 1; i <= SLOW; i++)
+		EXPECT_INT(peer_send(&s.peer, i, NFS3_LOOKUP, &slow), 0);
+	EXPECT_INT(peer_send(&s.peer, 100, NFS3_LOOKUP, &slow_too), 0);
+	int busy = 0, done = 0;
+	for (int i = 0; i < SLOW + 1; i++) {
+		struct rpc_reply reply;
+		struct nfs3_res res = {0};
+		struct xdr x;
+		EXPECT_INT(peer_next(&s.peer, &reply, &x, deadline_in_ms(9999)), 0);
+		nfs3_res(&x, NFS3_LOOKUP, &res);
+		EXPECT(res.status == NFS3ERR_JUKEBOX || res.status == NFS3ERR_NOENT);
+		busy += res.status == NFS3ERR_JUKEBOX;
+		done += res.status == NFS3ERR_NOENT;
+		EXPECT(reply.xid != 100 || res.status == NFS3ERR_NOENT);
+	}
+	EXPECT_INT(busy, SLOW / 2);
+	EXPECT_INT(done, SLOW / 2 + 1);
+	clear_stage(&s);
+}
+
+static void test_fair(void **state)
+{
+	in_fiber(fair_body);
+}
+
 /* Who does not take replies, or stops in the middle of a call, is cut; others go on. */
 static void slow_client_body(void *arg)
 {
@@ -607,6 +647,7 @@ int main(void)
 		cmocka_unit_test(test_mount),
 		cmocka_unit_test(test_overtaking),
 		cmocka_unit_test(test_jukebox),
+		cmocka_unit_test(test_fair),
 		cmocka_unit_test(test_slow_client),
 		cmocka_unit_test(test_idle),
 		cmocka_unit_test(test_repeated),
