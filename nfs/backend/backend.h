@@ -21,6 +21,7 @@ AWAITS int backend_local_open(struct fsal *f, int root, const struct backend_loc
 struct backend_memory_options {
 	uint64_t bytes_max; /* 0: 64 MiB */
 	bool slow; /* every operation parks, as over a network */
+	bool objects; /* as a store of whole objects: no links, no rename, nothing to be set */
 };
 
 /* Files in memory, for tests; gone when the volume is closed. */

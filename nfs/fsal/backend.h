@@ -3,11 +3,29 @@
  * What stands behind a volume. Implementations live in nfs/backend; only the file layer calls them,
  * with operations that are authorised, on names that are single components.
  *
- * A backend may be a network away: any operation may wait, unless `may_park` forbids it, which it
- * answers with FSAL_WOULD_PARK before it has done anything. Sizes reported elsewhere may lag behind
- * writes. An operation that a backend does not have is NULL and answered with -EOPNOTSUPP: a store
- * of whole objects has no link, no rename and no setattr of a size, but replace. A backend may wrap
- * another one and stage what is written.
+ * A backend may be a network away:
+ *	latency	Any operation may wait, unless `may_park` forbids it, which it answers with
+ *		FSAL_WOULD_PARK before it has done anything; so does one that would have to fetch.
+ *		-ETIME at `deadline_ns`: of what changes something it is then unknown whether it was
+ *		done. The layer repeats nothing that may have been.
+ *	sizes	Attributes, sizes above all, show every write that this volume's own operations have
+ *		finished, whatever the store itself still says: it is on them that the end of a
+ *file, the quota and clients' caches go by. Others' changes may come to light later.
+ *	reads	Are of a range; fewer bytes than asked for mean the end of the file. The whole
+ *		object needs not be fetched.
+ *	writes	Are of a range too, in any order, and may be kept until commit(), which tells the
+ *		error of any of them and covers the whole file. With `io->sync` nothing is kept.
+ *	ids	Must name the same object after a restart. A store whose only name for an object is
+ *		its path has no rename, and its id may be a hash of that path and a version.
+ *
+ * An operation that a backend does not have is NULL and answered with -EOPNOTSUPP: a store of whole
+ * objects has no link, rename, symlink or attributes that can be set, but replace; a read-only one
+ * changes nothing. Those that must be there are marked with "*".
+ *
+ * A backend may wrap another one: to stage an iteration's writes over a volume, it keeps what was
+ * written, made and removed in the one, reads through to the other what is not there, and in the
+ *end carries all of it over or drops it. The nodes that it hands to those below are its own to
+ *make.
  *
  * Errors are as nfs/fsal/fsal.h says. -ESTALE: the node is not where its parent and name say; the
  * layer then asks find() for its place and tries once more.
@@ -66,26 +84,30 @@ struct fsal_backend {
 	const char *name; /* "local" */
 	struct fsal_limits limits;
 
-	/* The root's id and attributes. */
+	/* * The root's id and attributes. */
 	AWAITS int (*root)(void *v, const struct fsal_io *io, struct fsal_new *ret);
-	/* What stands under a name; the id is asked for only if the layer does not know it yet. */
+	/* * What stands under a name; the id is asked for only if the layer does not know it yet.
+	 */
 	AWAITS int (*lookup)(void *v, const struct fsal_io *io, struct fsal_node *dir,
 		struct span name, struct fsal_attr *ret);
 	AWAITS int (*identify)(void *v, const struct fsal_io *io, struct fsal_node *dir,
 		struct span name, const struct fsal_attr *attr, struct fsal_id *ret);
-	/* Where an object is now: a path from the root, several components. -ESTALE if nowhere. */
+	/* Where an object is now: a path from the root, several components. -ESTALE if nowhere.
+	 * NULL: a handle is stale once the layer has forgotten its object. */
 	AWAITS int (*find)(void *v, const struct fsal_io *io, struct span id, struct buf *ret_path);
 	/* Takes over what make() carried, or drops it (node NULL). */
 	void (*adopt)(void *v, struct fsal_node *n, intptr_t carry);
-	/* The layer forgets the node. */
+	/* * The layer forgets the node. */
 	void (*forget)(void *v, struct fsal_node *n);
 
+	/* * */
 	AWAITS int (*getattr)(
 		void *v, const struct fsal_io *io, struct fsal_node *n, struct fsal_attr *ret);
 	AWAITS int (*setattr)(
 		void *v, const struct fsal_io *io, struct fsal_node *n, const struct fsal_sattr *s);
 	AWAITS int (*readlink)(void *v, const struct fsal_io *io, struct fsal_node *n, char *p,
 		size_t size, size_t *ret_n);
+	/* * */
 	AWAITS int (*read)(void *v, const struct fsal_io *io, struct fsal_node *n, uint64_t offset,
 		void *p, size_t size, size_t *ret_n);
 	AWAITS int (*write)(void *v, const struct fsal_io *io, struct fsal_node *n, uint64_t offset,
@@ -106,12 +128,14 @@ struct fsal_backend {
 	/* A new object with this content and mode takes the name, at once. */
 	AWAITS int (*replace)(void *v, const struct fsal_io *io, struct fsal_node *dir,
 		struct span name, struct span content, uint32_t mode, struct fsal_new *ret);
+	/* * In an order that does not change while entries come and go, or by cookies that hold. */
 	AWAITS int (*readdir)(void *v, const struct fsal_io *io, struct fsal_node *dir,
 		uint64_t cookie, fsal_backend_dirent_fn fn, void *ctx, bool *ret_eof);
 
-	AWAITS int (*statfs)(void *v, const struct fsal_io *io, struct fsal_statfs *ret);
-	AWAITS int (*usage)(void *v, const struct fsal_io *io, struct fsal_usage *ret); /* counts */
-	void (*close)(void *v);
+	AWAITS int (*statfs)(void *v, const struct fsal_io *io, struct fsal_statfs *ret); /* * */
+	AWAITS int (*usage)(
+		void *v, const struct fsal_io *io, struct fsal_usage *ret); /* * counts */
+	void (*close)(void *v); /* * */
 };
 
 /* Takes `backend_volume` over, also on failure. */

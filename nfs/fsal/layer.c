@@ -70,6 +70,8 @@ int fsal_volume_new(struct fsal *f, const struct fsal_backend *b, void *state, s
 	struct fsal_volume *v = calloc(1, sizeof(*v));
 	char *copy = span_dup(id);
 
+	CHECK(b->root && b->lookup && b->identify && b->forget && b->getattr && b->read);
+	CHECK(b->readdir && b->statfs && b->usage && b->close);
 	if (!v || !copy) {
 		free(v);
 		free(copy);

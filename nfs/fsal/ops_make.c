@@ -172,7 +172,8 @@ static AWAITS int make(
 	if (r != 0 || !changes_anything(&rest))
 		return r;
 	fsal_ref(ret->object);
-	r = v->backend->setattr(v->state, &io, &ret->object->node, &rest);
+	r = v->backend->setattr ? v->backend->setattr(v->state, &io, &ret->object->node, &rest)
+				: -EOPNOTSUPP;
 	if (r == 0)
 		r = object_attr(m->call, ret->object, &ret->attr);
 	fsal_unref(ret->object);
@@ -376,7 +377,9 @@ int fsal_replace(
 	const uint32_t mode =
 		before.mode & (is_posix(dir) ? 07777 : 07777 & ~(uint32_t)SQUASH_NEVER);
 	if (r == 0)
-		r = v->backend->replace(v->state, &io, &dir->node, name, content, mode, &new);
+		r = v->backend->replace
+			? v->backend->replace(v->state, &io, &dir->node, name, content, mode, &new)
+			: -EOPNOTSUPP;
 	if (r == 0 && old && before.nlink <= 1) {
 		quota_gone(old, &before);
 		object_dead(old);

@@ -74,7 +74,9 @@ static AWAITS int take_away(struct fsal_call *c, struct fsal_object *dir, struct
 	if (r == 0 && directory != (p.object->node.type == S_IFDIR))
 		r = directory ? -ENOTDIR : -EISDIR;
 	if (r == 0)
-		r = v->backend->remove(v->state, &io, &dir->node, name, directory);
+		r = v->backend->remove
+			? v->backend->remove(v->state, &io, &dir->node, name, directory)
+			: -EOPNOTSUPP;
 	if (r == 0)
 		vanished(&p);
 	if (r != FSAL_WOULD_PARK)

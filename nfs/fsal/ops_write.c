@@ -95,7 +95,9 @@ static AWAITS int drop_set_id(struct fsal_call *c, struct fsal_object *o, const 
 		s.mode &= ~(uint32_t)SQUASH_NEVER;
 	else if (a->mode & S_IXGRP)
 		s.mode &= ~(uint32_t)S_ISGID;
-	return s.mode == (a->mode & 07777) ? 0 : v->backend->setattr(v->state, &io, &o->node, &s);
+	if (s.mode == (a->mode & 07777))
+		return 0;
+	return v->backend->setattr ? v->backend->setattr(v->state, &io, &o->node, &s) : -EOPNOTSUPP;
 }
 
 static AWAITS int write_content(struct fsal_call *c, struct fsal_object *o,
@@ -110,6 +112,8 @@ static AWAITS int write_content(struct fsal_call *c, struct fsal_object *o,
 		return o->node.type == S_IFDIR ? -EISDIR : -EINVAL;
 	if (offset > INT64_MAX - bytes.n || offset + bytes.n > v->backend->limits.file_bytes_max)
 		return -EFBIG;
+	if (!v->backend->write)
+		return -EOPNOTSUPP;
 	r = may_write(c, o, before);
 	if (r == 0)
 		r = drop_set_id(c, o, before);

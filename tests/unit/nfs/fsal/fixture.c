@@ -46,7 +46,7 @@ static void volume_open(struct fixture *f)
 {
 	struct backend_local_options local = {
 		.offload = f->offload, .descriptors_max = f->descriptors_max};
-	struct backend_memory_options memory = {.slow = f->kind == SLOW};
+	struct backend_memory_options memory = {.slow = f->kind == SLOW, .objects = f->objects};
 
 	if (f->kind == ON_DISK)
 		EXPECT_INT(backend_local_open(

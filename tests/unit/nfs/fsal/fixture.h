@@ -34,6 +34,7 @@ struct fixture {
 	struct fsal_call call;
 	struct decision decision;
 	size_t descriptors_max;
+	bool objects; /* not ON_DISK: a store of whole objects */
 	struct seen seen[SEEN_MAX]; /* the first ones */
 	size_t seen_count;
 };

@@ -437,6 +437,41 @@ static void body_large(void *arg)
 	fixture_end(&f);
 }
 
+/* A store of whole objects, a network away: what it does not have is said, all else works. */
+static void body_objects(void *arg)
+{
+	struct fixture f = {.kind = SLOW, .objects = true};
+	struct fsal_sattr s = {.set_size = true, .size_bytes = 1};
+	struct fsal_limits limits;
+	struct fsal_object *o, *d;
+	struct fsal_attr a;
+	struct fsal_wcc wcc;
+	struct fsal_post post;
+
+	fixture_begin(&f);
+	fsal_limits_get(root_of(&f), &limits);
+	EXPECT(!limits.has_rename && !limits.has_links && !limits.has_symlinks);
+	EXPECT_INT(make_dir(&f, root_of(&f), "d", &d), 0);
+	EXPECT_INT(make_file(&f, d, "a", 0640, &o), 0);
+	EXPECT_INT(write_text(&f, o, 0, "some text"), 0);
+	EXPECT(has_text(&f, o, "some text"));
+	EXPECT_INT(rename_to(&f, d, "a", d, "b"), -EOPNOTSUPP);
+	EXPECT_INT(fsal_link(&f.call, o, d, SPAN("b"), &post, &wcc), -EOPNOTSUPP);
+	EXPECT_INT(fsal_setattr(&f.call, o, &s, NULL, &wcc), -EOPNOTSUPP);
+	EXPECT_INT(look_up(&f, d, "b", NULL), -ENOENT);
+	EXPECT(has_text(&f, o, "some text"));
+	EXPECT_INT(fsal_replace(&f.call, d, SPAN("a"), SPAN("other")), 0);
+	EXPECT_INT(fsal_getattr(&f.call, o, &a), -ESTALE);
+	fsal_unref(o);
+	o = walk_to(&f, "d/a", 0);
+	EXPECT(has_text(&f, o, "other"));
+	fsal_unref(o);
+	EXPECT_INT(unlink_name(&f, d, "a"), 0);
+	EXPECT_INT(look_up(&f, d, "a", NULL), -ENOENT);
+	fsal_unref(d);
+	fixture_end(&f);
+}
+
 #define EACH(name) \
 	static void body_##name(void *arg) \
 	{ \
@@ -472,6 +507,11 @@ static void large_folder(void **state)
 	in_fiber(body_large);
 }
 
+static void store_of_objects(void **state)
+{
+	in_fiber(body_objects);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -487,6 +527,7 @@ int main(void)
 		cmocka_unit_test(parking),
 		cmocka_unit_test(sync_),
 		cmocka_unit_test(large_folder),
+		cmocka_unit_test(store_of_objects),
 	};
 	return cmocka_run_group_tests_name("nfs/fsal/operations", tests, NULL, NULL);
 }
