@@ -8,6 +8,7 @@
 #include "daemon/doctor/doctor.h"
 #include "daemon/helper/helper.h"
 #include "daemon/policy/policy.h"
+#include "daemon/toolserver/toolserver.h"
 
 struct aegisd {
 	/* command line */
@@ -50,6 +51,10 @@ void aegisd_main(void *arg);
 
 /* The providers and aliases of the configuration; `tls` for https endpoints. */
 int models_open(const struct config *c, struct tls_client *tls, struct llm **ret) MUST_USE;
+
+/* The tool servers of the configuration, not started; `with` has everything but them. */
+int servers_open(const struct config *c, const struct tool_servers_options *with,
+	struct tool_servers **ret) MUST_USE;
 
 /* Audit heads are signed by the helper; ctx is the link to it. An audit_sign_fn. */
 AWAITS int signer_key(struct helper_link *l, uint8_t ret_key[HEAD_PUBLIC_KEY_BYTES],

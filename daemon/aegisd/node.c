@@ -33,6 +33,9 @@ struct node {
 	struct offload *files;
 	struct fsal *fsal;
 	struct policies *policies;
+	struct http_client *http;
+	struct tool_sandboxes *server_sandboxes;
+	struct tool_servers *servers;
 	struct smcp_service *smcp;
 	struct mcp_service *mcp;
 	int snapshots; /* folder of workspaces as iterations left them */
@@ -190,6 +193,26 @@ static bool files_are_mediated(const struct node *n)
 	return f && f->level == DOCTOR_PREVENTED;
 }
 
+/* ---- tool servers ---- */
+
+static AWAITS int servers_make(struct node *n)
+{
+	int r = tool_sandboxes_new(n->sandboxes, n->d->registry, &n->server_sandboxes);
+
+	if (r == 0)
+		r = http_client_start(&(struct http_client_options){.tls = n->tls}, &n->http);
+	if (r < 0)
+		return err_trace(r);
+	return err_trace(servers_open(n->d->first_config,
+		&(struct tool_servers_options){
+			.launcher = tool_sandboxes_launcher(n->server_sandboxes),
+			.http = n->http,
+			.bus = n->bus,
+			.tenant_id = "local",
+		},
+		&n->servers));
+}
+
 /* ---- signed calls ---- */
 
 /* smcp_context_fn */
@@ -217,6 +240,7 @@ static AWAITS int smcp_start(struct node *n)
 		.issuer = "aegis-orchestrator",
 		.audience = "aegis-agents",
 		.tenant_id = "local",
+		.source = tool_servers_source(n->servers),
 		.context = context_rules,
 		.context_ctx = n,
 	};
@@ -235,6 +259,7 @@ static AWAITS int smcp_start(struct node *n)
 			.store = n->store,
 			.bus = n->bus,
 			.tenant_id = "local",
+			.source = tool_servers_source(n->servers),
 			.context = context_rules,
 			.context_ctx = n,
 		},
@@ -252,6 +277,7 @@ static AWAITS int flows_start(struct node *n)
 		.files = n->files,
 		.fsal = n->fsal,
 		.policies = n->policies,
+		.source = tool_servers_source(n->servers),
 		.smcp = n->smcp,
 		.snapshots_fd = n->snapshots,
 		.files_mediated = files_are_mediated(n),
@@ -305,6 +331,8 @@ static void status_answer(void *ctx, struct json_writer *w)
 	for (size_t i = 0; i < config_notice_count(c); i++)
 		json_put_cstr(w, config_notice(c, i));
 	json_end(w);
+	json_key(w, "tool_servers");
+	tool_servers_put(w, n->servers);
 	json_field_i64(w, "audit_lag",
 		(int64_t)(store_stats(n->store).events - event_journaled_through(n->bus)));
 }
@@ -367,9 +395,14 @@ static AWAITS int node_open(struct node *n)
 	if (r == 0)
 		r = files_open(n->d->config, &n->fsal);
 	if (r == 0)
+		r = servers_make(n);
+	if (r == 0)
 		r = smcp_start(n);
 	if (r == 0)
 		r = flows_start(n);
+	/* The executions have ended what a former daemon left of them. */
+	if (r == 0)
+		r = tool_servers_start(n->servers);
 	if (r == 0)
 		r = api_start(n);
 	return err_trace(r);
@@ -384,6 +417,9 @@ static AWAITS void node_close(struct node *n)
 	fsal_stop(n->fsal);
 	smcp_service_free(n->smcp);
 	mcp_service_free(n->mcp);
+	tool_servers_stop(n->servers);
+	http_client_stop(n->http);
+	tool_sandboxes_free(n->server_sandboxes);
 	sandbox_driver_close(n->sandboxes);
 	llm_stop(n->llm);
 	tls_client_unref(n->tls);

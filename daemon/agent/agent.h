@@ -115,6 +115,8 @@ struct agent_tool {
 	const char *name; /* as written: "fs.read", "mcp:filesystem", "search" */
 	const char *server; /* "mcp:NAME" */
 	const char *executor; /* "builtin:cmd" */
+	const char *server_name; /* "NAME" of a tool server of the node; NULL: none is meant */
+	const char *server_pattern; /* "NAME.*" or "NAME.TOOL"; NULL likewise */
 	const struct json *config;
 	const struct agent_cmd_policy *cmd; /* executor builtin:cmd, else NULL */
 	const struct agent_fs_policy *fs; /* server mcp:filesystem, else NULL */
@@ -311,8 +313,12 @@ const struct agent_manifest *agent_manifest_unref(const struct agent_manifest *m
 int agent_manifest_line(const struct agent_manifest *m, const char *path);
 
 /* Tool names that the declared tool stands for ("mcp:filesystem" is "fs.*", builtin:cmd is
- * "cmd.run"); NULL if this build does not know it. */
+ * "cmd.run", mcp:NAME is "NAME.*"); NULL if this build does not know it. */
 const char *agent_tool_pattern(const struct agent_tool *t);
+
+/* The tool server whose tools these are; NULL: built-in ones. Whether a node has it is the node's
+ * to say. */
+const char *agent_tool_server(const struct agent_tool *t);
 
 /* Adds what the manifest's `security` and `tools` allow, as rules of policy/context: each with the
  * field and the line it comes from. -EINVAL for a path or command that no rule can express. Pure.

@@ -153,9 +153,30 @@ static void check_fs(struct table_run *run, const struct doc *d, struct agent_to
 		t->fs = fs;
 }
 
+/* "mcp:NAME", or a tool of `server: mcp:NAME`; a binding that is called like its server means all
+ * of its tools. */
+static void take_server(struct table_run *run, const struct doc *d, struct agent_tool *t)
+{
+	const char *written = t->server ? t->server : t->name;
+
+	if (strncmp(written, "mcp:", 4) != 0 || strcmp(written, "mcp:filesystem") == 0)
+		return;
+	bool all = !t->server || strcmp(t->name, written + 4) == 0;
+	t->server_name = written + 4;
+	t->server_pattern =
+		arena_printf(run->report->arena, "%s.%s", t->server_name, all ? "*" : t->name);
+	if (!t->server_pattern)
+		table_problem(run, d, NULL, "no memory for this tool");
+	else if (!*t->server_name || strpbrk(t->server_name, ".:*") ||
+		(t->server && strpbrk(t->name, ":*")))
+		table_problem(run, d, t->server ? "server" : "name",
+			"wanted mcp:NAME, where NAME is a server of the node configuration");
+}
+
 void agent_check_tool(struct table_run *run, const struct doc *d, void *object)
 {
 	struct agent_tool *t = object;
+	take_server(run, d, t);
 	if (t->config && t->config->type != JSON_OBJECT)
 		table_problem(run, d, "config", "wanted a mapping");
 	else if (t->executor)

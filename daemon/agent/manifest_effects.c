@@ -48,13 +48,16 @@ static void on_field(
 
 #define KNOWN_NAMES \
 	"fs.read, fs.write, fs.list, fs.create_dir, fs.delete, fs.edit, fs.multi_edit, fs.grep, " \
-	"fs.glob, fs.* for all of these, cmd.run, mcp:filesystem"
+	"fs.glob, fs.* for all of these, cmd.run, mcp:filesystem, mcp:SERVER for the tools of a " \
+	"server of the node"
 
 const char *agent_tool_pattern(const struct agent_tool *t)
 {
 	static const char *const known[] = {"fs.read", "fs.write", "fs.list", "fs.create_dir",
 		"fs.delete", "fs.edit", "fs.multi_edit", "fs.grep", "fs.glob", "fs.*", "cmd.run",
 		"cmd.*"};
+	if (t->server_pattern)
+		return t->server_pattern;
 	if (t->executor)
 		return strcmp(t->executor, "builtin:cmd") == 0 ? "cmd.run" : NULL;
 	if (t->server)
@@ -65,6 +68,11 @@ const char *agent_tool_pattern(const struct agent_tool *t)
 		if (strcmp(t->name, known[i]) == 0)
 			return known[i];
 	return NULL;
+}
+
+const char *agent_tool_server(const struct agent_tool *t)
+{
+	return t->server_name;
 }
 
 static void unknown_tools(struct effects *e, const struct agent_manifest *m)
@@ -90,6 +98,10 @@ static void tool_settings(struct effects *e, const struct agent_manifest *m)
 		const struct agent_tool *t = &m->spec.tools.items[i];
 		char path[64];
 		snprintf(path, sizeof(path), "spec.tools[%zu].config", i);
+		if (t->server_name && t->config && t->config->count)
+			add(e, TABLE_GUARDED, path, agent_manifest_line(m, path),
+				"settings of a tool server's tools are not enforced yet; a "
+				"security context can limit them");
 		if (t->cmd && t->cmd->env_var_denylist.count)
 			add(e, TABLE_GUARDED, path, agent_manifest_line(m, path),
 				"env_var_denylist is not enforced yet");

@@ -130,6 +130,20 @@ enum {
 	LIMIT_TOOL_SEARCH_FILES = 50000, /* looked at by one fs.grep or fs.glob */
 	LIMIT_TOOL_SEARCH_DEPTH = 64,
 
+	/* Tool servers: what a server may say */
+	LIMIT_TOOLSERVERS = 64, /* of a node */
+	LIMIT_TOOLSERVER_MESSAGE_BYTES = 8 * 1024 * 1024, /* one JSON-RPC message */
+	LIMIT_TOOLSERVER_MESSAGE_DEPTH = 64,
+	LIMIT_TOOLSERVER_ARENA_BYTES = 64 * 1024 * 1024, /* one message, parsed */
+	LIMIT_TOOLSERVER_TOOLS = 256, /* of one server */
+	LIMIT_TOOLSERVER_PAGES = 64, /* of one list */
+	LIMIT_TOOLSERVER_NAME_BYTES = 64, /* of a tool, as the server calls it */
+	LIMIT_TOOLSERVER_DESCRIPTION_BYTES = 4096, /* longer ones are cut */
+	LIMIT_TOOLSERVER_SCHEMA_BYTES = 32 * 1024, /* of one tool */
+	LIMIT_TOOLSERVER_CALLS = 64, /* under way at one server */
+	LIMIT_TOOLSERVER_STRAY_LINES = 32, /* that are no message, in one life of a server */
+	LIMIT_TOOLSERVER_UNASKED = 1000, /* messages in one second that nobody asked for */
+
 	/* Templates of prompts */
 	LIMIT_TEMPLATE_BYTES = 1024 * 1024,
 	LIMIT_TEMPLATE_DEPTH = 32, /* blocks in blocks */

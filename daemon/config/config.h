@@ -185,8 +185,10 @@ struct config_capability {
 struct config_mcp_server {
 	const char *name;
 	bool enabled;
-	const char *executable;
+	const char *executable; /* NULL: url */
 	config_strings args;
+	const char *url; /* own addition: of an endpoint of Streamable HTTP */
+	int64_t call_timeout_s; /* own addition */
 	TABLE_LIST_OF(struct config_capability) capabilities;
 	config_secret_map credentials;
 	config_string_map environment;

@@ -225,7 +225,7 @@ static const struct table_field spec_fields[] = {
 		.effect_says = "SQLite in the data directory is used"),
 	ROW(TABLE_LIST, config, mcp_servers, "mcp_servers", "External MCP tool servers.",
 		LIST(mcp_server_item, sizeof(struct config_mcp_server)), .flags = TABLE_UNIQUE,
-		.max = 256, LATER),
+		.max = LIMIT_TOOLSERVERS),
 	{.name = "builtin_dispatchers",
 		.type = TABLE_FORMS,
 		.forms = dispatcher_forms,

@@ -88,6 +88,15 @@ static const struct event_info infos[EVENT_TYPE_COUNT] = {
 		"Tool {tool_name} denied: {details}",
 		DETAILS("tool_name", "violation_type", "details", "decision")},
 
+	[EVENT_TOOL_SERVER_STARTED] = {"ServerStarted", "tool_server_started", "mcp", "tooling",
+		"Tool server {name} started", DETAILS("server_id", "name")},
+	[EVENT_TOOL_SERVER_STOPPED] = {"ServerStopped", "tool_server_stopped", "mcp", "tooling",
+		"Tool server {name} stopped", DETAILS("server_id", "name")},
+	[EVENT_TOOL_SERVER_FAILED] = {"ServerFailed", "tool_server_failed", "mcp", "tooling",
+		"Tool server {name} failed: {error}", DETAILS("server_id", "name", "error")},
+	[EVENT_TOOL_SERVER_UNHEALTHY] = {"ServerUnhealthy", "tool_server_unhealthy", "mcp",
+		"tooling", "Tool server {name} does not answer", DETAILS("server_id", "name")},
+
 	[EVENT_COMMAND_STARTED] = {"CommandExecutionStarted", "command_execution_started",
 		"command", "tooling", "Command {command} started",
 		DETAILS("dispatch_id", "command", "args")},

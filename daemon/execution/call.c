@@ -10,6 +10,18 @@
 
 enum { INLINE_BYTES = 16 * 1024 }; /* longer ones become blobs, named by their hash */
 
+/* Who will serve it, as far as is known now. */
+static struct span server_of(const struct iteration *it, struct span tool)
+{
+	const struct tool_source *source = it->tools.source;
+	struct tool_catalog *catalog = source ? source->catalog(source->ctx) : NULL;
+	const struct tool_offer *o = catalog ? tool_catalog_find(catalog, tool) : NULL;
+	struct span server = o ? arena_span(it->arena, span_cstr(o->server)) : SPAN("builtin");
+
+	tool_catalog_unref(catalog);
+	return server;
+}
+
 static AWAITS int call_begin(struct conversation *c, const struct llm_tool_call *call, size_t index,
 	const char *id_text, bool repeated)
 {
@@ -22,7 +34,7 @@ static AWAITS int call_begin(struct conversation *c, const struct llm_tool_call 
 		if (uuid_parse(span_cstr(id_text), &e->call_id) < 0)
 			UNREACHABLE();
 		json_field_cstr(&rec.w, "invocation_id", id_text);
-		json_field_cstr(&rec.w, "server_id", "builtin");
+		json_field_span(&rec.w, "server_id", server_of(it, call->name));
 		json_field_span(&rec.w, "tool_name", call->name);
 		json_field_span(&rec.w, "tool_call_id", call->id);
 		json_field_i64(&rec.w, "index", (int64_t)index);
@@ -85,6 +97,7 @@ static int outcome_event(struct record *rec, struct conversation *c, size_t inde
 		UNREACHABLE();
 	json_field_cstr(w, "invocation_id", id_text);
 	json_field_span(w, "tool_name", call->name);
+	json_field_span(w, "server_id", t->server);
 	json_field_span(w, "tool_call_id", call->id);
 	json_field_i64(w, "index", (int64_t)index);
 	json_field_i64(w, "duration_ms", t->duration_ns / NS_PER_MS);

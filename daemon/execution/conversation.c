@@ -123,14 +123,27 @@ static bool tool_is_declared(const struct agent_manifest *m, const char *name)
 	return false;
 }
 
-static int tools_make(struct iteration *it, struct arena *a, struct llm_request *q)
+/* Their texts are the catalog's, which the turn holds. */
+static void offers_add(
+	struct iteration *it, const struct tool_catalog *catalog, struct llm_tool *tools, size_t *n)
+{
+	for (size_t i = 0; catalog && i < catalog->count; i++) {
+		const struct tool_offer *o = &catalog->items[i];
+		if (tool_is_declared(it->f->manifest, o->name))
+			tools[(*n)++] = (struct llm_tool){
+				span_cstr(o->name), span_cstr(o->description), o->schema};
+	}
+}
+
+static int tools_make(struct iteration *it, const struct tool_catalog *catalog, struct arena *a,
+	struct llm_request *q)
 {
 	struct llm_tool *tools;
 	size_t count = 0;
 
 	while (tool_at(count))
 		count++;
-	tools = arena_make_array(a, struct llm_tool, count + 1);
+	tools = arena_make_array(a, struct llm_tool, count + (catalog ? catalog->count : 0) + 1);
 	if (!tools)
 		return err_raise(-ENOMEM, "tools: out of memory");
 	q->tools = tools;
@@ -147,6 +160,7 @@ static int tools_make(struct iteration *it, struct arena *a, struct llm_request 
 		tools[q->tool_count++] =
 			(struct llm_tool){span_cstr(d->name), span_cstr(d->description), schema};
 	}
+	offers_add(it, catalog, tools, &q->tool_count);
 	return 0;
 }
 
@@ -259,10 +273,13 @@ static AWAITS int model_turn(struct conversation *c)
 	};
 	struct llm_reply reply;
 	struct span why = {0};
-	int r = scratch ? tools_make(it, scratch, &q) : -ENOMEM;
+	const struct tool_source *source = it->f->x->deps.source;
+	struct tool_catalog *catalog = source ? source->catalog(source->ctx) : NULL;
+	int r = scratch ? tools_make(it, catalog, scratch, &q) : -ENOMEM;
 
 	if (r == 0)
 		r = llm_complete(it->f->x->deps.llm, &q, NULL, NULL, it->arena, &reply, &why);
+	tool_catalog_unref(catalog);
 	if (r == -ETIME) {
 		char text[64];
 		err_clear();

@@ -52,6 +52,7 @@ struct execution_deps {
 	struct offload *files; /* for the file layer and snapshots */
 	struct fsal *fsal; /* the file layer; on this worker, stopped after the executions */
 	struct policies *policies; /* an execution keeps the set that holds when it starts */
+	const struct tool_source *source; /* of tools beyond the built-in ones; NULL: none */
 	struct smcp_service *smcp; /* for agents that sign their calls; NULL: none can */
 	struct span node_id;
 	int snapshots_fd; /* directory that keeps snapshots, one folder per execution; -1: none

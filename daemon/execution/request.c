@@ -57,6 +57,26 @@ static int levels_check(struct start *s)
 		SPAN_ARG(buf_view(&why)));
 }
 
+/* Tool servers are the node's: what a manifest asks of one that is not there would fail only when
+ * the model calls it. */
+static int servers_check(struct start *s)
+{
+	const struct tool_source *source = s->x->deps.source;
+
+	for (size_t i = 0; i < s->manifest->spec.tools.count; i++) {
+		const char *name = agent_tool_server(&s->manifest->spec.tools.items[i]);
+		struct buf known CLEANUP(buf_fini) = buf_init(8192);
+		if (!name || (source && source->has_server(source->ctx, span_cstr(name), &known)))
+			continue;
+		return outcome(s, EXECUTION_REFUSED,
+			"ToolNotFound: spec.tools[%zu]: this node has no tool server '%s'; in its "
+			"spec.mcp_servers: %s%.*s",
+			i, name, known.len ? "" : "none", (int)MIN(known.len, (size_t)2048),
+			known.len ? known.data : "");
+	}
+	return 0;
+}
+
 static int manifest_check(struct start *s)
 {
 	struct report *report = arena_make(s->arena, struct report);
@@ -76,7 +96,9 @@ static int manifest_check(struct start *s)
 	}
 	if (s->manifest->refusal_count == 0) {
 		r = levels_check(s);
-		return r ? r : context_check(s);
+		if (r == 0)
+			r = context_check(s);
+		return r ? r : servers_check(s);
 	}
 	for (size_t i = 0; i < s->manifest->refusal_count; i++) {
 		const struct agent_notice *n = &s->manifest->refusals[i];

@@ -32,6 +32,7 @@ static AWAITS int open_workspace(struct iteration *it)
 		.dispatch_ctx = it,
 		.cmd_timeout_ms = limits->cmd_timeout_ms,
 		.cmd_output_bytes = limits->cmd_output_bytes,
+		.source = f->x->deps.source,
 		.signing_key = f->signing_key,
 	};
 	for (size_t i = 0; i < f->manifest->spec.tools.count; i++) {

@@ -39,6 +39,11 @@ enum {
 #define LAUNCH_HOSTNAME "sandbox"
 #define LAUNCH_WORKSPACE "/workspace"
 
+/* In the environment of LAUNCH_START, set to anything: standard input and output of the program
+ * are a connection to LAUNCH_SOCKET_PATH, the first that is made there, and nobody reports how it
+ * ended; what it last wrote to standard error goes to the log. */
+#define LAUNCH_STDIO "AEGIS_STDIO"
+
 enum launch_fd {
 	LAUNCH_FD_NULL = 0, /* /dev/null, for reading */
 	LAUNCH_FD_LOG =

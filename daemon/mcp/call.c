@@ -19,7 +19,8 @@ struct invocation {
 
 /* ---- records ---- */
 
-static void event_begin(struct invocation *v, struct buf *b, struct json_writer *w)
+static void event_begin(
+	struct invocation *v, const struct tool_result *t, struct buf *b, struct json_writer *w)
 {
 	const struct mcp_session *x = v->q->session;
 
@@ -29,7 +30,7 @@ static void event_begin(struct invocation *v, struct buf *b, struct json_writer 
 	json_field_cstr(w, "protocol", "mcp");
 	json_field_cstr(w, "security_context", x->scope);
 	json_field_cstr(w, "invocation_id", v->id_text);
-	json_field_cstr(w, "server_id", "builtin");
+	json_field_span(w, "server_id", t->server);
 	json_field_span(w, "tool_name", v->name);
 }
 
@@ -65,7 +66,7 @@ static AWAITS int started_record(void *invocation, const struct tool_result *so_
 	struct buf b CLEANUP(buf_fini) = buf_init(LIMIT_STORE_TEXT_BYTES);
 	struct json_writer w;
 
-	event_begin(v, &b, &w);
+	event_begin(v, so_far, &b, &w);
 	return err_trace(event_end(v, EVENT_TOOL_STARTED, &b, &w, so_far));
 }
 
@@ -76,7 +77,7 @@ static AWAITS int outcome_record(struct invocation *v)
 	enum event_type type = EVENT_TOOL_FAILED;
 	struct json_writer w;
 
-	event_begin(v, &b, &w);
+	event_begin(v, t, &b, &w);
 	json_field_i64(&w, "duration_ms", t->duration_ns / NS_PER_MS);
 	if (t->status == TOOL_OK) {
 		type = EVENT_TOOL_COMPLETED;
@@ -160,6 +161,7 @@ static AWAITS int run(struct invocation *v)
 		.workspace_path = SPAN("/workspace"),
 		.allowed = started_record,
 		.allowed_ctx = v,
+		.source = v->q->s->o.source,
 		.signing_key = x->signing_key,
 	};
 	if (r == 0)

@@ -22,6 +22,7 @@ struct mcp_service_options {
 	struct store *store;
 	struct event_bus *bus;
 	const char *tenant_id;
+	const struct tool_source *source; /* of tools beyond the built-in ones; NULL: none */
 	smcp_context_fn context;
 	void *context_ctx;
 };

@@ -129,7 +129,7 @@ static int tools_list(struct request *q)
 	message_result_begin(q, &w);
 	json_object(&w);
 	json_key(&w, "tools");
-	int r = smcp_tools_put(&w, q->session->rules, q->x->arena);
+	int r = smcp_tools_put(&w, q->session->rules, q->s->o.source, q->x->arena);
 	if (r < 0)
 		return err_trace(r);
 	json_end(&w);

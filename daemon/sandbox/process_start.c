@@ -3,6 +3,7 @@
  * Making a process sandbox: the runtime that serves the language, the argument vector and the
  * environment of the agent, and the request to the helper.
  */
+#include "daemon/helper/launch.h"
 #include "daemon/sandbox/process_internal.h"
 #include <errno.h>
 #include <stdio.h>
@@ -88,7 +89,7 @@ static bool same_name(const char *a, const char *b)
 /* The base environment without what the spec sets itself, then the spec's. */
 static int make_env(struct arena *a, const struct sandbox_spec *spec, char ***ret)
 {
-	size_t count = 1, n = 0;
+	size_t count = 2, n = 0;
 
 	for (const char *const *p = sandbox_base_env; *p; p++)
 		count++;
@@ -106,6 +107,8 @@ static int make_env(struct arena *a, const struct sandbox_spec *spec, char ***re
 	}
 	for (char *const *p = spec->env; p && *p; p++)
 		envp[n++] = *p;
+	if (spec->stdio && !(envp[n++] = arena_strdup(a, LAUNCH_STDIO "=1")))
+		return err_raise(-ENOMEM, "environment of a sandbox");
 	*ret = envp;
 	return 0;
 }

@@ -72,6 +72,9 @@ struct sandbox_spec {
 	char *const
 		*program; /* the agent's own program instead, NULL-ended; a script is given to the
 			     language's interpreter, with the prompt as last argument. NULL: none */
+	bool stdio; /* standard input and output of `program` are the first connection that comes
+		       from `listener`; the program's end is the end of the sandbox, and what it
+		       last wrote to standard error comes from `log` */
 	char *const *env; /* "NAME=value", NULL-ended: on top of sandbox_base_env; may be NULL */
 	const struct kernel_rules *network; /* whom it may talk to, from its first instruction on;
 					       NULL or no rules: its own loopback alone */

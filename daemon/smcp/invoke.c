@@ -63,6 +63,7 @@ static int authorized_event(struct entry *e, struct invocation *v, const struct 
 
 static void outcome_put(struct entry *e, const struct tool_result *t)
 {
+	json_field_span(&e->w, "server_id", t->server);
 	json_field_i64(&e->w, "duration_ms", t->duration_ns / NS_PER_MS);
 	if (t->status == TOOL_OK) {
 		json_field_span(&e->w, "result", t->content);
@@ -238,6 +239,7 @@ static AWAITS int tools_of(struct invocation *v)
 			.rules = v->grant->rules,
 			.rate = v->grant->rate,
 			.workspace_path = SPAN("/workspace"),
+			.source = c->s->o.source,
 		};
 		if (span_starts(v->name, SPAN("fs.")))
 			r = workspace_open(c->session, v->grant, c->deadline_ns);
@@ -316,7 +318,8 @@ static AWAITS int tools_list(struct call *c)
 	answer_result_begin(c, &w);
 	json_object(&w);
 	json_key(&w, "tools");
-	r = smcp_tools_put(&w, workload ? workload->tools->rules : g->rules, c->arena);
+	r = smcp_tools_put(
+		&w, workload ? workload->tools->rules : g->rules, c->s->o.source, c->arena);
 	grant_unref(g);
 	if (r < 0)
 		return err_trace(r);

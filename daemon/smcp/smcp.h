@@ -44,6 +44,7 @@ struct smcp_service_options {
 	const char *own_key_path; /* an operator's private key in PEM, which signs the tokens of its
 				     kind in place of ours; may be NULL */
 	const char *tenant_id; /* of clients from outside */
+	const struct tool_source *source; /* of tools beyond the built-in ones; NULL: none */
 	/* For the file tools of clients from outside; fsal NULL: they have no files. */
 	struct fsal *fsal; /* on this worker, stopped after the service is freed */
 	const char *workspaces_directory; /* made with 0700; one folder for each session */
@@ -98,10 +99,10 @@ bool smcp_needs_key(enum smcp_operation o);
 AWAITS int smcp_serve(struct smcp_service *s, const struct smcp_request *q, struct arena *a,
 	struct buf *reply, int *ret_status, int64_t deadline_ns) MUST_USE;
 
-/* The tools that the rules may allow, as a JSON array in MCP's form; rules NULL: all that there
- * are.
- */
-int smcp_tools_put(struct json_writer *w, const struct rule_set *rules, struct arena *a) MUST_USE;
+/* The tools that the rules may allow, built-in ones and those of `source` (NULL: none), as a JSON
+ * array in MCP's form; rules NULL: all that there are. */
+int smcp_tools_put(struct json_writer *w, const struct rule_set *rules,
+	const struct tool_source *source, struct arena *a) MUST_USE;
 
 /* ---- for operators ---- */
 

@@ -8,19 +8,18 @@
 
 /* Asked without its arguments: a permit that is about this tool, whatever its condition, may allow
  * it; a forbid without a condition does not. */
-static int may_use(
-	const struct rule_set *rules, const struct tool_description *d, struct arena *a, bool *ret)
+static int may_use(const struct rule_set *rules, const char *name, struct arena *a, bool *ret)
 {
 	static const struct span any_program = {"-", 1};
 	struct decision_request q = {.execution_id = SPAN("tools"),
 		.agent = SPAN("tools"),
 		.argv = &any_program,
-		.argv_count = strcmp(d->name, "cmd.run") == 0};
+		.argv_count = strcmp(name, "cmd.run") == 0};
 	struct rule_verdict *verdicts;
 	struct decision decision;
 	size_t count;
 	bool near = false;
-	char *action = arena_printf(a, "tool:%s", d->name);
+	char *action = arena_printf(a, "tool:%s", name);
 
 	if (!action)
 		return err_raise(-ENOMEM, "tools: request memory used up");
@@ -37,14 +36,37 @@ static int may_use(
 	return 0;
 }
 
-int smcp_tools_put(struct json_writer *w, const struct rule_set *rules, struct arena *a)
+static int offers_put(struct json_writer *w, const struct rule_set *rules,
+	const struct tool_catalog *catalog, struct arena *a)
+{
+	bool usable = true;
+
+	for (size_t i = 0; i < catalog->count; i++) {
+		const struct tool_offer *o = &catalog->items[i];
+		int r = rules ? may_use(rules, o->name, a, &usable) : 0;
+		if (r < 0)
+			return err_trace(r);
+		if (!usable)
+			continue;
+		json_object(w);
+		json_field_cstr(w, "name", o->name);
+		json_field_cstr(w, "description", o->description);
+		json_key(w, "inputSchema");
+		json_put_raw(w, o->schema);
+		json_end(w);
+	}
+	return 0;
+}
+
+int smcp_tools_put(struct json_writer *w, const struct rule_set *rules,
+	const struct tool_source *source, struct arena *a)
 {
 	const struct tool_description *d;
 	bool usable = true;
 
 	json_array(w);
 	for (size_t i = 0; (d = tool_at(i)); i++) {
-		int r = rules ? may_use(rules, d, a, &usable) : 0;
+		int r = rules ? may_use(rules, d->name, a, &usable) : 0;
 		if (r < 0)
 			return err_trace(r);
 		if (!usable)
@@ -59,6 +81,13 @@ int smcp_tools_put(struct json_writer *w, const struct rule_set *rules, struct a
 		json_field_bool(w, "readOnlyHint", d->read_only);
 		json_end(w);
 		json_end(w);
+	}
+	if (source) {
+		struct tool_catalog *catalog = source->catalog(source->ctx);
+		int r = offers_put(w, rules, catalog, a);
+		tool_catalog_unref(catalog);
+		if (r < 0)
+			return err_trace(r);
 	}
 	json_end(w);
 	return 0;
@@ -83,7 +112,7 @@ static int list_put(struct call *c, struct span context, const struct rule_set *
 	else
 		json_put_null(&w);
 	json_key(&w, "tools");
-	int r = smcp_tools_put(&w, rules, c->arena);
+	int r = smcp_tools_put(&w, rules, c->s->o.source, c->arena);
 	if (r < 0)
 		return err_trace(r);
 	json_end(&w);

@@ -6,7 +6,7 @@
 
 struct tool_call {
 	const struct tool_context *t;
-	const struct tool_description *tool;
+	const struct tool_description *tool; /* NULL: one that a source offers */
 	const struct tool_envelope *envelope;
 	const struct json *arguments; /* validated: an object whose members have their types */
 	struct arena *arena;
@@ -51,6 +51,12 @@ int tool_refuse(struct tool_call *c, enum tool_status status, struct span reason
 int tool_decide(struct tool_call *c, const struct decision_request *q) MUST_USE;
 int tool_request_keep(struct tool_call *c, const struct decision_request *q) MUST_USE;
 int tool_deny(struct tool_call *c, const struct decision *d) MUST_USE;
+
+/* The MCP call as JSON-RPC, with the time, in canonical form: what is signed and kept. */
+int tool_envelope_seal(struct tool_call *c) MUST_USE;
+
+/* The way of a call of a tool that a source offers. */
+AWAITS int offer_run(struct tool_call *c, const struct tool_offer *o) MUST_USE;
 
 /* Between the decision and the tool: the caller may want to put on record that it was allowed. */
 AWAITS int tool_effect_begins(struct tool_call *c) MUST_USE;

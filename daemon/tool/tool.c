@@ -63,13 +63,12 @@ int tool_refuse(struct tool_call *c, enum tool_status status, struct span reason
 
 int tool_effect_begins(struct tool_call *c)
 {
-	if (c->tool->read_only || !c->t->allowed)
+	if ((c->tool && c->tool->read_only) || !c->t->allowed)
 		return 0;
 	return err_trace(c->t->allowed(c->t->allowed_ctx, c->result));
 }
 
-/* The MCP call as JSON-RPC, with the time, in canonical form: what is signed and kept. */
-static int envelope_seal(struct tool_call *c)
+int tool_envelope_seal(struct tool_call *c)
 {
 	struct buf b CLEANUP(buf_fini) = buf_init(2 * LIMIT_TOOL_ARGUMENT_BYTES);
 	struct json_writer w = json_writer(&b);
@@ -174,14 +173,30 @@ static int keep_to_size(struct tool_call *c)
 	return err_trace(tool_refuse(c, TOOL_FAILED, span_cstr(reason)));
 }
 
+/* A tool that is not built in: somebody may serve it. */
+static int invoke_offer(struct tool_call *c)
+{
+	const struct tool_source *source = c->t->source;
+	struct tool_catalog *catalog = source ? source->catalog(source->ctx) : NULL;
+	const struct tool_offer *o = catalog ? tool_catalog_find(catalog, c->envelope->name) : NULL;
+	int r;
+
+	if (o) {
+		r = offer_run(c, o);
+	} else {
+		char *reason = arena_printf(
+			c->arena, "Unknown tool '" SPAN_FMT "'", SPAN_ARG(c->envelope->name));
+		r = tool_refuse(c, TOOL_UNKNOWN, span_cstr(reason));
+	}
+	tool_catalog_unref(catalog);
+	return r < 0 ? err_trace(r) : err_trace(keep_to_size(c));
+}
+
 static int invoke(struct tool_call *c)
 {
 	const struct tool_entry *entry = entry_find(c->envelope->name);
-	if (!entry) {
-		char *reason = arena_printf(
-			c->arena, "Unknown tool '" SPAN_FMT "'", SPAN_ARG(c->envelope->name));
-		return err_trace(tool_refuse(c, TOOL_UNKNOWN, span_cstr(reason)));
-	}
+	if (!entry)
+		return err_trace(invoke_offer(c));
 	c->tool = &entry->description;
 	int r = tool_arguments_parse(c->tool, c->envelope->arguments, c->arena, &c->arguments);
 	if (r == -EINVAL) {
@@ -190,7 +205,7 @@ static int invoke(struct tool_call *c)
 		return err_trace(r);
 	}
 	if (r == 0)
-		r = envelope_seal(c);
+		r = tool_envelope_seal(c);
 	if (r < 0)
 		return err_trace(r);
 	if (entry->run != cmd_run_run) {
@@ -208,7 +223,8 @@ static int invoke(struct tool_call *c)
 int tool_invoke(const struct tool_context *t, const struct tool_envelope *e, struct arena *a,
 	int64_t deadline_ns, struct tool_result *ret)
 {
-	struct tool_result result = {.decision = {.reason = SPAN("not decided")}};
+	struct tool_result result = {
+		.server = SPAN("builtin"), .decision = {.reason = SPAN("not decided")}};
 	struct tool_call c = {
 		.t = t,
 		.envelope = e,

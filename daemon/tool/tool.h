@@ -34,6 +34,49 @@ const struct tool_description *tool_find(struct span name);
 /* JSON Schema of a tool's arguments, made from the table that validates them. */
 void tool_schema_put(struct json_writer *w, const struct tool_description *d);
 
+/* ---- tools that others serve ---- */
+
+/* A tool of a tool server. Everything belongs to the catalog. */
+struct tool_offer {
+	const char *name; /* "SERVER.TOOL" */
+	const char *server;
+	const char *remote; /* what the server calls it */
+	const char *description;
+	struct span schema; /* of its arguments: a JSON Schema, as text */
+	const void *of; /* the source's own */
+};
+
+/* What is on offer now, in order of server and name. Never changes; another one takes its place. */
+struct tool_catalog {
+	int refs;
+	size_t count;
+	const struct tool_offer *items;
+	void (*free)(struct tool_catalog *c);
+};
+static inline void tool_catalog_unref(struct tool_catalog *c) /* NULL is allowed */
+{
+	if (c && --c->refs == 0)
+		c->free(c);
+}
+
+/* Where such tools come from; on the worker of those who call. */
+struct tool_source {
+	/* A reference, never NULL. */
+	struct tool_catalog *(*catalog)(void *ctx);
+	/* The arguments against the tool's schema: -EINVAL with what is wrong; -ENOMEM. */
+	int (*check)(void *ctx, const struct tool_offer *o, const struct json *arguments);
+	/* 0 with what the tool answered, in the arena; *ret_failed: it says that it failed, or it
+	 * could not be asked. Negative: -ECANCELED, -ETIME, -ENOMEM. */
+	AWAITS int (*call)(void *ctx, const struct tool_offer *o, const struct json *arguments,
+		struct arena *a, int64_t deadline_ns, struct span *ret, bool *ret_failed);
+	/* Whether the node has a server of that name; the names of all, if `known` is given. */
+	bool (*has_server)(void *ctx, struct span name, struct buf *known);
+	void *ctx;
+};
+
+/* The offer of that name, or NULL. */
+const struct tool_offer *tool_catalog_find(const struct tool_catalog *c, struct span name);
+
 /* How the call came in, and who vouches for it. */
 enum tool_signer {
 	TOOL_SIGNED_BY_AGENT, /* a key that the caller alone holds (SMCP); non-repudiation is
@@ -93,6 +136,7 @@ struct tool_context {
 	void *allowed_ctx;
 	int64_t cmd_timeout_ms; /* node's ceiling */
 	size_t cmd_output_bytes;
+	const struct tool_source *source; /* of tools beyond the built-in ones; NULL: none */
 	const uint8_t *signing_key; /* 64 bytes, libsodium's form: the execution's daemon key; NULL:
 				       none */
 };
@@ -104,6 +148,7 @@ int tool_status_rpc_code(enum tool_status s);
 
 struct tool_result {
 	enum tool_status status;
+	struct span server; /* who served it: "builtin", or a tool server's name */
 	struct span content; /* what the model is told: text, or JSON text for cmd.run */
 	struct decision decision; /* the one that allowed or denied */
 	struct span canonical_request; /* JSON of the question as decided, for the record [2] */

@@ -17,6 +17,7 @@ enum {
 	/* Each byte of an output may need six in JSON, and there are other fields. */
 	REQUEST_BYTES_MAX = 6 * LIMIT_DISPATCH_OUTPUT_BYTES + 64 * 1024,
 	PROGRAM_OUTPUT_BYTES = 1024 * 1024,
+	LAST_WORDS_BYTES = 4096,
 	NFS_MAGIC = 0x6969,
 };
 
@@ -266,13 +267,26 @@ int agent_program(struct agent *a, char *const *argv)
 	return err_trace(x);
 }
 
+/* Of a program that speaks over its standard input and output: the log alone hears of its end. */
+static int last_words(struct call_result *r)
+{
+	size_t out, err;
+
+	tail_share(&r->out, &r->err, LAST_WORDS_BYTES, &out, &err);
+	struct span words = tail_view(&r->err, err);
+	/* The log takes what it can hold. */
+	if (words.n && fwrite(words.p, 1, words.n, stderr) == words.n)
+		fputc('\n', stderr);
+	return r->exit_code & 0xff;
+}
+
 int agent_program_started(struct agent *a, struct call_waiting *w)
 {
 	struct call_result r = {0};
 	int x = call_run_waiting(a->loop, a->reaper, w, &r);
 
 	if (x == 0)
-		x = report(a, &r);
+		x = w->spec.stdio_fd ? last_words(&r) : report(a, &r);
 	call_result_fini(&r);
 	return err_trace(x);
 }

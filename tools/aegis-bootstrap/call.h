@@ -16,6 +16,8 @@ struct call_spec {
 	const char *cwd;
 	int procs_fd; /* the call's cgroup.procs, joined before the exec; -1: none */
 	int kill_fd; /* its cgroup.kill; -1: none */
+	int stdio_fd; /* a socket that is its standard input and output; 0: none, input is empty
+			 and output is captured */
 	int64_t timeout_ms; /* INT64_MAX: none */
 	size_t output_max;
 	bool background; /* what is left after its end is not killed */

@@ -67,6 +67,8 @@ static struct excuse own_session(int out, int err)
 
 static struct excuse become(const struct call_spec *spec)
 {
+	if (spec->stdio_fd && (dup2(spec->stdio_fd, 0) < 0 || dup2(spec->stdio_fd, 1) < 0))
+		return (struct excuse){EXCUSE_SETUP, errno};
 	if (chdir(spec->cwd) < 0)
 		return (struct excuse){EXCUSE_CWD, errno};
 	return (struct excuse){EXCUSE_EXEC, exec_in_path(spec->argv, spec->envp)};

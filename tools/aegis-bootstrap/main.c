@@ -169,6 +169,19 @@ static int set_limits(const struct start *s)
 	return 0;
 }
 
+/* Connected before the program runs, so that no connection of its own can come first. */
+static int connect_stdio(struct bootstrap *b, struct call_spec *spec)
+{
+	int fd, r = connect_unix(b->socket_path, &fd);
+
+	if (r < 0)
+		return err_trace(r);
+	if (fcntl(fd, F_SETFL, 0) < 0) /* programs expect to block there */
+		return err_sys(-errno, "the socket of standard input and output");
+	spec->stdio_fd = fd;
+	return 0;
+}
+
 /* In the child that waits. What it confines is itself; what it reads is there for both. */
 static int await_start(void *arg, struct call_spec *ret)
 {
@@ -190,7 +203,7 @@ static int await_start(void *arg, struct call_spec *ret)
 	if (!argv[0] || b->prompt)
 		return NO_PROGRAM;
 	*ret = agent_program_spec(argv, b->envp, LAUNCH_WORKSPACE);
-	return 0;
+	return *env_get(b->envp, LAUNCH_STDIO, "") ? connect_stdio(b, ret) : 0;
 }
 
 static int idle(struct bootstrap *b)

@@ -319,7 +319,10 @@ static void what_has_no_effect_is_listed(void **state)
 {
 	expect_lists("  tools: [fs.read, \"fs.*\", cmd.run, \"mcp:filesystem\"]\n", "", "");
 	expect_lists("  tools: [fs.read, web.search, {name: s, server: \"mcp:gmail\"}]\n", "",
-		"spec.tools[1]:6 spec.tools[2]:6 ");
+		"spec.tools[1]:6 ");
+	expect_lists(
+		"  tools: [{name: s, server: \"mcp:gmail\", config: {allowed_domains: [x]}}]\n", "",
+		"spec.tools[0].config:6 ");
 	expect_lists(
 		"  execution: {tool_validation: [{type: semantic, judge_agent: j, criteria: c}]}\n",
 		"", "spec.execution.tool_validation:6 ");
@@ -593,7 +596,35 @@ static void an_unknown_tool_is_told_the_known_ones(void **state)
 	assert_string_equal(p.manifest->refusals[0].reason,
 		"the tool \"fs.raed\" is not known here; accepted: fs.read, fs.write, fs.list, "
 		"fs.create_dir, fs.delete, fs.edit, fs.multi_edit, fs.grep, fs.glob, fs.* for all "
-		"of these, cmd.run, mcp:filesystem");
+		"of these, cmd.run, mcp:filesystem, mcp:SERVER for the tools of a server of the "
+		"node");
+	parsed_fini(&p);
+}
+
+static void tools_of_a_tool_server_are_named_after_it(void **state)
+{
+	static const struct {
+		const char *tool, *pattern;
+	} rows[] = {
+		{"\"mcp:gmail\"", "gmail.*"},
+		{"{name: send, server: \"mcp:gmail\"}", "gmail.send"},
+		{"{name: gmail, server: \"mcp:gmail\"}", "gmail.*"},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		char text[200];
+		snprintf(text, sizeof(text), "  tools: [%s]\n", rows[i].tool);
+		struct parsed p = parse_spec(text);
+		assert_int_equal(p.result, 0);
+		const struct agent_tool *t = &p.manifest->spec.tools.items[0];
+		assert_string_equal(agent_tool_pattern(t), rows[i].pattern);
+		assert_string_equal(agent_tool_server(t), "gmail");
+		parsed_fini(&p);
+	}
+	struct parsed p = parse_spec("  tools: [\"mcp:a.b\"]\n");
+	assert_int_equal(p.result, AGENT_INVALID);
+	parsed_fini(&p);
+	p = parse_spec("  tools: [\"mcp:filesystem\"]\n");
+	assert_null(agent_tool_server(&p.manifest->spec.tools.items[0]));
 	parsed_fini(&p);
 }
 
@@ -624,6 +655,7 @@ int main(void)
 		cmocka_unit_test(manifests_are_shared),
 		cmocka_unit_test(what_no_run_could_start_with_is_refused),
 		cmocka_unit_test(an_unknown_tool_is_told_the_known_ones),
+		cmocka_unit_test(tools_of_a_tool_server_are_named_after_it),
 		cmocka_unit_test(damaged_manifests_are_survived),
 	};
 	return cmocka_run_group_tests_name("agent", tests, NULL, NULL);

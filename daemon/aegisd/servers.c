@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/* From `spec.mcp_servers` of the configuration to tool servers. */
+#include "daemon/aegisd/aegisd.h"
+#include <stdlib.h>
+
+static int variables_make(
+	struct arena *a, const struct config_mcp_server *c, struct tool_server_config *to)
+{
+	size_t count = c->credentials.count + c->environment.count;
+	struct tool_server_variable *v =
+		arena_make_array(a, struct tool_server_variable, count + 1);
+
+	if (!v)
+		return err_raise(-ENOMEM, "tool servers: out of memory");
+	to->variables = v;
+	for (size_t i = 0; i < c->environment.count; i++)
+		v[to->variable_count++] = (struct tool_server_variable){
+			c->environment.keys[i], span_cstr(c->environment.values[i])};
+	for (size_t i = 0; i < c->credentials.count; i++) {
+		const struct table_secret *s = &c->credentials.values[i];
+		if (s->from == TABLE_SECRET_STORE)
+			return err_raise(-EOPNOTSUPP,
+				"tool server '%s': credentials.%s 'secret:%s': this build has no "
+				"secret store; use env:NAME",
+				c->name, c->credentials.keys[i], s->name);
+		if (s->value)
+			v[to->variable_count++] = (struct tool_server_variable){
+				c->credentials.keys[i], secret_reveal(s->value)};
+	}
+	return 0;
+}
+
+static int server_make(
+	struct arena *a, const struct config_mcp_server *c, struct tool_server_config *to)
+{
+	const char **capabilities = arena_make_array(a, const char *, c->capabilities.count + 1);
+
+	if (!capabilities)
+		return err_raise(-ENOMEM, "tool servers: out of memory");
+	for (size_t i = 0; i < c->capabilities.count; i++)
+		capabilities[i] = c->capabilities.items[i].name;
+	*to = (struct tool_server_config){
+		.name = c->name,
+		.executable = c->executable,
+		.args = (const char *const *)c->args.items,
+		.arg_count = c->args.count,
+		.url = c->url,
+		.capabilities = capabilities,
+		.capability_count = c->capabilities.count,
+		.health_interval_ms = c->health_check.interval_s * 1000,
+		.health_timeout_ms = c->health_check.timeout_s * 1000,
+		.health_method = c->health_check.method,
+		.call_timeout_ms = c->call_timeout_s * 1000,
+		.cpu_millis = (uint32_t)c->resource_limits.cpu_millicores,
+		.memory_bytes = (uint64_t)c->resource_limits.memory_mb << 20,
+	};
+	return err_trace(variables_make(a, c, to));
+}
+
+int servers_open(
+	const struct config *c, const struct tool_servers_options *with, struct tool_servers **ret)
+{
+	struct arena *a CLEANUP(arena_cleanup) = arena_new(1 << 20);
+	struct tool_servers_options o = *with;
+	struct tool_server_config *servers =
+		a ? arena_make_array(a, struct tool_server_config, c->mcp_servers.count + 1) : NULL;
+	int r = servers ? 0 : err_raise(-ENOMEM, "tool servers: out of memory");
+
+	for (size_t i = 0; r == 0 && i < c->mcp_servers.count; i++)
+		if (c->mcp_servers.items[i].enabled)
+			r = server_make(a, &c->mcp_servers.items[i], &servers[o.count++]);
+	o.servers = servers;
+	if (r == 0)
+		r = tool_servers_new(&o, ret);
+	return r < 0 ? err_wrap(r, "spec.mcp_servers") : 0;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/* A conversation with an address that speaks MCP's Streamable HTTP. */
+#pragma once
+
+#include "daemon/net/net.h"
+#include "daemon/toolserver/client.h"
+#include "daemon/toolserver/toolserver.h"
+
+struct mcp_endpoint {
+	struct mcp_link link;
+	struct mcp_client *client;
+	struct http_client *http;
+	const struct tool_server_config *config;
+	char session[256]; /* Mcp-Session-Id; "" if it gave none */
+};
+
+/* The client has been made with &e->link. */
+int mcp_endpoint_open(struct mcp_endpoint *e, struct mcp_client *c, struct http_client *http,
+	const struct tool_server_config *config) MUST_USE;
+/* Ends the session there, if it can be reached. */
+AWAITS void mcp_endpoint_close(struct mcp_endpoint *e);
+
+/* The link's send: returns when the whole answer has been delivered. */
+AWAITS int mcp_endpoint_send(struct mcp_link *l, struct span message, int64_t deadline_ns);

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/*
+ * Tool servers, layer 4: programs that offer tools over the Model Context Protocol, and us as their
+ * client (specifications 2024-11-05 to 2025-11-25; tools only). A server is a program in a sandbox
+ * of its own, which speaks over its standard input and output, or an address that speaks Streamable
+ * HTTP. Its tools are called SERVER.TOOL, and daemon/tool treats them like its own.
+ *
+ * Nothing that a server says is trusted: names, descriptions, schemas and answers are bounded
+ * (LIMIT_TOOLSERVER_*) and checked, a name that is taken stays with who has it, and a server that
+ * breaks the protocol is ended. One that ends, breaks or stays silent is started again, each time
+ * later than the time before; its credentials reach its own environment alone.
+ *
+ * Runs on the worker that started it.
+ */
+#pragma once
+
+#include "daemon/event/event.h"
+#include "daemon/net/net.h"
+#include "daemon/sandbox/sandbox.h"
+#include "daemon/tool/tool.h"
+
+enum tool_server_state {
+	TOOL_SERVER_STARTING,
+	TOOL_SERVER_READY,
+	TOOL_SERVER_UNHEALTHY, /* it did not answer in time; asked once more */
+	TOOL_SERVER_BACKING_OFF, /* it is down, and will be started again */
+	TOOL_SERVER_STOPPED, /* by us */
+	TOOL_SERVER_FAILED, /* the configuration is at fault: trying again cannot help */
+	TOOL_SERVER_STATE_COUNT
+};
+extern const struct state_table tool_server_states;
+
+/* One variable of a server's environment. */
+struct tool_server_variable {
+	const char *name;
+	struct span value;
+};
+
+/* What the configuration says of one; copied. */
+struct tool_server_config {
+	const char *name; /* [A-Za-z0-9_-]+: a dot would end it in a tool's name */
+	/* A child: a language of the runtime registry or the path of a runtime's interpreter, and
+	 * what stands behind it on the command line. NULL: `url`. */
+	const char *executable;
+	const char *const *args;
+	size_t arg_count;
+	const char *url; /* of an endpoint of Streamable HTTP */
+	/* A child's environment; of an endpoint, headers of every request. */
+	const struct tool_server_variable *variables;
+	size_t variable_count;
+	/* Which of its tools are offered: TOOL, SERVER.TOOL or PREFIX.*; none: all. */
+	const char *const *capabilities;
+	size_t capability_count;
+	int64_t health_interval_ms, health_timeout_ms;
+	const char *health_method; /* "ping" or "tools/list" */
+	int64_t call_timeout_ms; /* of one tool call */
+	uint32_t cpu_millis;
+	uint64_t memory_bytes;
+};
+
+/* How a child is started: by the sandbox; tests have servers of their own. */
+struct tool_server_child {
+	int fd; /* its standard input and output; the receiver's */
+};
+struct tool_launcher {
+	/* -ENOENT and -EINVAL: the configuration is at fault. */
+	AWAITS int (*start)(void *ctx, const struct tool_server_config *c,
+		struct tool_server_child **ret, int64_t deadline_ns);
+	/* Asks it to end, ends it after `grace_ns`, and frees it. What it wrote last to standard
+	 * error stands in `words`. */
+	AWAITS void (*stop)(
+		void *ctx, struct tool_server_child *c, int64_t grace_ns, struct buf *words);
+	void *ctx;
+};
+
+/* Children in sandboxes of kind process: no network, /workspace is the server's own and stays from
+ * one life to the next. Both must outlive the launcher. */
+struct tool_sandboxes;
+int tool_sandboxes_new(struct sandbox_driver *d, const struct runtime_registry *registry,
+	struct tool_sandboxes **ret) MUST_USE;
+void tool_sandboxes_free(struct tool_sandboxes *s); /* NULL is allowed */
+struct tool_launcher tool_sandboxes_launcher(struct tool_sandboxes *s);
+
+struct tool_servers_options {
+	const struct tool_server_config *servers;
+	size_t count;
+	struct tool_launcher launcher;
+	struct http_client *http; /* for endpoints; NULL: there are none */
+	struct event_bus *bus; /* NULL: nothing is put on record (tests) */
+	const char *tenant_id;
+	/* 0: 1 s for the first wait, 5 min for the longest, 60 s after which a life was a good one
+	 */
+	int64_t backoff_first_ms, backoff_max_ms, good_life_ms;
+};
+
+struct tool_servers;
+
+/* -EINVAL names the server whose configuration cannot be. Who calls a tool before the start waits
+ * for it. */
+int tool_servers_new(const struct tool_servers_options *o, struct tool_servers **ret) MUST_USE;
+/* Starts all; does not wait for them. */
+int tool_servers_start(struct tool_servers *s) MUST_USE;
+/* Ends them, SIGTERM first; nobody may be in a call. NULL is allowed. */
+AWAITS void tool_servers_stop(struct tool_servers *s);
+
+/* Their tools. Valid until tool_servers_stop; calls after that fail. */
+const struct tool_source *tool_servers_source(struct tool_servers *s);
+
+/* An array with one object for each: name, transport, state, tools, restarts, error. */
+void tool_servers_put(struct json_writer *w, const struct tool_servers *s);
+
+/* Waits until none is starting, for a start that wants their tools. -ETIME. */
+AWAITS int tool_servers_settled(struct tool_servers *s, int64_t deadline_ns) MUST_USE;

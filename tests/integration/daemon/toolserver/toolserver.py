@@ -1,0 +1,200 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: AGPL-3.0-only
+"""Tool servers on a whole node: started in sandboxes of their own, their tools decided like the built-in
+ones, offered to MCP clients and to the model, started again when they end."""
+
+import json
+import os
+import sqlite3
+import sys
+import time
+
+sys.path[:0] = [os.environ.get("AEGIS_SOURCE", ".") + "/tests" + path
+                for path in ("", "/integration/spine", "/integration/daemon/api", "/integration/daemon/toolserver")]
+import doors
+import mcpclient
+import model
+import node as nodes
+import tap
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+CODE = nodes.read(HERE + "/server.py")
+
+
+def small(name, **more):
+    return {"name": name, "executable": "python", "args": ["-c", CODE], **more}
+
+
+SERVERS = [
+    small("small", credentials={"SECRET_KEY": "env:AEGIS_TEST_SECRET"}, environment={"COLOUR": "red"},
+          health_check={"interval_seconds": 1, "timeout_seconds": 2, "method": "ping"}, call_timeout_seconds=3600),
+    small("other", capabilities=["echo", "other.look"]),
+    {"name": "absent", "executable": "/no/such/program"},
+    {"name": "broken", "executable": "python", "args": ["-c", "import sys; sys.exit('no configuration')"]},
+    small("off", enabled=False),
+]
+CONTEXTS = """  security_contexts:
+    - name: all
+      capabilities: [{tool_pattern: "small.*"}, {tool_pattern: "other.*"}, {tool_pattern: "broken.*"}]
+      deny_list: [small.fail]
+    - name: narrow
+      capabilities: [{tool_pattern: "small.large", max_response_size: 4000}, {tool_pattern: "small.echo", rate_limit: {calls: 1, per_seconds: 3600}}]
+"""
+AGENT = """apiVersion: 100monkeys.ai/v1
+kind: Agent
+metadata: {name: NAME, version: "1.0.0"}
+spec:
+  runtime: {language: python, version: "3", isolation: process}
+  task: {instruction: do it}
+  execution: {mode: one-shot}
+  tools: TOOLS
+"""
+
+
+def answers(messages):
+    """The model: calls the server's tool, then repeats what it was told."""
+    told = [m["content"] for m in messages if m["role"] == "tool"]
+    return told[-1] if told else [("small.echo", {"text": "from the model"})]
+
+
+nodes.as_root_or_skip()
+os.environ["AEGIS_TEST_SECRET"] = "hush-1234"
+node = doors.Node(model.serve(answers))
+node.configure("  llm_providers:", f"  mcp_servers: {json.dumps(SERVERS)}\n{CONTEXTS}  llm_providers:")
+
+
+def servers():
+    return {s["name"]: s for s in node.call("GET", "/health")[1]["tool_servers"]}
+
+
+def wait_state(name, state, starts=0):
+    node.wait_for(f"{name} being {state}", lambda: servers()[name]["state"] == state and
+                  servers()[name]["starts"] >= starts, node.aegisd)
+
+
+def events(type):
+    with sqlite3.connect(f"file:{node.data}/aegis.db?mode=ro", uri=True) as db:
+        return [json.loads(row[0]) for row in
+                db.execute("SELECT event_data FROM domain_events WHERE event_type = ? ORDER BY number", (type,))]
+
+
+def client(context="all"):
+    return mcpclient.Client(node, context)
+
+
+def offered():
+    wait_state("small", "ready")
+    wait_state("other", "ready")
+    names = client().tools()
+    tap.ok("the server's tools are offered under its name", "small.echo" in names and "small.die" in names, names)
+    tap.ok("all pages of them", "small.grow" in names, names)
+    tap.equal("one whose capabilities are listed offers those", sorted(n for n in names if n.startswith("other.")),
+              ["other.echo", "other.look"])
+    tap.ok("what has no acceptable name or schema is not", not [n for n in names if "such" in n or "no_schema" in n], names)
+    tap.ok("what policy never allows is not", "small.fail" not in names, names)
+    tap.equal("a narrow context sees its own", sorted(client("narrow").tools()), ["small.echo", "small.large"])
+
+
+def called():
+    c = client()
+    tap.equal("a call is answered", c.call("small.echo", {"text": "h\u00e9llo"}), (False, "h\u00e9llo"))
+    failed, text = c.call("small.echo", {"text": 7})
+    tap.ok("arguments are held against its schema", failed and "/text" in text, text)
+    failed, text = c.call("small.echo", {"text": "a", "other": 1})
+    tap.ok("and unknown ones refused", failed and "other" in text, text)
+    tap.equal("what policy denies is denied", c.call("small.fail")[0], True)
+    failed, text = client("narrow").call("small.large")
+    tap.ok("an answer is held to the context's size", failed and "OUTPUT_SIZE_EXCEEDED" in text, text[:200])
+    n = client("narrow")
+    n.call("small.echo", {"text": "a"})
+    failed, text = n.call("small.echo", {"text": "a"})
+    tap.ok("a rate holds for its tools", failed and "RATE_LIMIT" in text, text)
+    done = [e for e in events("InvocationCompleted") if e["tool_name"] == "small.echo"]
+    tap.ok("on record with its server and its decision", done and done[0]["server_id"] == "small" and
+           done[0]["decision"]["policies"], done)
+
+
+def confined():
+    c = client()
+    env = json.loads(c.call("small.environ")[1])
+    tap.equal("its credentials and variables are in its environment", (env.get("SECRET_KEY"), env.get("COLOUR")),
+              ("hush-1234", "red"))
+    tap.ok("nothing of the daemon's is", "AEGIS_TEST_SECRET" not in env and "AEGIS_SOURCE" not in env, sorted(env))
+    facts = json.loads(c.call("small.look")[1])
+    tap.equal("it sees nothing of the host's secrets", (facts["/etc/shadow"], facts["/root"], facts["/var/lib"]),
+              (False, False, False))
+    other = json.loads(c.call("other.look")[1])
+    tap.ok("another server does not share its workspace", other["lives"] == 1, other)
+    everything = "".join(nodes.read(os.path.join(d, f)) for d, _, fs in os.walk(node.dir) for f in fs
+                         if f.endswith(".log"))
+    tap.ok("the credential is in no log", "hush-1234" not in everything)
+
+
+def restarted():
+    c = client()
+    before = servers()["small"]["starts"]
+    failed, text = c.call("small.die")
+    tap.ok("a call that ends the server is answered", failed and "broke off" in text, text)
+    wait_state("small", "ready", before + 1)
+    tap.equal("it is started again", c.call("small.echo", {"text": "again"}), (False, "again"))
+    tap.ok("in the same workspace", json.loads(c.call("small.look")[1])["lives"] == before + 1)
+    gone = events("ServerFailed")
+    tap.ok("on record with its last words", any("my last words" in e["error"] for e in gone if e["name"] == "small"), gone)
+    before = servers()["small"]["starts"]
+    failed, text = c.call("small.hang")
+    tap.ok("one that is silent is found unhealthy and ended", failed and "did not answer" in text, text)
+    wait_state("small", "ready", before + 1)
+    tap.ok("that too", [e for e in events("ServerUnhealthy") if e["name"] == "small"])
+    tap.equal("its tools are back", c.call("small.echo", {"text": "back"}), (False, "back"))
+    c.call("small.grow")
+    node.wait_for("a tool that was added", lambda: "small.grown" in client().tools(), node.aegisd)
+    tap.ok("a list that changes is read again", True)
+
+
+def misconfigured():
+    s = servers()
+    tap.ok("a program that is not registered: failed, with what to do", s["absent"]["state"] == "failed" and
+           "runtime registry" in s["absent"]["error"], s["absent"])
+    wait_state("broken", "backing_off", 2)
+    tap.ok("one that ends at once is tried again, later", "no configuration" in servers()["broken"]["error"], servers()["broken"])
+    tap.ok("one that is disabled is not there", "off" not in s)
+
+
+def deploy(name, tools):
+    text = AGENT.replace("NAME", name).replace("TOOLS", json.dumps(tools))
+    status, body = node.call("POST", "/v1/agents", text)
+    assert status in (200, 201), body
+    return node.call("POST", "/v1/executions", {"agent_id": name})
+
+
+def in_executions():
+    status, body = deploy("nobody", ["mcp:missing"])
+    tap.ok("an agent that asks for an unknown server is refused, with the known ones", status == 409 or status == 422 or status == 403,
+           (status, body))
+    tap.ok("by name", "missing" in json.dumps(body) and "small" in json.dumps(body), body)
+    status, body = deploy("user", ["mcp:small"])
+    tap.ok("one that asks for a known server starts", status in (200, 201, 202), (status, body))
+    id = body.get("execution_id") or body.get("id")
+    node.wait_for("the execution's end", lambda: node.call("GET", f"/v1/executions/{id}")[1]["status"] in
+                  ("completed", "failed", "cancelled"), node.aegisd)
+    end = node.call("GET", f"/v1/executions/{id}")[1]
+    tap.ok("its model called the tool", "from the model" in json.dumps(end), end)
+
+
+try:
+    node.start()
+    offered()
+    called()
+    confined()
+    restarted()
+    misconfigured()
+    in_executions()
+    node.stop()
+    tap.ok("all ended with the daemon", {e["name"] for e in events("ServerStopped")} >= {"small", "other"}, events("ServerStopped"))
+finally:
+    node.stop()
+    if tap._failed or sys.exc_info()[0]:
+        print("\n".join("# " + line for line in node.logs(80).splitlines()))
+    node.remove()
+    node.remove_cgroups()
+tap.done()
