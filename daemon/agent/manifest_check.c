@@ -169,7 +169,7 @@ static void take_server(struct table_run *run, const struct doc *d, struct agent
 		table_problem(run, d, NULL, "no memory for this tool");
 	else if (!*t->server_name || strpbrk(t->server_name, ".:*") ||
 		(t->server && strpbrk(t->name, ":*")))
-		table_problem(run, d, t->server ? "server" : "name",
+		table_problem(run, d, t->server ? "server" : NULL,
 			"wanted mcp:NAME, where NAME is a server of the node configuration");
 }
 

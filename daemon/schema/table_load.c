@@ -487,10 +487,11 @@ static int object_load(
 	struct table_run *run, const struct table *t, const struct doc *d, void *object)
 {
 	if (d->type == DOC_STRING && t->shorthand) {
+		size_t before = run->report->error_count;
 		int r = shorthand_load(run, t, d, object);
 		if (r == 0 && t->check && !run->shape_only)
 			t->check(run, d, object);
-		return r;
+		return run->report->error_count == before ? r : DOC_BAD;
 	}
 	int kind = table_kind(t, d);
 	uint64_t seen = 0;

@@ -4,6 +4,7 @@
  * the refusals that people will see most, word by word.
  */
 #include "tests/tap.h"
+#include <stdio.h>
 #include "tests/unit/mutate.h"
 #include "daemon/agent/agent.h"
 #include "daemon/agent/agent_internal.h"
