@@ -11,7 +11,7 @@
 #include "daemon/toolserver/internal.h"
 #include <stdio.h>
 
-enum { OPEN_MS = 60 * 1000, GRACE_MS = 5000, RELIST_MS = 1000, WORDS_BYTES = 2048 };
+enum { GRACE_MS = 5000, RELIST_MS = 1000, WORDS_BYTES = 2048 };
 
 static const struct state_row rows[TOOL_SERVER_STATE_COUNT] = {
 	[TOOL_SERVER_STARTING] = {"starting",
@@ -62,7 +62,7 @@ static AWAITS int conversation_open(struct tool_server *s, struct conversation *
 	}
 	c->pipe.link.send = mcp_pipe_send;
 	mcp_client_init(&c->client, &c->pipe.link, s->config.name);
-	int r = l->start(l->ctx, &s->config, &c->child, deadline_in_ms(OPEN_MS));
+	int r = l->start(l->ctx, &s->config, &c->child, deadline_in_ms(s->all->o.open_ms));
 	if (r == 0) {
 		int fd = c->child->fd;
 		c->child->fd = -1;
@@ -140,7 +140,7 @@ static AWAITS int attend(struct tool_server *s)
 			return err_raise(-EPIPE, "%s", s->client->why);
 		if (s->client->tools_changed) {
 			/* A server that changes its mind all the time is asked once a second. */
-			r = list_again(s, deadline_in_ms(OPEN_MS));
+			r = list_again(s, deadline_in_ms(s->all->o.open_ms));
 			if (r == 0)
 				r = rt_sleep_until(deadline_in_ms(RELIST_MS));
 			continue;
@@ -156,14 +156,15 @@ static AWAITS int attend(struct tool_server *s)
 
 static AWAITS int become_ready(struct tool_server *s, struct mcp_client *c)
 {
-	int64_t deadline_ns = deadline_in_ms(OPEN_MS);
+	int64_t deadline_ns = deadline_in_ms(s->all->o.open_ms);
 	int r = mcp_client_open(c, deadline_ns);
 
 	s->client = c;
 	if (r == 0)
 		r = list_again(s, deadline_ns);
 	if (r == -ETIME)
-		return err_raise(-EPIPE, "it did not initialize within %d s", OPEN_MS / 1000);
+		return err_raise(-EPIPE, "it did not initialize within %lld ms",
+			(long long)s->all->o.open_ms);
 	if (r < 0)
 		return r;
 	s->ready_ns = rt_now_ns();

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 enum {
+	OPEN_MS = 60 * 1000,
 	BACKOFF_FIRST_MS = 1000,
 	BACKOFF_MAX_MS = 5 * 60 * 1000,
 	GOOD_LIFE_MS = 60 * 1000,
@@ -368,6 +369,7 @@ int tool_servers_new(const struct tool_servers_options *o, struct tool_servers *
 	if (!s)
 		return err_raise(-ENOMEM, "tool servers");
 	s->o = *o;
+	s->o.open_ms = o->open_ms ? o->open_ms : OPEN_MS;
 	s->o.backoff_first_ms = o->backoff_first_ms ? o->backoff_first_ms : BACKOFF_FIRST_MS;
 	s->o.backoff_max_ms = o->backoff_max_ms ? o->backoff_max_ms : BACKOFF_MAX_MS;
 	s->o.good_life_ms = o->good_life_ms ? o->good_life_ms : GOOD_LIFE_MS;

@@ -88,9 +88,9 @@ struct tool_servers_options {
 	struct http_client *http; /* for endpoints; NULL: there are none */
 	struct event_bus *bus; /* NULL: nothing is put on record (tests) */
 	const char *tenant_id;
-	/* 0: 1 s for the first wait, 5 min for the longest, 60 s after which a life was a good one
-	 */
-	int64_t backoff_first_ms, backoff_max_ms, good_life_ms;
+	/* 0: 60 s to start, initialize and list its tools; 1 s for the first wait, 5 min for the
+	 * longest, 60 s after which a life was a good one. */
+	int64_t open_ms, backoff_first_ms, backoff_max_ms, good_life_ms;
 };
 
 struct tool_servers;
