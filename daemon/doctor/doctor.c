@@ -53,6 +53,13 @@ void doctor_run(const struct doctor_options *o, struct doctor_report *ret)
 	}
 }
 
+void doctor_probe_ids(const char *ret[DOCTOR_PROBES_MAX + 1])
+{
+	for (size_t i = 0; i < doctor_probe_count; i++)
+		ret[i] = doctor_probes[i].id;
+	ret[doctor_probe_count] = NULL;
+}
+
 const struct doctor_finding *doctor_find(const struct doctor_report *r, const char *id)
 {
 	for (size_t i = 0; i < r->count; i++)

@@ -50,6 +50,9 @@ struct doctor_options {
 /* Never fails: what goes wrong is a finding. About 40 kB: not for a fiber's stack. */
 void doctor_run(const struct doctor_options *o, struct doctor_report *ret);
 
+/* The ids of all probes, in their order; NULL ends. */
+void doctor_probe_ids(const char *ret[DOCTOR_PROBES_MAX + 1]);
+
 const struct doctor_finding *doctor_find(const struct doctor_report *r, const char *id);
 
 /* ---- require: ---- */

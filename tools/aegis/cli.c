@@ -16,14 +16,38 @@ int cli_fail(int code, const char *fmt, ...)
 	return code;
 }
 
+static int exit_code(int r)
+{
+	switch (-r) {
+	case ENOENT:
+		return CLI_NOT_FOUND;
+	case EACCES:
+	case EPERM:
+		return CLI_DENIED;
+	case EEXIST:
+	case EADDRINUSE:
+		return CLI_CONFLICT;
+	case EINVAL:
+	case E2BIG:
+	case ERANGE:
+	case ENOTDIR:
+	case EISDIR:
+	case ENAMETOOLONG:
+	case EADDRNOTAVAIL:
+		return CLI_INVALID;
+	case ECONNREFUSED:
+	case EPIPE:
+	case ETIMEDOUT:
+		return CLI_UNREACHABLE;
+	default:
+		return CLI_INTERNAL;
+	}
+}
+
 int cli_fail_errno(int r)
 {
-	int code = r == -ENOENT                                        ? CLI_NOT_FOUND
-		: r == -EACCES || r == -EPERM                          ? CLI_DENIED
-		: r == -EEXIST                                         ? CLI_CONFLICT
-		: r == -EINVAL || r == -E2BIG || r == -ERANGE          ? CLI_INVALID
-		: r == -ECONNREFUSED || r == -EPIPE || r == -ETIMEDOUT ? CLI_UNREACHABLE
-								       : CLI_INTERNAL;
+	int code = exit_code(r);
+
 	cli_fail(code, "%s", err_message(r));
 	err_clear();
 	return code;

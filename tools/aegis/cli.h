@@ -24,6 +24,7 @@ enum cli_format { CLI_TEXT, CLI_TABLE, CLI_JSON, CLI_YAML };
 enum {
 	CLI_ARGS_MAX = 32,
 	CLI_OPTIONS_MAX = 12, /* of one verb */
+	CLI_VERBS_MAX = 256, /* and groups */
 };
 
 struct cli_option {

@@ -5,6 +5,7 @@
  */
 #include "tools/aegis/cli.h"
 #include "tools/aegis/verbs.h"
+#include "daemon/schema/schema.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -30,12 +31,12 @@ static bool among(const char *words, const char *word)
 	return false;
 }
 
-static int check_port(const char *text)
+static int check_port(const char *where, const char *text)
 {
 	uint64_t port = 0;
 	if (span_to_u64(span_cstr(text), &port) == 0 && port >= 1 && port <= UINT16_MAX)
 		return CLI_OK;
-	return cli_fail(CLI_INVALID, "--port %s: accepted: 1 to 65535", text);
+	return cli_fail(CLI_INVALID, "%s %s: accepted: 1 to 65535", where, text);
 }
 
 static int set_global(struct cli *c, const struct cli_option *o, const char *value)
@@ -94,7 +95,7 @@ static int read_option(struct reader *r, const struct verb *own, bool *ret_known
 	}
 	if (o->words && !among(o->words, value))
 		return cli_fail(CLI_INVALID, "--%s %s: accepted: %s", o->name, value, o->words);
-	if (!mine && strcmp(o->name, "port") == 0 && check_port(value) != CLI_OK)
+	if (!mine && strcmp(o->name, "port") == 0 && check_port("--port", value) != CLI_OK)
 		return CLI_INVALID;
 	if (!mine)
 		return set_global(r->cli, o, value);
@@ -133,7 +134,17 @@ static const struct verb *find_verb(struct reader *r, int *ret_used)
 
 static int unknown_option(const struct reader *r, const struct verb *v)
 {
-	return cli_fail(CLI_INVALID, "unknown option %s; see: aegis help%s%s%s%s", r->argv[r->at],
+	const char *names[2 * CLI_OPTIONS_MAX + 1], *text = r->argv[r->at];
+	size_t count = 0;
+
+	for (const struct cli_option *o = v ? v->options : NULL; o && o->name; o++)
+		names[count++] = o->name;
+	for (const struct cli_option *o = cli_globals; o->name && count < ARRAY_LEN(names) - 1; o++)
+		names[count++] = o->name;
+	names[count] = NULL;
+	const char *nearest = text[1] == '-' ? table_nearest(text + 2, names) : NULL;
+	return cli_fail(CLI_INVALID, "unknown option %s%s%s%s; see: aegis help%s%s%s%s", text,
+		nearest ? "; did you mean --" : "", nearest ? nearest : "", nearest ? "?" : "",
 		v && v->group ? " " : "", v && v->group ? v->group : "", v ? " " : "",
 		v ? v->name : "");
 }
@@ -210,6 +221,34 @@ static const char *environment(const char *name)
 	return value && *value ? value : NULL;
 }
 
+/* The word most like `word` among the verbs of a group, or, without one, all first words. */
+static const char *nearest_word(const char *group, const char *word)
+{
+	const char *names[CLI_VERBS_MAX + 1];
+	size_t count = 0;
+
+	for (const struct cli_group *g = cli_groups; !group && g->name; g++)
+		names[count++] = g->name;
+	for (const struct verb *const *v = verbs; *v && count < CLI_VERBS_MAX; v++)
+		if (group ? (*v)->group && strcmp((*v)->group, group) == 0 : !(*v)->group)
+			names[count++] = (*v)->name;
+	names[count] = NULL;
+	return table_nearest(word, names);
+}
+
+static int unknown_word(const char *group, const char *word)
+{
+	const char *nearest = nearest_word(group, word), *blank = group ? " " : "";
+
+	group = group ? group : "";
+	if (nearest)
+		return cli_fail(CLI_INVALID,
+			"aegis %s%s%s: there is no such verb; did you mean: aegis %s%s%s?", group,
+			blank, word, group, blank, nearest);
+	return cli_fail(CLI_INVALID, "aegis %s%s%s: there is no such verb; see: aegis help%s%s",
+		group, blank, word, blank, group);
+}
+
 static int unknown_verb(const struct reader *r)
 {
 	const char *first = r->words[0];
@@ -217,9 +256,8 @@ static int unknown_verb(const struct reader *r)
 		return cli_fail(
 			CLI_INVALID, "aegis %s needs a verb; see: aegis help %s", first, first);
 	if (group_exists(first))
-		return cli_fail(CLI_INVALID, "aegis %s has no verb %s; see: aegis help %s", first,
-			r->words[1], first);
-	return cli_fail(CLI_INVALID, "unknown verb %s; see: aegis help", first);
+		return unknown_word(first, r->words[1]);
+	return unknown_word(NULL, first);
 }
 
 int main(int argc, char **argv)
@@ -231,6 +269,8 @@ int main(int argc, char **argv)
 	};
 	struct reader r = {.cli = &cli, .argv = argv, .argc = argc};
 	int used = 0;
+	if (cli.port && check_port("AEGIS_PORT", cli.port) != CLI_OK)
+		return CLI_INVALID;
 	cli.verb = find_verb(&r, &used);
 	if (wants_help(argc, argv) || argc == 1)
 		return show_help(&r, cli.verb);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
+#include "tools/aegis/probes.h"
 #include "tools/aegis/verbs.h"
 #include "daemon/agent/agent.h"
 #include <errno.h>
@@ -24,7 +25,7 @@ static void put_json(struct json_writer *w, const char *file, const struct repor
 {
 	json_object(w);
 	json_field_cstr(w, "file", file);
-	json_field_bool(w, "valid", m != NULL);
+	json_field_bool(w, "valid", m && report_ok(report));
 	json_field_cstr(w, "name", m ? m->metadata.name : NULL);
 	json_field_cstr(w, "version", m ? m->metadata.version : NULL);
 	json_key(w, "findings");
@@ -46,7 +47,7 @@ static void put_text(struct buf *b, const char *file, const struct report *repor
 	const struct agent_manifest *m)
 {
 	report_text(report, b);
-	if (!m) {
+	if (!m || !report_ok(report)) {
 		buf_printf(b, "%s: not valid\n", file);
 		return;
 	}
@@ -70,12 +71,15 @@ static int validate(struct cli *c, const char *file, struct buf *text, struct js
 		r = agent_manifest_parse(&report, buf_view(&input), &m);
 	if (r < 0)
 		return cli_fail_errno(r);
+	if (m)
+		probes_check(&report, "spec.require", m->spec.require.keys, m->spec.require.count,
+			"all");
 	if (c->format == CLI_TEXT || c->format == CLI_TABLE)
 		put_text(text, file, &report, m);
 	else
 		put_json(w, file, &report, m);
 	agent_manifest_unref(m);
-	return r ? CLI_INVALID : CLI_OK;
+	return r || !report_ok(&report) ? CLI_INVALID : CLI_OK;
 }
 
 static int run(struct cli *c)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 #include "tools/aegis/config_source.h"
+#include "tools/aegis/probes.h"
 #include "tools/aegis/verbs.h"
 
 static int print_json(const struct cli *c, const struct config_source *s)
@@ -8,7 +9,7 @@ static int print_json(const struct cli *c, const struct config_source *s)
 	struct json_writer w = json_writer(&b);
 	json_object(&w);
 	json_field_cstr(&w, "file", s->path);
-	json_field_bool(&w, "valid", s->config != NULL);
+	json_field_bool(&w, "valid", s->config && report_ok(&s->report));
 	json_key(&w, "findings");
 	report_json(&s->report, &w);
 	json_key(&w, "without_effect");
@@ -27,7 +28,8 @@ static int print_text(const struct config_source *s)
 	report_text(&s->report, &b);
 	for (size_t i = 0; s->config && i < config_notice_count(s->config); i++)
 		buf_printf(&b, "%s: without effect: %s\n", file, config_notice(s->config, i));
-	buf_printf(&b, "%s: %s\n", file, s->config ? "valid" : "not valid");
+	buf_printf(
+		&b, "%s: %s\n", file, s->config && report_ok(&s->report) ? "valid" : "not valid");
 	return cli_write(buf_view(&b));
 }
 
@@ -36,6 +38,11 @@ static int run(struct cli *c)
 	struct config_source s;
 	bool strict = cli_value(c, "strict");
 	int code = config_source_open(&s, c, c->arg_count ? c->args[0] : NULL, !strict);
+	if (s.config)
+		probes_check(&s.report, "spec.require.probes", s.config->require.probes.keys,
+			s.config->require.probes.count, NULL);
+	if (code == CLI_OK && !report_ok(&s.report))
+		code = CLI_INVALID;
 	if (code == CLI_OK || code == CLI_INVALID) {
 		bool text = c->format == CLI_TEXT || c->format == CLI_TABLE;
 		int printed = text ? print_text(&s) : print_json(c, &s);

@@ -63,9 +63,16 @@ def check_usage():
     expect("help of nothing", ["help", "nope"], 2, err="there is no verb nope")
     expect("version", ["version"], 0, out="aegis 0.")
     expect("version as YAML", ["version", "--output", "yaml"], 0, out="name: aegis\n")
-    expect("unknown verb", ["frobnicate"], 2, err="unknown verb frobnicate; see: aegis help")
+    expect("unknown verb", ["frobnicate"], 2, err="aegis frobnicate: there is no such verb; see: aegis help")
+    expect("a slip in a group's name", ["agnet", "list"], 2, err="did you mean: aegis agent?")
+    expect("a slip in a verb", ["agent", "lst"], 2, err="did you mean: aegis agent list?")
+    expect("a slip in an option", ["agent", "list", "--confg", "x"], 2, err="did you mean --config?")
+    os.environ["AEGIS_PORT"] = "eighty"
+    expect("a port in the environment that is none", ["agent", "list"], 2, err="AEGIS_PORT eighty: accepted: 1 to 65535")
+    del os.environ["AEGIS_PORT"]
+    expect("a file where a folder is expected", ["nfs", "serve", __file__], 2, err="Not a directory")
     expect("group alone", ["config"], 2, err="aegis config needs a verb; see: aegis help config")
-    expect("unknown verb of a group", ["agent", "fly"], 2, err="aegis agent has no verb fly")
+    expect("unknown verb of a group", ["agent", "fly"], 2, err="aegis agent fly: there is no such verb")
     expect("--version", ["--version"], 0, out="aegis 0.")
     for port in ("abc", "99999", "0"):
         expect(f"port {port}", ["--port", port, "version"], 2, err=f"--port {port}: accepted: 1 to 65535")
@@ -134,6 +141,10 @@ def check_config():
     _, out, _ = expect("show as JSON", ["config", "show", "--output", "json"], 0)
     tap.equal("JSON holds the configuration", json.loads(out)["config"]["spec"]["node"]["id"], "x")
     write("bad.yaml", CONFIG.replace("edge", "egde"))
+    write("probe.yaml", "apiVersion: 100monkeys.ai/v1\nkind: NodeConfig\nmetadata: {name: n}\n"
+          "spec:\n  node: {id: n, type: edge}\n  require: {probes: {files.mediatio: prevent}}\n")
+    expect("a probe that is not", ["config", "validate", "probe.yaml"], 2,
+           out='spec.require.probes.files.mediatio: there is no such probe; did you mean "files.mediation"?')
     expect("bad configuration", ["config", "validate", "bad.yaml"], 2,
            out="bad.yaml:5:23: spec.node.type: \"egde\" is not accepted; accepted: edge, orchestrator, "
                "hybrid; did you mean \"edge\"?\n")
