@@ -11,7 +11,7 @@ function(aegis_bpf name)
 	set(object ${CMAKE_CURRENT_BINARY_DIR}/${name}.bpf.o)
 	set(embed ${CMAKE_CURRENT_BINARY_DIR}/${name}_object.c)
 	add_custom_command(OUTPUT ${object}
-		COMMAND ${AEGIS_BPF_CLANG} -target bpf -mcpu=v3 -g -O2 -Wall -Wextra -Werror
+		COMMAND ${AEGIS_BPF_CLANG} -target bpf -mcpu=v3 -g -O2 -Wall -Wextra -Werror -Wno-unused-parameter
 			-I${CMAKE_SOURCE_DIR} -idirafter /usr/include/${CMAKE_C_LIBRARY_ARCHITECTURE}
 			-ffile-prefix-map=${CMAKE_SOURCE_DIR}/= -fdebug-compilation-dir=.
 			-c ${CMAKE_CURRENT_SOURCE_DIR}/${A_SOURCE} -o ${object}

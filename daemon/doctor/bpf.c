@@ -5,6 +5,7 @@
  * security modules and refuse every program of it.
  */
 #include "daemon/doctor/probe.h"
+#include "daemon/helper/lsmprog.h"
 #include "daemon/helper/netprog.h"
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -96,20 +97,30 @@ void probe_network_policy(const struct doctor_options *o, struct doctor_finding 
 	netprog_close(&programs);
 }
 
+/* The very programs that the helper attaches to the sandboxes' cgroup. */
 void probe_bpf_lsm(const struct doctor_options *o, struct doctor_finding *f)
 {
-	const char *step,
-		*how = "a kernel with CONFIG_BPF_LSM, and bpf in the lsm= list of its "
-		       "command line (Debian 12 has both)";
+	const char *step = "",
+		   *how = "a kernel with CONFIG_BPF_LSM, and bpf in the lsm= list of its "
+			  "command line (Debian 12 has both)";
 	char list[256] = "";
+	struct lsmprog programs;
 
 	if (!is_root()) {
 		found(f, DOCTOR_UNAVAILABLE, as_root, "loading BPF programs is root's");
 		return;
 	}
-	libbpf_set_print(silent);
-	int r = try_btf(BPF_PROG_TYPE_LSM, BPF_LSM_MAC, "file_open", &step);
 	bool known = read_line("/sys/kernel/security/lsm", list, sizeof(list));
+	int r = lsmprog_load(-1, 1, &programs);
+	if (r < 0) {
+		found(f, DOCTOR_NOT_COVERED, how, "%s", err_message(r));
+		err_clear();
+		return;
+	}
+	uint32_t instructions = programs.programs.instructions;
+	lsmprog_close(&programs);
+	/* Only attaching shows whether there are trampolines. */
+	r = try_btf(BPF_PROG_TYPE_LSM, BPF_LSM_MAC, "file_open", &step);
 	if (r < 0)
 		found(f, DOCTOR_NOT_COVERED, how, "%s: %s", step, strerror(-r));
 	else if (known && !strstr(list, "bpf"))
@@ -117,7 +128,8 @@ void probe_bpf_lsm(const struct doctor_options *o, struct doctor_finding *f)
 		found(f, DOCTOR_NOT_COVERED, how, "bpf is not among the security modules: %.150s",
 			list);
 	else
-		found(f, DOCTOR_PREVENTED, NULL, "a program on file_open was loaded and attached");
+		found(f, DOCTOR_PREVENTED, NULL,
+			"the LSM programs load (%u instructions) and attach", instructions);
 }
 
 void probe_bpf_tracing(const struct doctor_options *o, struct doctor_finding *f)

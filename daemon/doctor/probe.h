@@ -63,3 +63,12 @@ void probe_idmapped(const struct doctor_options *o, struct doctor_finding *f);
 void probe_nfs_client(const struct doctor_options *o, struct doctor_finding *f);
 void probe_file_mediation(const struct doctor_options *o, struct doctor_finding *f);
 void probe_kvm(const struct doctor_options *o, struct doctor_finding *f);
+
+void probe_rule_calls(const struct doctor_options *o, struct doctor_finding *f);
+void probe_rule_sockets(const struct doctor_options *o, struct doctor_finding *f);
+void probe_rule_rings(const struct doctor_options *o, struct doctor_finding *f);
+void probe_rule_set_id(const struct doctor_options *o, struct doctor_finding *f);
+void probe_rule_cgroup(const struct doctor_options *o, struct doctor_finding *f);
+void probe_rule_files(const struct doctor_options *o, struct doctor_finding *f);
+void probe_rule_running(const struct doctor_options *o, struct doctor_finding *f);
+void probe_rule_shared(const struct doctor_options *o, struct doctor_finding *f);

@@ -103,6 +103,8 @@ static void adopt_running(struct sandbox_set *set, struct sandbox *s)
 	int r = take_over(s);
 	if (r == 0)
 		r = network_admit(&set->host->network, s->cgroup_id, s->mark.slot);
+	if (r == 0)
+		r = lsmprog_adopt(&set->host->lsm, s->cgroup_id);
 	if (r == 0) {
 		find_calls(s);
 		r = set->watch(set->arg, s);
@@ -179,5 +181,9 @@ int sandbox_adopt_all(struct sandbox_set *set)
 	sandbox_files_sweep(set);
 	sandbox_set_tick(set);
 	network_settle(&set->host->network, set->host->cgroups.v2);
+	if (set->count == 0)
+		lsmprog_detach(&set->host->lsm, set->host->cgroups.v2);
+	else if (r == 0)
+		r = lsmprog_attach(&set->host->lsm, set->host->cgroups.v2);
 	return err_trace(r);
 }

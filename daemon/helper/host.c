@@ -277,6 +277,8 @@ int host_open(struct host *h, const struct host_options *o)
 		r = cgroup_host_open(&h->cgroups, o->cgroup_parent);
 	if (r == 0)
 		r = network_open(&h->network, o->network_range, o->cgroup_parent, h->cgroups.v2);
+	if (r == 0)
+		r = lsmprog_open(h->cgroups.v2, h->network.constants.level, &h->lsm);
 	if (r < 0)
 		host_close(h);
 	return err_trace(r);
@@ -295,6 +297,7 @@ void host_close(struct host *h)
 	h->child_stack = NULL;
 	root_set_fini(&h->roots);
 	network_close(&h->network);
+	lsmprog_close(&h->lsm);
 	netpool_fini(&h->net);
 	cgroup_host_close(&h->cgroups);
 	workspaces_fini(&h->workspaces);

@@ -7,6 +7,7 @@
 
 #include "daemon/helper/cgroup.h"
 #include "daemon/helper/launch_plan.h"
+#include "daemon/helper/lsmprog.h"
 #include "daemon/helper/namespaces.h"
 #include "daemon/helper/network.h"
 #include "daemon/helper/root.h"
@@ -46,6 +47,7 @@ struct host {
 	struct workspaces workspaces;
 	struct netpool net;
 	struct network network;
+	struct lsmprog lsm;
 	struct root_set roots;
 	struct runtime_registry *registry;
 	struct seccomp_program seccomp;

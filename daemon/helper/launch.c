@@ -245,6 +245,10 @@ int launch_prepare(struct host *h, struct sandbox *s, struct seat *seat, int *re
 	if (r == 0)
 		r = network_admit(&h->network, s->cgroup_id, s->mark.slot);
 	if (r == 0)
+		r = lsmprog_admit(&h->lsm, s->cgroup_id);
+	if (r == 0)
+		r = lsmprog_attach(&h->lsm, h->cgroups.v2);
+	if (r == 0)
 		r = make_ends(h, s, &e);
 	if (r == 0) {
 		s->mark.control_cookie = host_socket_cookie(e.control_helper);
@@ -268,6 +272,8 @@ int launch_prepare(struct host *h, struct sandbox *s, struct seat *seat, int *re
 	cgroup_dirs_close(&dirs);
 	if (seat)
 		seat_stop(seat);
+	if (r < 0)
+		lsmprog_dismiss(&h->lsm, s->cgroup_id);
 	if (r < 0 && cgroup_remove(&h->cgroups, s->name) < 0)
 		log_warn("cgroup %s is left behind", s->name);
 	return err_trace(r);

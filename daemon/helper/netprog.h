@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /*
- * The network programs (bpf/net), loaded and attached, private to this room. They hang on the
- * cgroup that is the parent of all sandboxes, by BPF_PROG_ATTACH: the kernel keeps them and their
- * maps as long as that cgroup exists, whoever dies, and they go with it. A restarted helper finds
- * them there and goes on with the same maps; no file could be forgotten or taken away.
+ * The network programs (bpf/net), loaded and attached as progset.h does it, private to this room.
  */
 #pragma once
 

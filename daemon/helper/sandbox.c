@@ -286,6 +286,8 @@ static bool finish_release(struct sandbox_set *set, struct sandbox *s)
 	if (s->has_slot)
 		host_slot_give_back(set->host, s->mark.slot);
 	sandbox_forget(set, s);
+	if (set->count == 0)
+		lsmprog_detach(&set->host->lsm, set->host->cgroups.v2);
 	return true;
 }
 

@@ -76,7 +76,10 @@ static int prepare(struct sandbox_set *set, size_t runtime, const struct wire_li
 		sandbox_forget(set, s);
 		return err_trace(r);
 	}
-	r = set->watch(set->arg, s);
+	/* Its first process is aegis-bootstrap from here on, and nothing of an agent has run. */
+	r = lsmprog_seal(&set->host->lsm, s->cgroup_id);
+	if (r == 0)
+		r = set->watch(set->arg, s);
 	if (r < 0) {
 		sandbox_abandon(set, s);
 		return err_trace(r);

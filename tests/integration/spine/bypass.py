@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: AGPL-3.0-only
-"""tools/bypass as a test: nothing that a sandbox tries may leak."""
+"""tools/bypass as a test: nothing that a sandbox tries may leak where the doctor says that it is prevented, and what
+the doctor says is not prevented is exactly what comes through."""
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -13,17 +15,22 @@ import tap
 if os.geteuid() != 0:
     tap.skip_all("needs root")
 source = os.environ.get("AEGIS_SOURCE", ".")
-done = subprocess.run([source + "/tools/bypass", "--json", "--build", os.environ.get("AEGIS_BUILD", "build/debug")],
-                      capture_output=True, text=True)
+KNOWN = {"another-name-at-a-permitted-address"}  # rules.shared_addresses
+SLOW = {"address-whose-time-is-over", "while-both-daemons-are-dead"}
+short = os.environ.get("AEGIS_TEST_LEVEL", "short") == "short"
+names = re.findall(r'^@attempt\(\d+, "([^"]+)"', open(source + "/tests/bypass/attempts.py").read(), re.M)
+done = subprocess.run([source + "/tools/bypass", "--json", "--build", os.environ.get("AEGIS_BUILD", "build/debug"),
+                       *([n for n in names if n not in SLOW] if short else [])], capture_output=True, text=True)
 lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
 for line in lines[:-1]:
     if line["verdict"] == "not covered":
         tap.skip(line["attempt"], line["lacking"])
     else:
-        tap.ok(line["attempt"], line["verdict"] == "prevented", line)
-tap.ok("all of it was tried", lines and lines[-1]["attempts"] >= 60, done.stdout[-2000:] + done.stderr[-2000:])
+        tap.equal(line["attempt"], line["verdict"], "known" if line["attempt"] in KNOWN else "prevented")
+tap.equal("all of it was tried", lines and lines[-1]["attempts"], len(names) - (len(SLOW) if short else 0))
 tap.ok("what the kernel denied is on record", lines and lines[-1]["denials on record"] > 0, lines[-1:])
 tap.ok("a flood of denials is counted, not told one by one", lines and lines[-1]["denials only counted"] > 10000,
        lines[-1:])
-tap.equal("nothing leaked", done.returncode, 0)
+if not tap.equal("nothing leaked that should not", done.returncode, 0):
+    print("# " + (done.stdout[-2000:] + done.stderr[-2000:]).replace("\n", "\n# "))
 tap.done()

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/*
+ * Per kind of rule: whether what policy forbids is prevented on this host, and by what. Each names
+ * the means that carries it and asks the probe of that means; tools/bypass holds what these say
+ * against what happens.
+ */
+#include "daemon/doctor/probe.h"
+
+static const char *const lsm_how = "a kernel with CONFIG_BPF_LSM, and bpf in the lsm= list of its "
+				   "command line (Debian 12 has both)";
+
+static enum doctor_level ask(void (*probe)(const struct doctor_options *, struct doctor_finding *),
+	const struct doctor_options *o)
+{
+	struct doctor_finding f = {0};
+
+	probe(o, &f);
+	return f.level;
+}
+
+static bool has_lsm(const struct doctor_options *o)
+{
+	return ask(probe_bpf_lsm, o) == DOCTOR_PREVENTED;
+}
+
+/* By number of the call, and where there is BPF LSM again by what it comes to. */
+static void by_seccomp(
+	const struct doctor_options *o, struct doctor_finding *f, const char *what, bool again)
+{
+	if (ask(probe_seccomp, o) != DOCTOR_PREVENTED)
+		found(f, DOCTOR_NOT_COVERED, "a kernel with CONFIG_SECCOMP_FILTER",
+			"%s: no filter of system calls here", what);
+	else if (again && has_lsm(o))
+		found(f, DOCTOR_PREVENTED, NULL,
+			"%s by the filter of system calls, and again by "
+			"their effect (BPF LSM)",
+			what);
+	else
+		found(f, DOCTOR_PREVENTED, NULL, "%s by the filter of system calls", what);
+}
+
+void probe_rule_calls(const struct doctor_options *o, struct doctor_finding *f)
+{
+	by_seccomp(o, f, "mounting, tracing, bpf, keys, modules and namespaces are refused", true);
+}
+
+void probe_rule_sockets(const struct doctor_options *o, struct doctor_finding *f)
+{
+	by_seccomp(o, f, "raw, packet, vsock, SCTP, MPTCP and other sockets are refused", true);
+}
+
+void probe_rule_rings(const struct doctor_options *o, struct doctor_finding *f)
+{
+	by_seccomp(o, f, "io_uring is refused", false);
+}
+
+void probe_rule_set_id(const struct doctor_options *o, struct doctor_finding *f)
+{
+	by_seccomp(o, f, "set-user-id and set-group-id bits are refused", false);
+}
+
+void probe_rule_cgroup(const struct doctor_options *o, struct doctor_finding *f)
+{
+	by_seccomp(
+		o, f, "no cgroup file system is mounted in a sandbox, and clone3 is refused", true);
+}
+
+void probe_rule_files(const struct doctor_options *o, struct doctor_finding *f)
+{
+	if (ask(probe_landlock, o) == DOCTOR_PREVENTED)
+		found(f, DOCTOR_PREVENTED, NULL,
+			"by the mounts of the sandbox, and again by Landlock");
+	else
+		found(f, DOCTOR_PREVENTED, "Linux 5.13 or later with Landlock is a second wall",
+			"by the mounts of the sandbox alone");
+}
+
+void probe_rule_running(const struct doctor_options *o, struct doctor_finding *f)
+{
+	if (!is_root())
+		found(f, DOCTOR_UNAVAILABLE, "ask as root: sudo aegis doctor",
+			"loading BPF programs is root's");
+	else if (has_lsm(o))
+		found(f, DOCTOR_PREVENTED, NULL,
+			"by inode, with the next open or execve (BPF LSM)");
+	else
+		found(f, DOCTOR_NOT_COVERED, lsm_how,
+			"mounts and Landlock are fixed before the first instruction: a stricter "
+			"rule about a file holds for new sandboxes");
+}
+
+/* No packet filter can tell names apart that share an address. */
+void probe_rule_shared(const struct doctor_options *o, struct doctor_finding *f)
+{
+	found(f, DOCTOR_NOT_COVERED, "permit addresses, or names of hosts that serve one owner",
+		"who may reach a name's address may ask it for another name that lives there, "
+		"and say anything to it");
+}
