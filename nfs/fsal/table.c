@@ -286,7 +286,7 @@ static void release(struct fsal_object *o)
 
 static void evict(struct fsal *f)
 {
-	for (int i = 0; f->pool.used > f->objects_max && i < SWEEP && !list_empty(&f->lru); i++) {
+	for (int i = 0; f->pool.used >= f->objects_max && i < SWEEP && !list_empty(&f->lru); i++) {
 		struct fsal_object *o = list_first(&f->lru, struct fsal_object, lru);
 		if (o->refs > 0) {
 			list_remove(&o->lru); /* whoever drops it puts it back */
@@ -309,8 +309,13 @@ static void evict(struct fsal *f)
 
 static struct fsal_object *object_alloc(struct fsal_attachment *at, struct span name)
 {
-	struct fsal_object *o = pool_get(&at->volume->layer->pool);
+	struct fsal *f = at->volume->layer;
 
+	evict(f);
+	/* Those in front may have been used too lately to go. */
+	for (int i = 0; i < KEEP / SWEEP && f->pool.used == f->pool.count; i++)
+		evict(f);
+	struct fsal_object *o = pool_get(&f->pool);
 	if (!o)
 		return NULL;
 	o->at = at;
@@ -350,7 +355,6 @@ struct fsal_object *object_insert(struct fsal_attachment *at, struct fsal_object
 	if (parent)
 		fsal_ref(parent);
 	idle(o);
-	evict(f);
 	return o;
 }
 

@@ -10,7 +10,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { RESULTS = 32, CALL = 64, REPLY, MNT, DUMP, EXPORT, RECORD };
+enum { RESULTS = 32, CALL = 64, REPLY, MNT, DUMP, EXPORT, RECORD, PATH };
 
 static char room[8192];
 
@@ -89,6 +89,24 @@ static void check_mount(struct span in, int what)
 			;
 }
 
+/* The arguments of MNT and UMNT. */
+static void check_path(struct span in)
+{
+	struct span path = {0};
+	struct span again = {0};
+	struct xdr x = xdr_decoder(in);
+	mount_path(&x, &path);
+	if (x.bad)
+		return;
+	CHECK(path.n <= MOUNT_PATH_BYTES);
+	struct xdr out = xdr_encoder(room, sizeof(room));
+	mount_path(&out, &path);
+	CHECK(!out.bad);
+	struct xdr back = xdr_decoder(span_of(room, (size_t)(out.p - room)));
+	mount_path(&back, &again);
+	CHECK(!back.bad && span_eq(path, again));
+}
+
 /* Cut anywhere, the outcome is the same. */
 static void check_record(struct span in)
 {
@@ -129,6 +147,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		(void)!rpc_reply_decode(&x, &reply);
 	else if (data[0] >= MNT && data[0] <= EXPORT)
 		check_mount(in, data[0]);
+	else if (data[0] == PATH)
+		check_path(in);
 	else if (data[0] == RECORD)
 		check_record(in);
 	return 0;
