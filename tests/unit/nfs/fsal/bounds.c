@@ -211,6 +211,7 @@ static void body_held(void *arg)
 	while (n < 2 * (KEPT + MORE) && (r = look(&s, n + 1, &o)) == 0)
 		held[n++] = fsal_ref(o);
 	EXPECT_INT(r, -ENOMEM);
+	s.numbers.nodes--; /* identified, and not kept */
 	EXPECT(n >= KEPT && n <= KEPT + MORE);
 	while (n > 0)
 		fsal_unref(held[--n]);
