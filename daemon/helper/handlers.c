@@ -87,7 +87,8 @@ static int handle_sandbox_stop(struct monitor *m, const void *request, struct re
 	const struct wire_stop *w = request;
 	struct sandbox *s;
 	int r = find(m, w->id, w->execution, &s);
-	return r < 0 ? err_trace(r) : err_trace(sandbox_stop(s, (enum helper_stop)w->how));
+	return r < 0 ? err_trace(r)
+		     : err_trace(sandbox_stop(&m->sandboxes, s, (enum helper_stop)w->how));
 }
 
 static int handle_sandbox_release(struct monitor *m, const void *request, struct reply *ret)

@@ -20,6 +20,7 @@
 enum {
 	IDLE_MS = 2, /* so long without a request, and the pools are filled */
 	UNFINISHED_MS = 20, /* how often what could not be finished is tried again */
+	UNSERVED_MS = 200, /* how often sandboxes that wait for a server are looked at */
 	SEND_TIMEOUT_S = 2, /* an aegisd that does not read its replies for so long is cut off */
 };
 
@@ -315,7 +316,10 @@ int monitor_run(struct monitor *m)
 	struct epoll_event event;
 	bool filled = false;
 	while (!m->stop) {
-		int timeout = !filled ? IDLE_MS : m->sandboxes.unfinished ? UNFINISHED_MS : -1;
+		int timeout = !filled             ? IDLE_MS
+			: m->sandboxes.unfinished ? UNFINISHED_MS
+			: m->sandboxes.unserved   ? UNSERVED_MS
+						  : -1;
 		int n = epoll_wait(m->epoll, &event, 1, timeout);
 		if (n < 0 && errno != EINTR)
 			return err_sys(-errno, "epoll_wait");
@@ -325,6 +329,8 @@ int monitor_run(struct monitor *m)
 			m->client_gone = false;
 			sandbox_client_gone(&m->sandboxes);
 		}
+		if (m->sandboxes.unserved)
+			sandbox_files_watch(&m->sandboxes);
 		sandbox_set_tick(&m->sandboxes);
 		filled = n == 0 ? !refill(m) : false;
 	}

@@ -168,12 +168,12 @@ struct helper_sandbox sandbox_view(const struct sandbox_set *set, const struct s
 	};
 }
 
-int sandbox_stop(struct sandbox *s, enum helper_stop how)
+int sandbox_stop(struct sandbox_set *set, struct sandbox *s, enum helper_stop how)
 {
 	if (s->mark.state == MARK_ENDED)
 		return 0;
 	if (how == HELPER_STOP_ABANDON)
-		sandbox_files_abandon(s);
+		sandbox_files_abandon(set, s);
 	if (how != HELPER_STOP_TERMINATE)
 		return err_trace(cgroup_kill(s->cgroup));
 	if (s->pidfd >= 0 && syscall(SYS_pidfd_send_signal, s->pidfd, SIGTERM, NULL, 0) < 0 &&

@@ -70,6 +70,7 @@ struct sandbox_set {
 	struct wire_limits wanted_limits;
 	struct seat *seats; /* host->options.seats of them; id 0: none */
 	size_t seat_count;
+	bool unserved; /* there may be one whose files nobody serves: sandbox_files_watch */
 	size_t unfinished; /* gone but not ended, or released but not removed: sandbox_set_tick */
 	/* The loop's: watch a pidfd from now on, and no more; a sandbox has ended. */
 	int (*watch)(void *arg, const struct sandbox *s);
@@ -109,7 +110,7 @@ bool sandbox_is_listed(const struct sandbox_set *set, const struct sandbox_key *
 bool sandbox_of_execution(const struct sandbox_set *set, struct uuid execution);
 struct helper_sandbox sandbox_view(const struct sandbox_set *set, const struct sandbox *s);
 
-int sandbox_stop(struct sandbox *s, enum helper_stop how) MUST_USE;
+int sandbox_stop(struct sandbox_set *set, struct sandbox *s, enum helper_stop how) MUST_USE;
 int sandbox_release(struct sandbox_set *set, struct sandbox *s) MUST_USE; /* -EBUSY */
 void sandbox_gone(struct sandbox_set *set, struct sandbox *s); /* its pidfd is readable */
 void sandbox_set_tick(struct sandbox_set *set); /* what could not be finished at once */
@@ -144,10 +145,12 @@ int sandbox_files_prepare(
 int sandbox_files_mount(const struct sandbox *s, const struct wire_mount *w, int client) MUST_USE;
 int sandbox_begin(struct sandbox_set *set, struct sandbox *s) MUST_USE;
 int sandbox_files_listener(const struct sandbox_set *set, struct sandbox *s, int *ret_fd) MUST_USE;
-void sandbox_files_abandon(struct sandbox *s);
+void sandbox_files_abandon(struct sandbox_set *set, struct sandbox *s);
 void sandbox_client_gone(struct sandbox_set *set); /* aegisd is disconnected */
-void sandbox_files_adopt(const struct sandbox_set *set, struct sandbox *s);
+void sandbox_files_adopt(struct sandbox_set *set, struct sandbox *s);
 void sandbox_files_sweep(struct sandbox_set *set); /* transports of nobody */
+/* To be called now and then while set->unserved: gives up those that end unserved. */
+void sandbox_files_watch(struct sandbox_set *set);
 /* Its pid 1 has ended: somebody must answer its other processes. */
 void sandbox_files_tend(const struct sandbox_set *set, struct sandbox *s);
 /* Nothing of it runs: true if its mount is gone, too. */

@@ -7,9 +7,13 @@
  * At the end: while aegisd serves, a child brings back what is dirty. If it does not, a tombstone
  * answers in its place. The end is told when that child is done and nothing runs. A helper that was
  * restarted has no descriptor of the mount: the last process of the sandbox to go takes it down.
+ *
+ * While nobody serves, a pidfd tells nothing of an end: pid 1 waits, on its way out, for processes
+ * that wait for the server. So the sandboxes that are not served are looked at.
  */
 #include "daemon/helper/sandbox.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -101,25 +105,33 @@ int sandbox_begin(struct sandbox_set *set, struct sandbox *s)
 
 int sandbox_files_listener(const struct sandbox_set *set, struct sandbox *s, int *ret_fd)
 {
-	if (!s->files)
+	if (!s->files && s->mark.files != HELPER_FILES_NFS)
 		return err_raise(-EINVAL, "the files of sandbox %s are bound in", s->name);
-	if (s->files->abandoned || s->mark.state == MARK_ENDED)
+	if (!s->files)
 		return err_raise(-ESRCH, "sandbox %s has ended", s->name);
+	/* What a tombstone has told its processes cannot be taken back. */
+	if (s->files->abandoned || s->files->tombstone >= 0)
+		return err_raise(-ESRCH, "the files of sandbox %s were given up", s->name);
 	int r = transport_listen(set->host, &s->files->transport);
 	if (r < 0)
 		return err_trace(r);
-	files_child_kill(&s->files->tombstone);
 	s->files->served = true;
 	*ret_fd = s->files->transport.listener;
 	return 0;
 }
 
-void sandbox_files_abandon(struct sandbox *s)
+static void leave_unserved(struct sandbox_set *set, struct sandbox *s)
+{
+	s->files->served = false;
+	set->unserved = true;
+}
+
+void sandbox_files_abandon(struct sandbox_set *set, struct sandbox *s)
 {
 	if (!s->files)
 		return;
 	s->files->abandoned = true;
-	s->files->served = false;
+	leave_unserved(set, s);
 }
 
 void sandbox_client_gone(struct sandbox_set *set)
@@ -128,14 +140,15 @@ void sandbox_client_gone(struct sandbox_set *set)
 		struct sandbox *s = list_entry(node, struct sandbox, link);
 		if (!s->files)
 			continue;
-		s->files->served = false;
+		leave_unserved(set, s);
 		if (s->files->waiting && !s->gone)
 			sandbox_abandon(set, s);
 	}
 }
 
-void sandbox_files_adopt(const struct sandbox_set *set, struct sandbox *s)
+void sandbox_files_adopt(struct sandbox_set *set, struct sandbox *s)
 {
+	set->unserved = true;
 	s->files = files_new();
 	int r = s->files ? transport_find(set->host, s->name, &s->files->transport) : -ENOMEM;
 	if (r < 0) {
@@ -184,6 +197,37 @@ void sandbox_files_tend(const struct sandbox_set *set, struct sandbox *s)
 {
 	if (s->files && !s->files->waiting)
 		keep_answered(set, s);
+}
+
+/* Whether pid 1 is on its way out. */
+static bool is_ending(const struct sandbox *s)
+{
+	enum { PF_EXITING = 4 };
+	char path[64], text[1024];
+	unsigned flags = 0;
+	snprintf(path, sizeof(path), "/proc/%d/stat", s->mark.pid);
+	if (cgroup_read(AT_FDCWD, path, text, sizeof(text)) < 0) {
+		err_clear();
+		return true; /* it is gone: the pidfd will say so */
+	}
+	const char *behind = strrchr(text, ')'); /* of the command's name */
+	return !behind || sscanf(behind, ") %*c %*d %*d %*d %*d %*d %u", &flags) != 1 ||
+		(flags & PF_EXITING);
+}
+
+void sandbox_files_watch(struct sandbox_set *set)
+{
+	bool any = false;
+	list_for_each (node, &set->all) {
+		struct sandbox *s = list_entry(node, struct sandbox, link);
+		const struct sandbox_files *f = s->files;
+		if (!f || f->served || f->waiting || f->tombstone >= 0 || s->gone)
+			continue;
+		any = true;
+		if (is_ending(s))
+			keep_answered(set, s);
+	}
+	set->unserved = any;
 }
 
 bool sandbox_files_finish(const struct sandbox_set *set, struct sandbox *s)
