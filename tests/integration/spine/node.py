@@ -195,6 +195,11 @@ spec:
         except (OSError, http.client.HTTPException, ValueError):
             return False
 
+    def mediates(self):
+        """Whether sandboxes get their files over NFS here."""
+        doctor = self.call("GET", "/v1/doctor")[1]
+        return "mounted into sandboxes" in json.dumps(doctor)
+
     def events(self, path, after=0, timeout=30):
         """Server-sent events: (number, data) as they come; ends with the stream or its connection."""
         c = Connection(self.socket, timeout)

@@ -63,8 +63,8 @@ try:
     expect("stop before a start that is refused", ["daemon", "stop", *FOLDERS], 0)
     expect("a range that is none", ["daemon", "start", "--network-range", "10.0.0.0/8", *FOLDERS], 2, err="/19")
     with open(CONFIG, "a", encoding="utf-8") as f:
-        f.write("  require: {probes: {files.mediation: prevent}}\n")
-    expect("a start that the doctor refuses", ["daemon", "start", *FOLDERS], 10, err="files.mediation")
+        f.write("  require: {probes: {no.such.probe: prevent}}\n")
+    expect("a start that the doctor refuses", ["daemon", "start", *FOLDERS], 10, err="no.such.probe")
     left = subprocess.run(["pgrep", "-f", FOLDER], capture_output=True, text=True, check=False).stdout
     tap.equal("leaves no helper behind", left, "")
     shown = expect("units of a node with network", ["daemon", "install", "--print", "--network-range",
