@@ -131,6 +131,7 @@ int doors_open(struct doors *s, const struct aegisd *d, struct api *api)
 	int r = http_server_start(
 		&(struct http_server_options){
 			.handler = api_handle,
+			.beside = api_beside,
 			.ctx = api,
 			.stack = FIBER_LARGE,
 			.write_error = api_write_error,

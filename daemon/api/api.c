@@ -75,6 +75,16 @@ void api_write_error(void *ctx, int status, const char *reason, struct buf *body
 	json_end(&w);
 }
 
+/* Signed calls carry all that they need, so those of one connection need not wait for each other.
+ */
+bool api_beside(void *ctx, const struct http_head *head)
+{
+	struct smcp_request q;
+
+	return smcp_request_of(head->method == HTTP_POST, head->path, &q) &&
+		q.operation == SMCP_OP_INVOKE;
+}
+
 /* ---- the door ---- */
 
 /* Browsers cannot set headers on an event stream: there the key may come as ?token=. */

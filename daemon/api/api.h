@@ -59,4 +59,5 @@ struct api *api_free(struct api *a); /* no request may be under way; always NULL
 AWAITS void api_handle(void *ctx, struct http_request *q, struct http_reply *p);
 
 /* The body of errors that the HTTP server makes itself. */
+bool api_beside(void *ctx, const struct http_head *head); /* http_server_options.beside */
 void api_write_error(void *ctx, int status, const char *reason, struct buf *body);

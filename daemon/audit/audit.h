@@ -30,6 +30,7 @@ enum audit_source {
 	AUDIT_FILE = 2, /* a file operation */
 	AUDIT_KERNEL = 3, /* a kernel record: network, system call, exec */
 	AUDIT_DAEMON = 4, /* the daemon: start, stop, configuration */
+	AUDIT_CALL = 5, /* a call of a client from outside, which has no row in the store */
 	AUDIT_SOURCE_COUNT,
 };
 const char *audit_source_name(enum audit_source s); /* "event" */

@@ -32,6 +32,7 @@ const char *audit_source_name(enum audit_source s)
 		[AUDIT_FILE] = "file",
 		[AUDIT_KERNEL] = "kernel",
 		[AUDIT_DAEMON] = "daemon",
+		[AUDIT_CALL] = "call",
 	};
 
 	CHECK((size_t)s < ARRAY_LEN(names));

@@ -348,6 +348,7 @@ static struct event_bus *bus_new(const struct event_bus_options *o)
 	for (int i = 0; i < workers; i++) {
 		b->parts[i].bus = b;
 		list_init(&b->parts[i].subs);
+		list_init(&b->parts[i].to_record);
 	}
 	return b;
 }

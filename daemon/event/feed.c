@@ -13,57 +13,7 @@ enum {
 	FEED_GROUP = 256, /* events at a time */
 	RETRY_MS = 200, /* after the journal or the store refused */
 	STOP_TRIES = 10, /* the daemon must be able to stop with a full disk */
-	PAYLOAD_MAX = LIMIT_AUDIT_PAYLOAD_BYTES,
 };
-
-static void put_text(struct json_writer *w, const char *key, struct span s)
-{
-	if (s.n)
-		json_field_span(w, key, s);
-}
-
-static void put_id(struct json_writer *w, const char *key, struct uuid id)
-{
-	char text[UUID_TEXT_BYTES];
-
-	if (uuid_is_nil(id))
-		return;
-	uuid_text(id, text);
-	json_field_cstr(w, key, text);
-}
-
-static int record_of(const struct store_event *e, struct arena *a, struct audit_record *ret)
-{
-	struct buf b CLEANUP(buf_fini) = buf_init(PAYLOAD_MAX);
-	struct json_writer w = json_writer(&b);
-
-	json_object(&w);
-	put_id(&w, "id", e->id);
-	json_key(&w, "sequence");
-	json_put_u64(&w, e->sequence);
-	put_text(&w, "category", e->category);
-	put_text(&w, "stage", e->stage);
-	put_text(&w, "tenant_id", e->tenant_id);
-	put_id(&w, "agent_id", e->agent_id);
-	put_text(&w, "message", e->message);
-	json_key(&w, "details");
-	json_put_raw(&w, e->details); /* the store keeps valid JSON only */
-	json_end(&w);
-	int r = buf_error(&b);
-	if (r < 0)
-		return err_trace(r);
-	*ret = (struct audit_record){
-		.source = AUDIT_EVENT,
-		.kind = span_sub(e->type, 0, LIMIT_AUDIT_KIND_BYTES),
-		.execution_id = e->execution_id,
-		.call_id = e->call_id,
-		.iteration = e->iteration,
-		.wall_ns = e->wall_ns,
-		.event_number = e->number,
-		.payload = arena_span(a, buf_view(&b)),
-	};
-	return ret->payload.p ? 0 : err_raise(-ENOMEM, "out of memory");
-}
 
 /* One group. 1 if there may be more. */
 static int feed_group(struct event_bus *b, struct arena *a)
@@ -85,7 +35,7 @@ static int feed_group(struct event_bus *b, struct arena *a)
 	if (!records)
 		return err_raise(-ENOMEM, "out of memory");
 	for (size_t i = 0; r == 0 && i < events.count; i++)
-		r = record_of(&events.items[i], a, &records[i]);
+		r = event_to_record(&events.items[i], AUDIT_EVENT, a, &records[i]);
 	if (r == 0)
 		r = journal_append(b->journal, records, events.count, DEADLINE_NONE);
 	if (r < 0)

@@ -8,6 +8,10 @@
 /* Checks type and details, fills category, stage and message; spans live in the arena. */
 int event_fill(struct store_event *e, struct arena *a) MUST_USE;
 
+/* The event as a record of the journal; its payload lives in the arena. */
+int event_to_record(const struct store_event *e, enum audit_source source, struct arena *a,
+	struct audit_record *ret) MUST_USE;
+
 /* The member of aegis.runtime.v1.ExecutionEvent ("execution_started": {...}), written with its key;
  * nothing for types that have none. `details` is e's, parsed. */
 void event_put_member(
@@ -37,6 +41,10 @@ struct part {
 	unsigned first; /* index of the oldest */
 	unsigned count;
 	size_t bytes;
+
+	struct list to_record; /* struct waiter, of record.c */
+	size_t to_record_count;
+	bool recording; /* one of them writes */
 };
 
 struct event_bus {

@@ -84,20 +84,27 @@ static int identify(struct http_listener *l, int fd, struct http_peer *ret)
 
 /* ---- coming in ---- */
 
-static struct conn *conn_new(struct http_listener *l, int fd, const struct http_peer *peer)
+void conn_init(struct conn *c, struct http_listener *l, const struct http_peer *peer)
 {
-	struct conn *c = pool_get(&l->server->conns);
-
-	if (!c)
-		return NULL;
 	c->listener = l;
-	c->fd = fd;
+	c->fd = -1;
 	c->peer = *peer;
 	c->out = buf_init(2 * CONN_OUT_BYTES);
 	c->body_bytes = buf_init(LIMIT_HTTP_BODY_BYTES);
 	c->reply.headers = buf_init(LIMIT_HTTP_HEAD_BYTES);
 	c->reply.event = buf_init(LIMIT_SSE_EVENT_BYTES);
 	c->body.done = true;
+	beside_init(c);
+}
+
+static struct conn *conn_new(struct http_listener *l, int fd, const struct http_peer *peer)
+{
+	struct conn *c = pool_get(&l->server->conns);
+
+	if (!c)
+		return NULL;
+	conn_init(c, l, peer);
+	c->fd = fd;
 	return c;
 }
 

@@ -34,7 +34,7 @@ static int64_t write_deadline(const struct conn *c, size_t bytes)
 		(int64_t)(bytes / (size_t)o->min_bytes_per_s) * NS_PER_S;
 }
 
-int conn_flush(struct conn *c, const struct iovec *pieces, int count)
+static int flush(struct conn *c, const struct iovec *pieces, int count)
 {
 	struct iovec v[4];
 	size_t bytes = c->out.len;
@@ -61,6 +61,20 @@ int conn_flush(struct conn *c, const struct iovec *pieces, int count)
 		return 0;
 	c->broken = true;
 	return r == -ETIME || r == -ECANCELED ? r : -EPIPE;
+}
+
+int conn_flush(struct conn *c, const struct iovec *pieces, int count)
+{
+	int r = c->parent ? beside_await_turn(c) : 0;
+
+	if (r < 0)
+		c->broken = true;
+	return r < 0 ? r : flush(c, pieces, count);
+}
+
+int conn_send_out(struct conn *c)
+{
+	return flush(c, NULL, 0);
 }
 
 int conn_peek(struct conn *c, size_t have, struct span *ret, int64_t deadline_ns)
@@ -154,7 +168,7 @@ static int take_head(struct conn *c, struct span view)
 	return 0;
 }
 
-static void forget_request(struct conn *c)
+void conn_forget_request(struct conn *c)
 {
 	struct http_reply *p = &c->reply;
 
@@ -172,7 +186,7 @@ static int serve_one(struct conn *c)
 	struct span view;
 	int r;
 
-	forget_request(c);
+	conn_forget_request(c);
 	r = await_head(c, &view);
 	if (r == 0 && view.n == 0)
 		return -EPIPE;
@@ -183,6 +197,9 @@ static int serve_one(struct conn *c)
 	s->stats.requests++;
 	c->served = true;
 	request_begin(c);
+	if (beside_start(c))
+		return c->broken ? -EPIPE : 0;
+	beside_wait(c);
 	s->options.handler(s->options.ctx, &c->request, &c->reply);
 	err_clear();
 	if (!c->reply.begun)
@@ -260,6 +277,7 @@ static void conn_free(struct conn *c)
 	buf_fini(&c->body_bytes);
 	buf_fini(&c->reply.headers);
 	buf_fini(&c->reply.event);
+	beside_fini(c);
 	list_remove(&c->link);
 	l->server->stats.open--;
 	pool_put(&l->server->conns, c);
@@ -280,6 +298,7 @@ void conn_main(void *arg)
 	if (c->peer.is_tls && !c->transport.tls && r != -ECANCELED)
 		log_debug("%s: %s", c->peer.address, err_message(r));
 	err_clear();
+	beside_wait(c);
 	part(c);
 	conn_free(c);
 }

@@ -74,6 +74,15 @@ struct conn {
 
 	struct http_request request;
 	struct http_reply reply;
+
+	/* beside.c */
+	struct list sides; /* struct conn: requests under way beside this fiber, in order */
+	struct list spares;
+	int side_count, spare_count;
+	struct waitq side_done;
+	struct conn *parent; /* of a side; else NULL */
+	struct waitq turn; /* a side waits here until it is the first */
+	struct span whole; /* a side's body, until it is asked for */
 };
 
 enum {
@@ -82,6 +91,9 @@ enum {
 };
 
 void conn_main(void *arg); /* the fiber of a struct conn */
+/* A connection, or a side, with its buffers empty. */
+void conn_init(struct conn *c, struct http_listener *l, const struct http_peer *peer);
+void conn_forget_request(struct conn *c);
 void accept_main(void *arg); /* the fiber of a struct http_listener */
 
 /* The parts of http_server_listen, for a fleet: what kind of socket it is; a listener (fd -1: that
@@ -95,6 +107,9 @@ int listener_accept_from(struct http_listener *l, struct http_listener **team, i
 /* Sends what is in `out`, and then the pieces (which may be none). */
 AWAITS int conn_flush(struct conn *c, const struct iovec *pieces, int count) MUST_USE;
 
+/* What is in `out`, of a side whose turn it was: others may queue theirs behind it. */
+AWAITS int conn_send_out(struct conn *c) MUST_USE;
+
 /* As transport_peek, but what is in `out` is sent first if that means to wait. */
 AWAITS int conn_peek(struct conn *c, size_t have, struct span *ret, int64_t deadline_ns) MUST_USE;
 void conn_consume(struct conn *c, size_t n);
@@ -105,8 +120,19 @@ void request_begin(struct conn *c);
 /* Reads what the handler has left of the body. False if the connection cannot be used again. */
 AWAITS bool request_skip_body(struct conn *c);
 
+/* Until when more of the body must have come. */
+int64_t request_body_deadline(const struct conn *c);
+
 /* Whether the body's end will be found, so that "keep-alive" may be said now. */
 bool request_end_in_sight(const struct conn *c);
+
+/* Starts the request, whose head has been parsed, beside this fiber. False: it is to be served
+ * here, after beside_wait. */
+AWAITS bool beside_start(struct conn *c);
+AWAITS void beside_wait(struct conn *c); /* until all sides have been answered */
+AWAITS int beside_await_turn(struct conn *side) MUST_USE; /* -EPIPE: the connection is broken */
+void beside_init(struct conn *c);
+void beside_fini(struct conn *c);
 
 /* Answers with the server's own words. */
 AWAITS int reply_error(struct conn *c, int status, const char *reason) MUST_USE;

@@ -70,7 +70,9 @@ static void put_date(struct buf *b, struct http_server *s)
 
 static void put_connection(struct conn *c)
 {
-	c->keep &= !c->listener->stopping && request_end_in_sight(c);
+	/* Behind a side more answers follow: its connection ends when they are gone. */
+	if (!c->parent)
+		c->keep &= !c->listener->stopping && request_end_in_sight(c);
 	if (!c->keep)
 		buf_span(&c->out, SPAN("Connection: close\r\n"));
 	else if (c->head.minor_version == 0)
@@ -260,7 +262,7 @@ static int look_for_client(struct conn *c)
 
 	if (c->listener->stopping)
 		return -ECANCELED;
-	if (c->ahead >= RT_STREAM_BUFFER_BYTES / 2)
+	if (c->parent || c->ahead >= RT_STREAM_BUFFER_BYTES / 2)
 		return 0;
 	r = conn_peek(c, c->ahead, &view, 0);
 	if (r == -ETIME)

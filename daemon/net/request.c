@@ -26,7 +26,7 @@ void request_begin(struct conn *c)
 }
 
 /* A sender that keeps the minimum rate never meets it. */
-static int64_t body_deadline(const struct conn *c)
+int64_t request_body_deadline(const struct conn *c)
 {
 	uint64_t rate = (uint64_t)c->listener->server->options.min_bytes_per_s;
 	uint64_t earned_s = MIN(c->body.total / rate, (uint64_t)INT32_MAX);
@@ -76,6 +76,11 @@ int http_body_some(struct http_request *q, struct span *ret_piece)
 
 	if (c->body_failed)
 		return err_raise(-EPIPE, "the request body has failed before");
+	if (c->whole.n) {
+		*ret_piece = c->whole;
+		c->whole = (struct span){0};
+		return 0;
+	}
 	consume_pending(c);
 	if (c->continue_due && !c->body.done)
 		r = send_continue(c);
@@ -83,7 +88,7 @@ int http_body_some(struct http_request *q, struct span *ret_piece)
 		struct span view, piece;
 		size_t used;
 
-		r = conn_peek(c, 0, &view, body_deadline(c));
+		r = conn_peek(c, 0, &view, request_body_deadline(c));
 		if (r == 0 && view.n == 0)
 			r = -EPIPE;
 		if (r < 0)
@@ -121,6 +126,8 @@ int http_body_all(struct http_request *q, size_t limit_bytes, struct span *ret_b
 
 	if (c->head.framing == HTTP_BODY_LENGTH && c->head.content_length > limit)
 		return too_long(c, limit);
+	if (c->whole.n)
+		return http_body_some(q, ret_body);
 	for (;;) {
 		int r = http_body_some(q, &piece);
 		if (r < 0)

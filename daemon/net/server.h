@@ -97,6 +97,9 @@ struct http_server_options {
 	int64_t write_timeout_ms; /* for each write, plus its bytes at min_bytes_per_s; 0: 30 s */
 	int64_t min_bytes_per_s; /* of request bodies, after 10 s; 0: 1024 */
 	enum fiber_stack stack; /* for the handlers; connections with TLS get FIBER_LARGE anyway */
+	/* Whether a request may run beside those that were pipelined in front of it, whatever these
+	 * do; the answers keep their order. NULL: none may. */
+	bool (*beside)(void *ctx, const struct http_head *head);
 	/* Body of the answers that the server makes itself; NULL: {"error":"<reason>"}. */
 	void (*write_error)(void *ctx, int status, const char *reason, struct buf *body);
 };

@@ -192,6 +192,10 @@ struct store_event *entry_event(
 int entry_event_end(struct entry *e) MUST_USE;
 void entry_change(struct entry *e, enum store_change_kind kind);
 AWAITS int entry_publish(struct entry *e, struct smcp_service *s, int64_t deadline_ns) MUST_USE;
+/* One event without a change: of an execution as entry_publish has it; of a client from outside
+ * into the journal alone [1], its blobs into the store before. */
+AWAITS int entry_record(
+	struct entry *e, struct smcp_service *s, bool outside, int64_t deadline_ns) MUST_USE;
 
 /* A failure that a known session or workload caused; bounded in number, and what cannot be recorded
  * is logged. */

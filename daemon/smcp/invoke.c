@@ -135,7 +135,8 @@ static AWAITS int outcome_record(struct invocation *v)
 		}
 	}
 	if (r == 0)
-		r = entry_publish(&e, v->call->s, deadline_in_ms(PUBLISH_MS));
+		r = entry_record(
+			&e, v->call->s, v->call->q->workload == NULL, deadline_in_ms(PUBLISH_MS));
 	entry_fini(&e);
 	return err_trace(r);
 }
@@ -152,7 +153,8 @@ static AWAITS int authorized_record(void *invocation, const struct tool_result *
 	if (r == 0)
 		r = entry_event_end(&e);
 	if (r == 0)
-		r = entry_publish(&e, v->call->s, deadline_in_ms(PUBLISH_MS));
+		r = entry_record(
+			&e, v->call->s, v->call->q->workload == NULL, deadline_in_ms(PUBLISH_MS));
 	entry_fini(&e);
 	v->authorized = r == 0;
 	return err_trace(r);

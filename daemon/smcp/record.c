@@ -73,6 +73,21 @@ int entry_publish(struct entry *e, struct smcp_service *s, int64_t deadline_ns)
 	return err_trace(r);
 }
 
+int entry_record(struct entry *e, struct smcp_service *s, bool outside, int64_t deadline_ns)
+{
+	struct store_hash hash;
+
+	CHECK(e->count == 1 && !e->has_change);
+	if (!outside)
+		return err_trace(entry_publish(e, s, deadline_ns));
+	for (size_t i = 0; i < e->blob_count; i++) {
+		int r = store_blob_put(s->o.store, e->blobs[i], &hash, deadline_ns);
+		if (r < 0)
+			return err_trace(r);
+	}
+	return err_trace(event_record(s->o.bus, &e->events[0], deadline_ns));
+}
+
 /* ---- failures ---- */
 
 /* A caller who fails on purpose must not fill the store. */

@@ -52,7 +52,7 @@ static const char usage_text[] =
 	"\n"
 	"Filters of tail, search, stats and export; all must hold:\n"
 	"  --execution ID   records of that execution\n"
-	"  --source NAME    journal, event, file, kernel or daemon\n"
+	"  --source NAME    journal, event, call, file, kernel or daemon\n"
 	"  --kind NAME      that kind, such as ToolPolicyViolation\n"
 	"  --text TEXT      TEXT stands in the kind or the payload; ASCII letters of either case\n"
 	"  --from, --to TIME\n"

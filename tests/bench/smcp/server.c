@@ -106,9 +106,10 @@ static void serve(void *arg)
 		.node_id = "bench",
 		.list_max = 100};
 	CHECK(api_new(&deps, &api) == 0);
-	CHECK(http_server_start(
-		      &(struct http_server_options){
-			      .handler = api_handle, .ctx = api, .stack = FIBER_LARGE},
+	CHECK(http_server_start(&(struct http_server_options){.handler = api_handle,
+					.beside = api_beside,
+					.ctx = api,
+					.stack = FIBER_LARGE},
 		      &server) == 0);
 	CHECK(open_door(server, &door) == 0);
 	sigemptyset(&set);

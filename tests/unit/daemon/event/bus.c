@@ -226,6 +226,45 @@ static void body_without_feed(void *arg)
 	stop();
 }
 
+static void record_one(void *arg)
+{
+	struct store_event e = event_of(EVENT_TOOL_FAILED, run_1, (struct uuid){{0}}, 0);
+	char details[128];
+
+	snprintf(details, sizeof(details),
+		"{\"invocation_id\":\"i\",\"tool_name\":\"t\",\"error\":\"%d\"}", *(int *)arg);
+	e.details = span_cstr(details);
+	EXPECT_INT(event_record(t.bus, &e, deadline_in_ms(60000)), 0);
+}
+
+enum { RECORDED = 300 };
+
+static void body_record(void *arg)
+{
+	static int n[RECORDED];
+	struct store_event bad = event_of(EVENT_TOOL_FAILED, run_1, (struct uuid){{0}}, 0);
+	struct group g;
+
+	start(true);
+	group_init(&g);
+	uint64_t syncs = journal_stats(t.journal).syncs, rows = store_stats(t.store).events;
+	for (int i = 0; i < RECORDED; i++) {
+		n[i] = i;
+		EXPECT_INT(group_spawn(&g, "recorder", FIBER_LARGE, record_one, &n[i]), 0);
+	}
+	EXPECT_INT(group_join(&g, deadline_in_ms(60000)), 0);
+	EXPECT_INT(event_record(t.bus, &bad, deadline_in_ms(60000)), -EINVAL); /* incomplete */
+	err_clear();
+	/* Those who come together share a sync, and none of them has a row. */
+	EXPECT((long)(journal_stats(t.journal).syncs - syncs) <= 4);
+	EXPECT_INT((long)(store_stats(t.store).events - rows), 0);
+	stop();
+	start(false);
+	EXPECT_INT(event_record(t.bus, &bad, deadline_in_ms(60000)), -ENOTSUP);
+	err_clear();
+	stop();
+}
+
 static void body_older_store(void *arg)
 {
 	struct store_options o = {.url = t.url, .states = test_states};
@@ -312,6 +351,26 @@ static void test_the_journal_gets_each_event_once(void **state)
 	expect_journal(320);
 }
 
+static void test_what_is_too_much_for_the_store_is_in_the_journal(void **state)
+{
+	struct audit_reader *r;
+	struct audit_record rec;
+	int seen = 0;
+
+	run_in_fiber(body_record, 1);
+	assert_int_equal(audit_reader_open(t.journal_dir, &r), 0);
+	while (audit_reader_next(r, &rec) == 0) {
+		if (rec.source != AUDIT_CALL)
+			continue;
+		assert_true(span_is(rec.kind, "InvocationFailed"));
+		assert_true(uuid_eq(rec.execution_id, run_1));
+		assert_non_null(memmem(rec.payload.p, rec.payload.n, "Tool t failed: ", 15));
+		seen++;
+	}
+	audit_reader_close(r);
+	assert_int_equal(seen, RECORDED);
+}
+
 static void test_a_store_older_than_the_journal_is_refused(void **state)
 {
 	char path[128];
@@ -331,6 +390,7 @@ int main(void)
 		CASE(test_subscribers_may_go),
 		CASE(test_many_publish_on_another_worker),
 		CASE(test_the_journal_gets_each_event_once),
+		CASE(test_what_is_too_much_for_the_store_is_in_the_journal),
 		CASE(test_a_store_older_than_the_journal_is_refused),
 	};
 	return cmocka_run_group_tests_name("event", tests, NULL, NULL);

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/*
+ * Pipelined requests that run beside each other, where the server's owner allows it for a request
+ * (http_server_options.beside). The connection's fiber goes on reading; each such request is a
+ * fiber with a struct conn of its own, which shares the transport of its parent and nothing else.
+ *
+ * Invariants: answers leave in the order in which the requests came: only the first of `sides` may
+ * send, and it stays first until its answer is whole. The connection's own fiber answers nothing
+ * while a side is under way. A side whose answer breaks off takes the connection with it.
+ */
+#include "daemon/net/conn.h"
+#include <stdlib.h>
+#include <sys/socket.h>
+
+enum {
+	SIDES_MAX = 16, /* of one connection; then it is not read any more */
+	SIDE_BODY_BYTES = 16 * 1024, /* a longer one waits for its turn */
+	SPARES_MAX = 4, /* kept for the next ones */
+};
+
+/* ---- a side ---- */
+
+static void side_free(struct conn *x)
+{
+	arena_free(x->arena);
+	buf_fini(&x->out);
+	buf_fini(&x->body_bytes);
+	buf_fini(&x->reply.headers);
+	buf_fini(&x->reply.event);
+	free(x);
+}
+
+static struct conn *side_new(struct conn *c)
+{
+	struct conn *x = calloc(1, sizeof(*x));
+
+	if (!x)
+		return NULL;
+	conn_init(x, c->listener, &c->peer);
+	x->parent = c;
+	x->transport = c->transport;
+	x->arena = arena_new(LIMIT_HTTP_REQUEST_ARENA_BYTES);
+	if (x->arena)
+		return x;
+	side_free(x);
+	return NULL;
+}
+
+static struct conn *side_get(struct conn *c)
+{
+	struct list *l = list_pop_front(&c->spares);
+
+	if (!l)
+		return side_new(c);
+	c->spare_count--;
+	return list_entry(l, struct conn, link);
+}
+
+static void side_put(struct conn *c, struct conn *x)
+{
+	if (c->spare_count == SPARES_MAX) {
+		side_free(x);
+		return;
+	}
+	conn_forget_request(x);
+	buf_reset(&x->out);
+	x->broken = false;
+	list_push_front(&c->spares, &x->link);
+	c->spare_count++;
+}
+
+int beside_await_turn(struct conn *x)
+{
+	struct conn *c = x->parent;
+
+	while (c->sides.next != &x->link) {
+		int r = waitq_wait(&x->turn, DEADLINE_NONE);
+		if (r < 0)
+			return r;
+	}
+	return c->broken ? -EPIPE : 0;
+}
+
+/* The one behind may send; what this one has queued goes first. */
+static void pass_turn(struct conn *x)
+{
+	struct conn *c = x->parent;
+
+	list_remove(&x->link);
+	if (!list_empty(&c->sides))
+		waitq_wake_all(&list_first(&c->sides, struct conn, link)->turn);
+}
+
+static void break_off(struct conn *c)
+{
+	c->broken = true;
+	(void)shutdown(stream_fd(c->transport.stream), SHUT_RDWR);
+}
+
+/* The fiber of a side, whose request is whole. */
+static void beside_main(void *arg)
+{
+	struct conn *x = arg, *c = x->parent;
+	struct http_server *s = c->listener->server;
+
+	s->options.handler(s->options.ctx, &x->request, &x->reply);
+	err_clear();
+	int r = x->reply.begun ? 0 : reply_error(x, 500, "the server has no answer");
+	if (r == 0)
+		r = beside_await_turn(x);
+	bool whole = r == 0 && x->reply.ended && !x->broken;
+	if (!whole && !c->broken)
+		break_off(c);
+	pass_turn(x);
+	if (whole && conn_send_out(x) < 0)
+		c->broken = true;
+	side_put(c, x);
+	c->side_count--;
+	waitq_wake_all(&c->side_done);
+}
+
+/* ---- the connection ---- */
+
+void beside_init(struct conn *c)
+{
+	list_init(&c->sides);
+	list_init(&c->spares);
+	waitq_init(&c->side_done);
+	waitq_init(&c->turn);
+}
+
+void beside_fini(struct conn *c)
+{
+	for (struct list *l; (l = list_pop_front(&c->spares));)
+		side_free(list_entry(l, struct conn, link));
+}
+
+void beside_wait(struct conn *c)
+{
+	/* They end by themselves: who cancels this fiber cancels theirs. */
+	fiber_shield_begin();
+	while (c->side_count > 0)
+		(void)!waitq_wait(&c->side_done, DEADLINE_NONE);
+	fiber_shield_end();
+}
+
+/* Whether the request may, and whether anybody gains by it: one request at a time is answered where
+ * it was read. */
+static bool is_wanted(struct conn *c)
+{
+	const struct http_server_options *o = &c->listener->server->options;
+
+	if (!o->beside || c->transport.tls || !c->keep || c->continue_due)
+		return false;
+	if (c->head.framing != HTTP_BODY_LENGTH || c->head.content_length > SIDE_BODY_BYTES)
+		return false;
+	return (c->side_count > 0 || c->ahead > c->head.content_length) &&
+		o->beside(o->ctx, &c->head);
+}
+
+/* All of the body, which stays in the stream. A failure is met once more where it is reported. */
+static bool await_body(struct conn *c, struct span *ret)
+{
+	size_t n = (size_t)c->head.content_length;
+	struct span view = {0};
+
+	do {
+		if (conn_peek(c, view.n, &view, request_body_deadline(c)) < 0 || view.n == 0)
+			return false;
+	} while (view.n < n);
+	*ret = span_sub(view, 0, n);
+	return true;
+}
+
+static void move_request(struct conn *c, struct conn *x, struct span body)
+{
+	struct arena *fresh = x->arena;
+
+	x->arena = c->arena;
+	c->arena = fresh;
+	x->head = c->head;
+	request_begin(x);
+	x->body.done = true;
+	x->whole = body;
+}
+
+bool beside_start(struct conn *c)
+{
+	struct span view;
+
+	if (!is_wanted(c))
+		return false;
+	while (c->side_count >= SIDES_MAX)
+		if (waitq_wait(&c->side_done, DEADLINE_NONE) < 0)
+			return false;
+	/* What was answered before comes first. */
+	if (conn_flush(c, NULL, 0) < 0 || !await_body(c, &view))
+		return false;
+	struct conn *x = side_get(c);
+	struct span body = x ? arena_span(c->arena, view) : (struct span){0};
+	if (!body.p) {
+		if (x)
+			side_put(c, x);
+		return false;
+	}
+	conn_consume(c, view.n);
+	move_request(c, x, body);
+	list_push_back(&c->sides, &x->link);
+	c->side_count++;
+	if (group_spawn(&c->listener->fibers, "http-beside", c->listener->server->options.stack,
+		    beside_main, x) < 0) {
+		err_clear();
+		beside_main(x);
+	}
+	return true;
+}
