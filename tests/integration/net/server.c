@@ -142,6 +142,35 @@ static void silent(struct http_request *q, struct http_reply *p)
 {
 }
 
+/* Echoes when n requests have come here, which none does that runs by itself. */
+static void meet(struct http_request *q, struct http_reply *p)
+{
+	static int met;
+	static struct waitq all;
+	int64_t n = number(q, "n", 1);
+	int r = 0;
+
+	if (!all.fibers.next)
+		waitq_init(&all);
+	if (++met < n) {
+		r = waitq_wait(&all, deadline_in_ms(number(q, "ms", 60000)));
+		if (r < 0)
+			met = 0;
+	} else {
+		met = 0;
+		waitq_wake_all(&all);
+	}
+	if (r == 0)
+		echo(q, p);
+	else
+		(void)!http_reply(p, 503, "text/plain", SPAN("alone\n"));
+}
+
+static bool beside(void *ctx, const struct http_head *head)
+{
+	return span_find(head->query, SPAN("beside"), 0) >= 0;
+}
+
 static void reload(struct http_request *q, struct http_reply *p)
 {
 	int r = settings.tls_server ? tls_server_reload(settings.tls_server) : -ENOENT;
@@ -167,6 +196,7 @@ static void handle(void *ctx, struct http_request *q, struct http_reply *p)
 		{"/bad-header", bad_header},
 		{"/empty", empty},
 		{"/silent", silent},
+		{"/meet", meet},
 		{"/reload", reload},
 	};
 
@@ -231,6 +261,7 @@ static void serve(void *arg)
 	int r;
 
 	settings.server.handler = handle;
+	settings.server.beside = beside;
 	r = http_fleet_start(&settings.server, &f);
 	if (r == 0)
 		r = listen_all(f);

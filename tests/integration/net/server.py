@@ -5,7 +5,9 @@
 import concurrent.futures
 import http.client
 import os
+import re
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -70,6 +72,33 @@ def pipelining(server):
         for byte in GET.encode():
             s.sendall(bytes([byte]))
         tap.ok("a request may come byte by byte", HELLO in peers.read_until(s, HELLO))
+
+
+def beside(server):
+    def meet(i, n=16):
+        return post(f"/meet?n={n}&beside", f"<{i:04}>", "Content-Length: 6")
+
+    got = peers.ask(server, "".join(meet(i) for i in range(48)) + LAST)
+    tap.equal("pipelined requests that may do run beside each other, 16 at a time",
+              (got.count(b"HTTP/1.1 200"), got.count(b"alone")), (49, 0))
+    tap.equal("their answers keep the order", re.findall(rb"<(\d+)>", got), [b"%04d" % i for i in range(48)])
+    tap.ok("what may not waits for all of them", got.endswith(HELLO))
+    alone = "".join(post("/meet?n=2&ms=50", f"<{i}>", "Content-Length: 3") for i in range(3))
+    tap.equal("others run one by one", peers.ask(server, alone + LAST).count(b"alone"), 3)
+    long = post("/big?n=100000&beside", "x", "Content-Length: 1")
+    got = peers.ask(server, meet(1, 2) + meet(2, 2) + long + meet(3, 2) + meet(4, 2) + LAST)
+    tap.ok("a streamed answer keeps its place", got.index(b"<0002>") < got.index(b"x" * 4096) < got.index(b"<0003>"))
+    got = peers.ask(server, post("/slow?ms=50&beside", "a", "Content-Length: 1") + post("/silent?beside", "a", "Content-Length: 1") + LAST)
+    tap.ok("one without an answer is 500, in its place", got.index(b"waited") < got.index(b"HTTP/1.1 500") and
+           got.endswith(HELLO), got)
+    broken = post("/big?n=10&break=1&beside", "a", "Content-Length: 1")
+    got = peers.ask(server, post("/slow?ms=50&beside", "a", "Content-Length: 1") + broken +
+                    post("/echo?beside", "after", "Content-Length: 5") + LAST)
+    tap.ok("one whose answer breaks off ends the connection", b"waited" in got and b"after" not in got and HELLO not in got, got)
+    with server.connect() as s:
+        s.sendall((post("/slow?ms=100&beside", "a", "Content-Length: 1") * 3).encode())
+        s.shutdown(socket.SHUT_WR)
+        tap.equal("a client that sends no more is answered", peers.read_all(s).count(b"waited"), 3)
 
 
 def bodies(server):
@@ -244,7 +273,7 @@ def main():
     peers.need("curl")
     path = peers.folder()
     server = peers.Server("--tcp", 1)
-    for test in (plain_exchanges, pipelining, bodies, refusals, old_clients, event_streams):
+    for test in (plain_exchanges, pipelining, beside, bodies, refusals, old_clients, event_streams):
         test(server)
     tap.equal("the server stops cleanly", server.stop(), 0)
     doors(path)
