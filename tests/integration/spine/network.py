@@ -115,8 +115,7 @@ def run(node, name, network):
     node.wait_for("the execution's end", lambda: node.call("GET", f"/v1/executions/{execution}")[1]["status"]
                   in ("completed", "failed", "cancelled"), seconds=120)
     end = node.call("GET", f"/v1/executions/{execution}")[1]["status"]
-    tail = node.audit("tail", "-n", "1000", "--execution", execution, "--output", "json").stdout
-    kernel = [r for r in map(json.loads, tail.splitlines()) if r["source"] == "kernel"]
+    kernel = [r for r in node.journal_of(execution) if r["source"] == "kernel"]
     return list(visits), end, kernel
 
 

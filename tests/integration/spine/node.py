@@ -24,6 +24,7 @@ import time
 BUILD = os.path.abspath(os.environ.get("AEGIS_BUILD", "build/debug"))
 SLOTS = 256
 
+ENDS = ("ExecutionCompleted", "ExecutionFailed", "ExecutionCancelled", "ExecutionTimedOut")
 HIERARCHIES = ["/sys/fs/cgroup" + h for h in ("", "/unified", "/cpu", "/memory", "/pids")]
 
 
@@ -66,7 +67,7 @@ class Connection(http.client.HTTPConnection):
 
 
 class Node:
-    def __init__(self, model_port, recording=None, daemon="", helper_options=()):
+    def __init__(self, model_port, daemon="", helper_options=()):
         self.dir = tempfile.mkdtemp(prefix="aegis-node-")
         os.chmod(self.dir, 0o755)
         pid = os.getpid()
@@ -188,6 +189,17 @@ spec:
             return answer.status, json.loads(text) if text else None
         finally:
             c.close()
+
+    def journal_of(self, execution, until=ENDS):
+        """What the audit journal, which follows the store, has of an execution once it has a record of such a kind."""
+        records = []
+
+        def has_end():
+            tail = self.audit("tail", "-n", "1000", "--execution", execution, "--output", "json").stdout
+            records[:] = [json.loads(line) for line in tail.splitlines()]
+            return any(r["kind"] in until for r in records)
+        self.wait_for(f"{until} in the journal", has_end)
+        return records
 
     def healthy(self):
         try:
