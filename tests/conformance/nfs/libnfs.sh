@@ -31,7 +31,7 @@ set --
 [ "$(id -u)" != 0 ] || set -- --posix
 "$AEGIS_BUILD/bin/aegis" nfs serve "$work/export" --export "$work/export" "$@" >"$work/server" 2>&1 &
 server=$!
-for _ in $(seq 100); do
+for _ in $(seq 600); do
 	port=$(sed -n 's/.* on 127.0.0.1:\([0-9]*\).*/\1/p' "$work/server" | head -n 1)
 	[ -z "$port" ] || break
 	sleep 0.1
@@ -45,7 +45,7 @@ done
 if command -v tshark >/dev/null && [ "$(id -u)" = 0 ]; then
 	tshark -q -i lo -f "tcp port $port" -w "$work/pcap" 2>"$work/tshark" &
 	tshark=$!
-	for _ in $(seq 50); do
+	for _ in $(seq 300); do
 		[ ! -s "$work/pcap" ] || break
 		sleep 0.1
 	done

@@ -14,9 +14,10 @@ start() {
 	: >"$work/out"
 	"$program" nfs serve "$work/export" "$@" >"$work/out" 2>"$work/errors" &
 	server=$!
-	for _ in $(seq 100); do
-		port=$(sed -n 's/^serving .* on 127.0.0.1:\([0-9]*\).*/\1/p' "$work/out")
+	for _ in $(seq 600); do
+		# The line with the path is the last one: the port's is there when it is.
 		path=$(sed -n 's/^mount .* 127.0.0.1:\(\/[^ ]*\) MOUNTPOINT$/\1/p' "$work/out")
+		port=$(sed -n 's/^serving .* on 127.0.0.1:\([0-9]*\).*/\1/p' "$work/out")
 		[ -z "$path" ] || return 0
 		kill -0 "$server" 2>/dev/null || return 1
 		sleep 0.1
@@ -38,8 +39,8 @@ url() { # PATH
 copy() { nfs-cp "$1" "$(url "$path/$2")"; }
 read_back() { nfs-cat "$(url "$path/$1")"; }
 
-until_true() { # COMMAND...: within ten seconds
-	for _ in $(seq 100); do
+until_true() { # COMMAND...: within a minute
+	for _ in $(seq 600); do
 		! "$@" 2>/dev/null || return 0
 		sleep 0.1
 	done
