@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /* Keeps depth x connections calls under way: for every reply that has come, a new call leaves, all
- * of one connection's in one piece. */
+ * of one connection's in one piece. Or, with a rate, calls leave as time goes by, whatever has
+ * come, and their latency counts from when they were due. */
 #include "tests/bench/nfs/load.h"
 #include <dirent.h>
 #include <fcntl.h>
@@ -10,7 +11,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { SLOT_BITS = 8, SAMPLES_MAX = 4 * 1024 * 1024 };
+enum {
+	PACE_NS = 100 * 1000, /* calls that fall due within leave together */
+	SLOT_BITS = 8,
+	SAMPLES_MAX = 4 * 1024 * 1024
+};
 
 struct connection {
 	int fd;
@@ -63,6 +68,8 @@ int64_t load_cpu_ns(int pid)
 
 static bool more_wanted(const struct engine *e, int64_t now_ns)
 {
+	if (e->load->rate)
+		return false;
 	if (e->limit)
 		return e->next < e->limit;
 	return now_ns < e->end_ns || e->next < e->least;
@@ -74,6 +81,7 @@ static void add_call(struct engine *e, struct connection *c, uint32_t slot, int6
 	x->number = e->next++;
 	x->xid = ((e->load->first_xid + (uint32_t)x->number) << SLOT_BITS) | slot;
 	x->sent_ns = now_ns;
+	x->answered = false;
 	c->out_used += load_build(e->load, x, c->out + c->out_used, e->out_cap - c->out_used);
 	c->under_way++;
 }
@@ -116,6 +124,7 @@ static void take_reply(struct engine *e, struct connection *c, struct span recor
 	e->answered++;
 	c->under_way--;
 	c->calls[slot].xid = ~xid;
+	c->calls[slot].answered = true;
 	if (more_wanted(e, now_ns) && e->out_cap - c->out_used >= load_call_bytes(e->load))
 		add_call(e, c, slot, now_ns);
 }
@@ -175,6 +184,43 @@ static void close_connections(struct engine *e)
 	close(e->ep);
 }
 
+/* A call of each place in turn that is free, if one is due. */
+static void add_due(struct engine *e, int64_t start_ns, int64_t now_ns)
+{
+	struct load *l = e->load;
+	uint64_t due = (uint64_t)((double)(MIN(now_ns, e->end_ns) - start_ns) / 1e9 * l->rate);
+	for (int i = 0; i < l->connections; i++) {
+		struct connection *c = &e->connections[i];
+		for (uint32_t d = 0; e->next < due && d < (uint32_t)l->depth; d++) {
+			bool busy = c->calls[d].sent_ns && !c->calls[d].answered;
+			if (!busy && e->out_cap - c->out_used >= load_call_bytes(l))
+				add_call(e, c, d,
+					start_ns + (int64_t)((double)e->next / l->rate * 1e9));
+		}
+		push(e, c);
+	}
+}
+
+static void drive_at_rate(struct engine *e)
+{
+	int64_t start_ns = clock_mono_ns();
+	const struct timespec pause = {.tv_nsec = PACE_NS};
+	for (int64_t now_ns = start_ns; now_ns < e->end_ns || e->answered < e->next;
+		now_ns = clock_mono_ns()) {
+		struct epoll_event ev[64];
+		add_due(e, start_ns, now_ns);
+		int n = epoll_pwait2(e->ep, ev, 64, &pause, NULL);
+		for (int i = 0; i < n; i++) {
+			if (ev[i].events & EPOLLOUT)
+				push(e, ev[i].data.ptr);
+			if (ev[i].events & EPOLLIN)
+				pull(e, ev[i].data.ptr);
+		}
+		if (now_ns > e->end_ns + 10000000000)
+			load_die("no reply for 10 seconds");
+	}
+}
+
 static void drive(struct engine *e)
 {
 	int64_t now_ns = clock_mono_ns();
@@ -225,7 +271,10 @@ static struct load_result run(struct load *l, uint64_t limit)
 	int64_t cpu_ns = l->pid ? load_cpu_ns(l->pid) : 0;
 	int64_t start_ns = clock_mono_ns();
 	e.end_ns = start_ns + (int64_t)(l->seconds * 1e9);
-	drive(&e);
+	if (l->rate > 0)
+		drive_at_rate(&e);
+	else
+		drive(&e);
 	int64_t elapsed_ns = clock_mono_ns() - start_ns;
 	cpu_ns = l->pid ? load_cpu_ns(l->pid) - cpu_ns : 0;
 	close_connections(&e);

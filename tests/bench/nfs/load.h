@@ -41,6 +41,7 @@ struct load {
 	int connections;
 	int depth;
 	double seconds;
+	double rate; /* calls a second; 0: as many as the server answers */
 	int pid; /* of the server; 0: unknown */
 	uint32_t first_xid; /* differs from run to run: servers remember calls by it */
 	bool echo; /* the peer answers with replies of the right size and no content */
@@ -54,6 +55,7 @@ struct load {
 /* What one call was about. */
 struct load_call {
 	int64_t sent_ns;
+	bool answered;
 	uint64_t number; /* counts the calls of the run */
 	uint32_t xid;
 	uint32_t file;

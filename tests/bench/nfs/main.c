@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /*
- * bench_nfs_load HOST PORT EXPORT OP SIZE CONNECTIONS DEPTH SECONDS [PID [MOUNTPORT]]: one cell of
- * the table, as one line of JSON. EXPORT "-": the peer is bench_nfs_echo. OP "pread": what a pread
- * of SIZE bytes from a file named EXPORT costs by itself.
+ * bench_nfs_load HOST PORT EXPORT OP SIZE CONNECTIONS DEPTH SECONDS [PID [MOUNTPORT [RATE]]]: one
+ * cell of the table, as one line of JSON. EXPORT "-": the peer is bench_nfs_echo. OP "pread": what
+ * a pread of SIZE bytes from a file named EXPORT costs by itself.
  */
 #include "tests/bench/nfs/load.h"
 #include <fcntl.h>
@@ -56,7 +56,7 @@ int main(int argc, char **argv)
 {
 	if (argc < 9)
 		load_die("usage: HOST PORT EXPORT OP SIZE CONNECTIONS DEPTH SECONDS [PID "
-			 "[MOUNTPORT]]");
+			 "[MOUNTPORT [RATE]]]");
 	if (strcmp(argv[4], "pread") == 0)
 		return measure_pread(argv[3], (uint32_t)atoi(argv[5]));
 	struct load l = {
@@ -70,6 +70,7 @@ int main(int argc, char **argv)
 		.seconds = atof(argv[8]),
 		.pid = argc > 9 ? atoi(argv[9]) : 0,
 		.mount_port = argc > 10 ? atoi(argv[10]) : atoi(argv[2]),
+		.rate = argc > 11 ? atof(argv[11]) : 0,
 		.echo = strcmp(argv[3], "-") == 0,
 	};
 	if (l.depth > 256 || l.depth < 1 || l.connections < 1)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: AGPL-3.0-only
-"""Server CPU per NFS call: `aegis nfs serve` under a policy, the bare echo of the same sizes, and nfs-ganesha.
+"""Server CPU per NFS call: `aegis nfs serve` under a policy and recording, the bare echo of the same sizes, nfs-ganesha.
 
 Every reply is verified by the generator, which ends the run at the first wrong one. All run one after the other in
 rounds, in a network namespace of their own with the export on tmpfs; the median of the rounds counts.
@@ -45,7 +45,16 @@ CELLS = [
     ("getattr", 0, 64, 16, None),
     ("getattr", 0, 1, 1, None),
     ("read", 4096, 1, 1, None),
+    ("getattr", 0, 1, 16, None),
+    ("read", 4096, 1, 16, None),
+    ("getattr", 0, 8, 1, None),
 ]
+
+# With records of each operation by itself, and without any, beside those summed up per file and second.
+EVENT_CELLS = [("getattr", 0, 8, 16, None), ("read", 4096, 8, 16, None), ("write", 4096, 8, 16, None),
+               ("create", 0, 8, 16, None)]
+PACED_CELLS = EVENT_CELLS[:3]
+PACE = 0.8
 
 GANESHA = """
 NFS_CORE_PARAM {{ Protocols = 3; NFS_Port = 12049; MNT_Port = 12050; Enable_NLM = false; Enable_RQUOTA = false;
@@ -79,11 +88,12 @@ def start_echo():
     return process, {"port": int(process.stdout.readline()), "export": "-"}
 
 
-def start_ours(path, work):
+def start_ours(path, work, *more):
     with open(work + "/policy.cedar", "w", encoding="ascii") as out:
         out.write(POLICY)
-    process = subprocess.Popen([BUILD + "/bin/aegis", "nfs", "serve", path, "--export", "/x", "--state", work + "/state",
-                                "--policy", work + "/policy.cedar"], stdout=subprocess.PIPE, text=True)
+    os.mkdir(path)
+    process = subprocess.Popen([BUILD + "/bin/aegis", "nfs", "serve", path, "--export", "/x", "--state", path + ".state",
+                                "--policy", work + "/policy.cedar", *more], stdout=subprocess.PIPE, text=True)
     line = process.stdout.readline()
     if not line:
         sys.exit("aegis nfs serve did not start")
@@ -115,11 +125,11 @@ def start_ganesha(path, work):
     return None
 
 
-def measure(server, cell):
+def measure(server, cell, rate=0):
     process, at = server
     op, size, connections, depth = cell[:4]
     command = [LOAD, "127.0.0.1", str(at["port"]), at["export"], op, str(size), str(connections), str(depth), SECONDS,
-               str(process.pid)] + ([str(at["mount"])] if "mount" in at else [])
+               str(process.pid), str(at.get("mount", at["port"])), str(rate)]
     result = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if result.returncode != 0:
         return None
@@ -163,6 +173,35 @@ def report(cell, ours, echo, ganesha, pread_us):
         figure(f"{name}: {quantile}", middle(ours, quantile + "_us"), "us", "bare echo", middle(echo, quantile + "_us"))
 
 
+def measure_events(work, path, ours):
+    """Every operation on record, and none, in turn with those summed up."""
+    full = start_ours(path + "/full", work, "--records", work + "/full.jsonl", "--window", "0")
+    none = start_ours(path + "/none", work)
+    try:
+        for cell in EVENT_CELLS:
+            results = ([], [], [])
+            for _ in range(ROUNDS):
+                for into, server in zip(results, [full, ours, none]):
+                    into.append(measure(server, cell))
+                os.truncate(work + "/full.jsonl", 0)
+            for kind, result in (("each on record", results[0]), ("summed up", results[1])):
+                figure(f"{name_of(cell)}, {kind}: server CPU", middle(result, "cpu_us"), "us", "no records",
+                       middle(results[2], "cpu_us"))
+    finally:
+        stop(full[0])
+        stop(none[0])
+
+
+def measure_paced(ours):
+    """Latency at a part of what the server can do."""
+    for cell in PACED_CELLS:
+        rate = PACE * middle([measure(ours, cell) for _ in range(ROUNDS)], "per_second")
+        results = [measure(ours, cell, rate) for _ in range(ROUNDS)]
+        for quantile in ("p50", "p99", "p999"):
+            figure(f"{name_of(cell)}, at {PACE:.0%} load: {quantile}", middle(results, quantile + "_us"), "us",
+                   target="<= 1000" if quantile == "p99" else None)
+
+
 def main():
     isolate()
     subprocess.run(["ip", "link", "set", "lo", "up"], check=False, stderr=subprocess.DEVNULL)
@@ -171,9 +210,8 @@ def main():
     os.mkdir(path)
     if os.geteuid() == 0:
         subprocess.run(["mount", "-t", "tmpfs", "tmpfs", path], check=True)
-    os.makedirs(path + "/ours")
     os.makedirs(path + "/ganesha")
-    servers = [start_ours(path + "/ours", work), start_echo()]
+    servers = [start_ours(path + "/ours", work, "--records", work + "/ours.jsonl"), start_echo()]
     ganesha = start_ganesha(path + "/ganesha", work)
     failed = False
     try:
@@ -188,6 +226,8 @@ def main():
                 failed = True
                 continue
             report(cell, *results, pread_us)
+        measure_events(work, path, servers[0])
+        measure_paced(servers[0])
     finally:
         for process, at in [*servers, *([ganesha] if ganesha else [])]:
             stop(process)
