@@ -114,6 +114,29 @@ void record_denial(
 	post(ctx, &record, &b);
 }
 
+void record_lsm_denial(void *ctx, const struct sandbox *s, const struct lsm_denial *d)
+{
+	struct buf b CLEANUP(buf_fini) = buf_init(LIMIT_AUDIT_PAYLOAD_BYTES);
+	struct json_writer w = json_writer(&b);
+	struct audit_record record = {
+		.source = AUDIT_KERNEL, .kind = SPAN("KernelDenied"), .execution_id = s->execution};
+
+	json_object(&w);
+	json_field_i64(&w, "iteration", s->iteration);
+	json_field_cstr(&w, "hook", lsm_hook_text((enum lsm_hook)d->hook));
+	json_field_cstr(&w, "reason", lsm_verdict_text((enum lsm_verdict)d->verdict));
+	json_field_i64(&w, "device", d->device);
+	json_field_i64(&w, "inode", (int64_t)d->inode);
+	json_field_i64(&w, "detail", d->detail);
+	json_field_i64(&w, "cgroup", (int64_t)d->cgroup);
+	json_field_i64(&w, "call_cgroup", (int64_t)d->call_cgroup);
+	json_field_i64(&w, "pid", d->pid);
+	json_field_span(&w, "command", span_of(d->comm, strnlen(d->comm, sizeof(d->comm))));
+	json_field_i64(&w, "boot_time_ns", (int64_t)d->time_ns);
+	json_end(&w);
+	post(ctx, &record, &b);
+}
+
 void record_denials_lost(void *ctx, uint64_t count)
 {
 	gap(ctx, AUDIT_KERNEL, count, "more denials than are told one by one");

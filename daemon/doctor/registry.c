@@ -51,6 +51,8 @@ const struct doctor_probe doctor_probes[] = {
 	{"rules.files_running", "rules",
 		"a stricter rule about a file holds at once, in running sandboxes", true,
 		probe_rule_running},
+	{"rules.neighbours", "rules", "processes of one sandbox do not read each other's memory",
+		true, probe_rule_neighbours},
 	{"rules.shared_addresses", "rules", "names that share an address are told apart", true,
 		probe_rule_shared},
 	{"host.unprivileged_bpf", "host", "users of the host cannot load programs into the kernel",

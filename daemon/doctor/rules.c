@@ -89,6 +89,19 @@ void probe_rule_running(const struct doctor_options *o, struct doctor_finding *f
 			"rule about a file holds for new sandboxes");
 }
 
+void probe_rule_neighbours(const struct doctor_options *o, struct doctor_finding *f)
+{
+	if (!is_root())
+		found(f, DOCTOR_UNAVAILABLE, "ask as root: sudo aegis doctor",
+			"loading BPF programs is root's");
+	else if (has_lsm(o))
+		found(f, DOCTOR_PREVENTED, NULL, "by effect (BPF LSM)");
+	else
+		found(f, DOCTOR_NOT_COVERED, lsm_how,
+			"the filter of system calls refuses ptrace and its kin, but a process may "
+			"read another of its own sandbox through /proc/PID/mem");
+}
+
 /* No packet filter can tell names apart that share an address. */
 void probe_rule_shared(const struct doctor_options *o, struct doctor_finding *f)
 {

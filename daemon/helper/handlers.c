@@ -237,6 +237,16 @@ static int handle_network_open(struct monitor *m, const void *request, struct re
 	return 0;
 }
 
+static int handle_lsm_open(struct monitor *m, const void *request, struct reply *ret)
+{
+	const struct lsmprog *l = &m->host.lsm;
+	if (!l->loaded)
+		return err_raise(-EOPNOTSUPP, "this kernel has no BPF LSM");
+	memcpy(ret->fds, l->programs.maps, LSM_MAPS * sizeof(ret->fds[0]));
+	ret->fd_count = LSM_MAPS;
+	return 0;
+}
+
 static int handle_resolver_get(struct monitor *m, const void *request, struct reply *ret)
 {
 	const struct wire_target *w = request;
@@ -299,6 +309,7 @@ static const monitor_handler handlers[WIRE_TYPE_END] = {
 	[WIRE_SIGN_HEAD] = handle_sign_head,
 	[WIRE_LAST_HEAD] = handle_last_head,
 	[WIRE_NETWORK_OPEN] = handle_network_open,
+	[WIRE_LSM_OPEN] = handle_lsm_open,
 	[WIRE_RESOLVER_GET] = handle_resolver_get,
 	[WIRE_FILES_MOUNT] = handle_files_mount,
 	[WIRE_FILES_GET] = handle_files_get,

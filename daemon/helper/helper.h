@@ -17,6 +17,7 @@
  */
 #pragma once
 
+#include "bpf/lsm/lsm_api.h"
 #include "bpf/net/net_api.h"
 #include "daemon/rt/rt.h"
 #include "daemon/audit/audit.h"
@@ -219,6 +220,13 @@ AWAITS int helper_network_open(
  * resolver at a time. -ENOENT, -EINVAL if it has no network. */
 AWAITS int helper_resolver_get(struct helper *h, uint64_t id, struct uuid execution, int *ret_udp,
 	int *ret_tcp, int64_t deadline_ns) MUST_USE;
+
+/* ---- LSM programs ---- */
+
+/* The descriptors of their maps, in the order of enum lsm_map: bpf/lsm/lsm_api.h. The caller's to
+ * close. They stay the same until the helper is another instance. -EOPNOTSUPP: this kernel has no
+ * BPF LSM. */
+AWAITS int helper_lsm_open(struct helper *h, int ret_maps[LSM_MAPS], int64_t deadline_ns) MUST_USE;
 
 /* ---- dispatched calls [6] ---- */
 

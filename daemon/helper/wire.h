@@ -14,7 +14,7 @@
 
 enum {
 	WIRE_MAGIC = 0x41474831, /* "AGH1" */
-	WIRE_VERSION = 3, /* changes with every change of this header */
+	WIRE_VERSION = 4, /* changes with every change of this header */
 	WIRE_MESSAGE_BYTES = 232,
 	WIRE_FDS_MAX = NET_MAPS,
 	WIRE_LIST_MAX = 64, /* sandboxes in one reply; ask again after the last id */
@@ -40,6 +40,7 @@ enum wire_type {
 	WIRE_LAST_HEAD,
 	WIRE_NETWORK_OPEN,
 	WIRE_RESOLVER_GET,
+	WIRE_LSM_OPEN,
 	WIRE_FILES_MOUNT,
 	WIRE_FILES_GET,
 	WIRE_SANDBOX_BEGIN,
@@ -59,7 +60,7 @@ struct wire_header {
 
 /* ---- requests ---- */
 
-struct wire_plain { /* HELLO, PUBLIC_KEY, NETWORK_OPEN */
+struct wire_plain { /* HELLO, PUBLIC_KEY, NETWORK_OPEN, LSM_OPEN */
 	struct wire_header header;
 };
 

@@ -154,8 +154,10 @@ static int process_adopt(struct sandbox_driver *d, const struct sandbox_entry *e
 		.id = e->id,
 		.execution = e->execution,
 		.fds = {-1, -1, -1, -1}};
-	int r = helper_ask(process_driver_of(d)->link, &a.request, deadline_ns);
+	int r = process_lsm_ready(process_driver_of(d), deadline_ns);
 
+	if (r == 0)
+		r = helper_ask(process_driver_of(d)->link, &a.request, deadline_ns);
 	if (r == 0 && a.found.state == HELPER_SANDBOX_RUNNING) {
 		a.request.fn = do_listener;
 		r = helper_ask(process_driver_of(d)->link, &a.request, deadline_ns);
@@ -329,6 +331,7 @@ static void process_forget(struct sandbox *s)
 	struct process_sandbox *p = process_of(s);
 
 	process_network_end(p, s->state != SANDBOX_RELEASED && s->state != SANDBOX_ENDED);
+	list_remove(&p->alive_link);
 	rt_close(p->pidfd);
 	free(p);
 }
@@ -336,6 +339,7 @@ static void process_forget(struct sandbox *s)
 static void process_close(struct sandbox_driver *d)
 {
 	process_network_close(process_driver_of(d));
+	process_lsm_close(process_driver_of(d));
 	free(process_driver_of(d));
 }
 
@@ -371,7 +375,9 @@ int sandbox_process_open(const struct sandbox_process_options *o, struct sandbox
 		.observer = o->observer,
 	};
 	list_init(&p->networked);
+	list_init(&p->alive);
 	group_init(&p->group);
+	group_init(&p->lsm_group);
 	*ret = &p->base;
 	return 0;
 }

@@ -14,6 +14,10 @@ struct process_driver {
 	struct sandbox_network_observer observer;
 	struct sensor *sensor; /* NULL until a sandbox with network is asked for */
 	struct list networked; /* sandboxes with network */
+	struct list alive; /* all that were not forgotten */
+	struct lsm_sensor *lsm; /* NULL: not asked for yet, or the kernel has none */
+	uint64_t lsm_instance; /* of the helper that was asked for it */
+	struct group lsm_group; /* the reader of what it denies */
 	struct group group; /* the reader of denials */
 	uint64_t lost; /* denials that are on no record: not read, or more than are told */
 	int64_t lost_told_ns; /* when that was last reported */
@@ -29,6 +33,7 @@ struct process_sandbox {
 	struct list link; /* in the driver's `networked`, while it has an agent */
 	struct sensor_agent *agent; /* NULL: none yet, after an adoption */
 	struct resolver *resolver;
+	struct list alive_link; /* in the driver's `alive` */
 	int64_t second_ns; /* of the denials counted below */
 	uint32_t told; /* in that second */
 };
@@ -58,7 +63,18 @@ AWAITS int process_files_begin(struct process_sandbox *p, const struct sandbox_f
 AWAITS int process_files_open(
 	struct sandbox *s, int *ret_listener, uint32_t *ret_uid, int64_t deadline_ns) MUST_USE;
 
+/* ---- process_lsm.c ---- */
+
+/* Reads from now on what the LSM programs deny, where there are some. */
+AWAITS int process_lsm_ready(struct process_driver *d, int64_t deadline_ns) MUST_USE;
+AWAITS void process_lsm_close(struct process_driver *d);
+
 /* ---- process_network.c ---- */
+
+/* Whether this denial of the sandbox goes on record one by one; else it has been counted. */
+bool process_denial_is_told(struct process_driver *d, struct process_sandbox *p);
+/* Puts the count of those that do not on record, at most once a second. */
+AWAITS void process_tell_lost(struct process_driver *d);
 
 /* Enters the rules; *ret is the caller's reference. Loads what is needed on the first time. */
 AWAITS int process_network_policy(struct process_driver *d, const struct kernel_rules *rules,

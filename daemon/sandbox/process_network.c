@@ -46,7 +46,7 @@ static void count_lost(struct process_driver *d, const struct net_denial *n)
 
 /* An agent makes hundreds of thousands of denials a second if it likes; the journal must not grow
  * with them. The kernel's counters have the sum in any case. */
-static bool is_told(struct process_sandbox *p)
+bool process_denial_is_told(struct process_driver *d, struct process_sandbox *p)
 {
 	int64_t now_ns = rt_now_ns();
 
@@ -54,8 +54,10 @@ static bool is_told(struct process_sandbox *p)
 		p->second_ns = now_ns;
 		p->told = 0;
 	}
-	if (p->told >= LIMIT_DENIALS_PER_SECOND)
+	if (p->told >= LIMIT_DENIALS_PER_SECOND) {
+		d->lost++;
 		return false;
+	}
 	p->told++;
 	return true;
 }
@@ -68,15 +70,12 @@ static void on_denial(void *ctx, const struct net_denial *n)
 	count_lost(d, n);
 	if (!p || !d->observer.denied)
 		return;
-	if (is_told(p))
+	if (process_denial_is_told(d, p))
 		d->observer.denied(d->observer.ctx, &p->base, n,
 			sensor_rule_policy(d->sensor, n->policy, n->rule));
-	else
-		d->lost++;
 }
 
-/* At most once a second. */
-static AWAITS void tell_lost(struct process_driver *d)
+void process_tell_lost(struct process_driver *d)
 {
 	uint64_t lost = d->lost;
 	int64_t now_ns = rt_now_ns();
@@ -104,7 +103,7 @@ static void read_denials(void *arg)
 			err_log(r, "read what the kernel denied");
 			err_clear();
 		}
-		tell_lost(d);
+		process_tell_lost(d);
 	}
 }
 

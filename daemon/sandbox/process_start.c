@@ -148,6 +148,7 @@ int process_take(struct sandbox_driver *d, const struct helper_sandbox *h,
 	int r = state_move(
 		&sandbox_states, &p->base.state, alive ? SANDBOX_RUNNING : SANDBOX_ENDED);
 	CHECK(r == 0);
+	list_push_back(&process_driver_of(d)->alive, &p->alive_link);
 	*ret = &p->base;
 	return 0;
 }
@@ -221,6 +222,8 @@ int process_start(struct sandbox_driver *d, const struct sandbox_spec *spec, str
 		r = process_workspace_open(d, spec->execution, &workspace, deadline_ns);
 	if (r == 0)
 		rt_close(workspace);
+	if (r == 0)
+		r = process_lsm_ready(process_driver_of(d), deadline_ns);
 	if (r == 0 && spec->network && spec->network->net_count > 0)
 		r = process_network_policy(
 			process_driver_of(d), spec->network, &policy, deadline_ns);

@@ -17,6 +17,7 @@
 #include "daemon/confine/confine.h"
 #include "daemon/rt/rt.h"
 #include "daemon/sandbox/snapshot.h"
+#include "daemon/sensor/lsm.h"
 #include "daemon/sensor/resolver.h"
 
 /*
@@ -229,7 +230,8 @@ AWAITS struct sandbox_driver *sandbox_driver_close(struct sandbox_driver *d); /*
 
 /* ---- kind `process`: namespaces, cgroups, seccomp and Landlock by the helper ---- */
 
-/* What the network of a sandbox had to say. `d` and `r` are valid during the call. */
+/* What the kernel denied to a sandbox, and what its resolver had to say. `d` and `r` are valid
+ * during the call. */
 struct sandbox_network_observer {
 	/* The kernel denied something; `policy_id` empty: no rule speaks of it. */
 	AWAITS void (*denied)(void *ctx, const struct sandbox *s, const struct net_denial *d,
@@ -238,6 +240,8 @@ struct sandbox_network_observer {
 	AWAITS void (*lost)(void *ctx, uint64_t count);
 	AWAITS void (*resolved)(
 		void *ctx, const struct sandbox *s, const struct resolver_record *r);
+	/* The LSM programs denied something. */
+	AWAITS void (*lsm_denied)(void *ctx, const struct sandbox *s, const struct lsm_denial *d);
 	void *ctx;
 };
 

@@ -790,6 +790,29 @@ def _(token):
     call(101, 16, 1, 0, 0)
 
 
+@attempt(43, "memory-of-a-neighbour")
+def _(token):
+    """Reads what stands in another process of the sandbox alone, by way of /proc."""
+    memory = mmap.mmap(-1, 4096, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    where = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    ready, wrote = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        memory[:len(token)] = token
+        os.write(wrote, b"x")
+        time.sleep(60)
+        os._exit(0)
+    try:
+        os.read(ready, 1)
+        with open(f"/proc/{pid}/mem", "rb", buffering=0) as f:
+            f.seek(where)
+            if f.read(len(token)) != token:
+                raise PermissionError(errno.EPERM, "it read something else")
+    finally:
+        os.kill(pid, 9)
+        os.waitpid(pid, 0)
+
+
 @attempt(43, "perf_event_open")
 def _(token):
     call(298, ctypes.create_string_buffer(120), 0, -1, -1, 0)
