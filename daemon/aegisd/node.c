@@ -333,9 +333,15 @@ static void status_answer(void *ctx, struct json_writer *w)
 		json_put_cstr(w, config_notice(c, i));
 	json_end(w);
 	json_key(w, "tool_servers");
-	tool_servers_put(w, n->servers);
+	tool_servers_states_put(w, n->servers);
 	json_field_i64(w, "audit_lag",
 		(int64_t)(store_stats(n->store).events - event_journaled_through(n->bus)));
+}
+
+static void servers_answer(void *ctx, struct json_writer *w)
+{
+	struct node *n = ctx;
+	tool_servers_put(w, n->servers);
 }
 
 static AWAITS int api_start(struct node *n)
@@ -347,6 +353,8 @@ static AWAITS int api_start(struct node *n)
 		.executions = n->executions,
 		.smcp = n->smcp,
 		.mcp = n->mcp,
+		.source = tool_servers_source(n->servers),
+		.tool_servers = servers_answer,
 		.bearer_key = n->d->bearer_key,
 		.tenant_id = "local",
 		.node_id = c->node.id,

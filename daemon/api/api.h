@@ -35,6 +35,9 @@ struct api_deps {
 	struct executions *executions;
 	struct smcp_service *smcp; /* NULL: not served */
 	struct mcp_service *mcp; /* NULL: not served */
+	const struct tool_source *source; /* of tools beyond the built-in ones; NULL: none */
+	/* Writes an array of the tool servers; may be NULL. */
+	void (*tool_servers)(void *ctx, struct json_writer *w);
 	const struct secret *bearer_key;
 	const char *tenant_id; /* of requests that name none */
 	const char *node_id;

@@ -271,6 +271,15 @@ void tool_servers_put(struct json_writer *w, const struct tool_servers *s)
 	json_end(w);
 }
 
+void tool_servers_states_put(struct json_writer *w, const struct tool_servers *s)
+{
+	json_object(w);
+	for (size_t i = 0; i < s->count; i++)
+		json_field_cstr(w, s->items[i].config.name,
+			state_name(&tool_server_states, s->items[i].state));
+	json_end(w);
+}
+
 /* ---- up and down ---- */
 
 static const char *const *copy_texts(struct arena *a, const char *const *from, size_t count)

@@ -109,5 +109,8 @@ const struct tool_source *tool_servers_source(struct tool_servers *s);
 /* An array with one object for each: name, transport, state, tools, restarts, error. */
 void tool_servers_put(struct json_writer *w, const struct tool_servers *s);
 
+/* The short form, for everybody's eyes: an object of names and states. */
+void tool_servers_states_put(struct json_writer *w, const struct tool_servers *s);
+
 /* Waits until none is starting, for a start that wants their tools. -ETIME. */
 AWAITS int tool_servers_settled(struct tool_servers *s, int64_t deadline_ns) MUST_USE;

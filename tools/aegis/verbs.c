@@ -41,6 +41,8 @@ const struct verb *const verbs[] = {
 	&verb_smcp_sessions,
 	&verb_smcp_revoke,
 	&verb_smcp_rotate,
+	&verb_tool_list,
+	&verb_tool_servers,
 	&verb_nfs_serve,
 	&verb_doctor,
 	&verb_schema,
@@ -57,6 +59,7 @@ const struct cli_group cli_groups[] = {
 	{"config", "The node configuration"},
 	{"nfs", "Directories over NFS"},
 	{"policy", "What agents may do"},
+	{"tool", "Tools, and the MCP servers that offer some of them"},
 	{"smcp", "Callers that sign their tool calls"},
 	{NULL, NULL},
 };

@@ -47,4 +47,6 @@ extern const struct verb verb_task_list;
 extern const struct verb verb_task_logs;
 extern const struct verb verb_task_remove;
 extern const struct verb verb_task_status;
+extern const struct verb verb_tool_list;
+extern const struct verb verb_tool_servers;
 extern const struct verb verb_version;

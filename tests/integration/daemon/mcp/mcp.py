@@ -1,17 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: AGPL-3.0-only
 """AEGIS as an MCP server on a whole node: Streamable HTTP as the specification has it, the tools of a
-security context and no others, each call on record; and the official conformance suite for what is
-offered.
-
-AEGIS_MCP_CONFORMANCE  a folder with node_modules/@modelcontextprotocol/conformance (npm install); which
-                       needs Node.js 22. Without it these cases are skipped.
+security context and no others, each call on record. (The official conformance suite: tests/peer/daemon/mcp.)
 """
 
 import json
 import os
 import sqlite3
-import subprocess
 import sys
 
 sys.path[:0] = [os.environ.get("AEGIS_SOURCE", ".") + "/tests" + path
@@ -153,37 +148,9 @@ def restart():
     c = Client()
     c.initialize()
     node.kill("aegisd")
-    node.options = ["--no-auth"]  # the suite sends no headers of ours
     node.start_aegisd()
     refused("after a restart a session is gone", c.request("ping"), 404, -32600)
     tap.equal("and initialized again", Client().initialize().status, 200)
-
-
-# Of the suite's server scenarios, those about what is offered: the others ask for tools, resources and
-# prompts of a sample server.
-SCENARIOS = ("server-initialize", "ping", "tools-list", "dns-rebinding-protection")
-
-
-def suite():
-    place = os.environ.get("AEGIS_MCP_CONFORMANCE", "")
-    program = os.path.join(place, "node_modules", "@modelcontextprotocol", "conformance", "dist", "index.js")
-    if not os.path.isfile(program):
-        for s in SCENARIOS:
-            tap.skip(f"conformance: {s}", "AEGIS_MCP_CONFORMANCE names no folder with the suite")
-        return
-    try:
-        runs = subprocess.run(["node", program, "list"], capture_output=True, text=True, timeout=60)
-        reason = "" if runs.returncode == 0 else "the suite does not run under this Node.js"
-    except OSError as e:
-        reason = f"node: {e.strerror}"
-    for s in SCENARIOS:
-        if reason:
-            tap.skip(f"conformance: {s}", reason)
-            continue
-        done = subprocess.run(["node", program, "server", "--scenario", s, "--url",
-                               f"http://127.0.0.1:{node.port}/mcp?security_context=tester"],
-                              capture_output=True, text=True, timeout=60, cwd=node.dir)
-        tap.ok(f"conformance: {s}", done.returncode == 0, (done.stdout + done.stderr)[-3000:])
 
 
 try:
@@ -193,7 +160,6 @@ try:
     doors_are_guarded()
     tools()
     restart()
-    suite()
 finally:
     node.stop()
     if tap._failed or sys.exc_info()[0]:

@@ -6,8 +6,8 @@ ones, offered to MCP clients and to the model, started again when they end."""
 import json
 import os
 import sqlite3
+import subprocess
 import sys
-import time
 
 sys.path[:0] = [os.environ.get("AEGIS_SOURCE", ".") + "/tests" + path
                 for path in ("", "/integration/spine", "/integration/daemon/api", "/integration/daemon/toolserver")]
@@ -64,7 +64,7 @@ node.configure("  llm_providers:", f"  mcp_servers: {json.dumps(SERVERS)}\n{CONT
 
 
 def servers():
-    return {s["name"]: s for s in node.call("GET", "/health")[1]["tool_servers"]}
+    return {s["name"]: s for s in node.call("GET", "/v1/tool-servers")[1]["items"]}
 
 
 def wait_state(name, state, starts=0):
@@ -158,6 +158,12 @@ def misconfigured():
     wait_state("broken", "backing_off", 2)
     tap.ok("one that ends at once is tried again, later", "no configuration" in servers()["broken"]["error"], servers()["broken"])
     tap.ok("one that is disabled is not there", "off" not in s)
+    health = node.call("GET", "/health")[1]["tool_servers"]
+    tap.equal("the node's health names their states", (health["absent"], health["small"]), ("failed", "ready"))
+    for words, part in ((["servers"], "backing_off"), (["list"], "small.echo")):
+        done = subprocess.run([nodes.program("aegis"), "--config", node.config, "tool", *words],
+                              capture_output=True, text=True)
+        tap.ok(f"aegis tool {words[0]}", done.returncode == 0 and part in done.stdout, done)
 
 
 def deploy(name, tools):

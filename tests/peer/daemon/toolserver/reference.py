@@ -8,11 +8,10 @@ import json
 import os
 import subprocess
 import sys
-import time
 
 SOURCE = os.environ.get("AEGIS_SOURCE", ".")
 sys.path[:0] = [SOURCE + "/tests" + path for path in (
-    "", "/integration/spine", "/integration/daemon/api", "/integration/daemon/toolserver", "/peer/daemon/toolserver")]
+    "", "/integration/spine", "/integration/daemon/api", "/integration/daemon/toolserver", "/peer")]
 import doors
 import mcpclient
 import model
@@ -73,7 +72,7 @@ def register():
 
 
 def servers():
-    return {s["name"]: s for s in node.call("GET", "/health")[1]["tool_servers"]}
+    return {s["name"]: s for s in node.call("GET", "/v1/tool-servers")[1]["items"]}
 
 
 def ready(name):
