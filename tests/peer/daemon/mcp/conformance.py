@@ -10,6 +10,7 @@ server's name off and puts it on again, and does nothing else; what is not about
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import threading
@@ -158,7 +159,7 @@ def clients():
         if isinstance(calls, str):
             print(f"# client {scenario}: does not apply: {calls}")
             continue
-        command = " ".join([sys.executable, HERE + "/client.py", *calls])
+        command = shlex.join([sys.executable, HERE + "/client.py", *calls])
         run(f"client {scenario}", ["client", "--scenario", scenario, "--command", command, "--timeout", "120000"])
     print(f"# client auth/*: does not apply: {NO_OAUTH}")
 
