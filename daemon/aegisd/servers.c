@@ -47,6 +47,8 @@ static int server_make(
 		.url = c->url,
 		.capabilities = capabilities,
 		.capability_count = c->capabilities.count,
+		.network = (const char *const *)c->network_allowlist.items,
+		.network_count = c->network_allowlist.count,
 		.health_interval_ms = c->health_check.interval_s * 1000,
 		.health_timeout_ms = c->health_check.timeout_s * 1000,
 		.health_method = c->health_check.method,

@@ -192,6 +192,7 @@ struct config_mcp_server {
 	TABLE_LIST_OF(struct config_capability) capabilities;
 	config_secret_map credentials;
 	config_string_map environment;
+	config_strings network_allowlist; /* own addition */
 	struct {
 		int64_t interval_s, timeout_s;
 		const char *method;

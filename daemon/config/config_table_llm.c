@@ -180,6 +180,10 @@ static const struct table_field mcp_server_fields[] = {
 		"Secrets in its environment; with url, in headers.", SECRETS, .max = 256),
 	ROW(TABLE_MAP, config_mcp_server, environment, "environment",
 		"The rest of it; with url, other headers.", ANY_STRINGS, .max = 256),
+	ROW(TABLE_LIST, config_mcp_server, network_allowlist, "network_allowlist",
+		"Names and address blocks that a program may reach, as in a manifest's "
+		"spec.security.network; none: no network (our addition).",
+		ANY_STRINGS, .max = 1024, .example = "[api.example.org:443]"),
 	{.name = "health_check",
 		.type = TABLE_OBJECT,
 		.table = &health_check_table,
@@ -191,7 +195,8 @@ static const struct table_field mcp_server_fields[] = {
 	{0}};
 static const struct table_rule mcp_server_rules[] = {
 	{TABLE_RULE_ONE_OF, "executable", "url", "one of them"},
-	{TABLE_RULE_APART, "executable", "url", "one of them"}, {0}};
+	{TABLE_RULE_APART, "executable", "url", "one of them"},
+	{TABLE_RULE_APART, "url", "network_allowlist", "network_allowlist is for programs"}, {0}};
 const struct table config_mcp_server_table = {
 	.rules = mcp_server_rules,
 	.name = "McpServer",

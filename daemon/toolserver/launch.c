@@ -7,6 +7,7 @@
  * of the daemon's.
  */
 #include "daemon/toolserver/toolserver.h"
+#include "policy/context/kernel_rules.h"
 #include <errno.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -23,6 +24,9 @@ struct tool_sandboxes {
 struct sandbox_child {
 	struct tool_server_child base;
 	struct sandbox *sandbox;
+	struct arena *arena; /* of the rules */
+	struct rule_set *rules; /* about the network, in the words of policy; NULL: none */
+	struct kernel_rules network;
 };
 
 int tool_sandboxes_new(struct sandbox_driver *d, const struct runtime_registry *registry,
@@ -76,6 +80,28 @@ static int runtime_find(
 			  executable);
 }
 
+/* Whom it may reach, as what the kernel decides by: the same rules that manifests become. */
+static int network_make(struct sandbox_child *child, const struct tool_server_config *c)
+{
+	struct rule_set_builder *b = rule_set_builder_new();
+	const struct decision_request who = {.agent = span_cstr(c->name)};
+	int r = b ? 0 : err_raise(-ENOMEM, "the network of a tool server");
+
+	for (size_t i = 0; r == 0 && i < c->network_count; i++) {
+		char field[64];
+		snprintf(field, sizeof(field), "spec.mcp_servers.network_allowlist[%zu]", i);
+		r = rule_allow_connect(b, c->network[i], (struct rule_origin){.field = field});
+	}
+	if (r == 0) {
+		child->rules = rule_set_seal(b);
+		r = child->rules
+			? rule_set_kernel_rules(child->rules, &who, child->arena, &child->network)
+			: err_wrap(-EINVAL, "the network of a tool server");
+	}
+	rule_set_builder_free(b);
+	return err_trace(r);
+}
+
 /* ---- its life ---- */
 
 static AWAITS int end_former(struct sandbox_driver *d, struct uuid id, int64_t deadline_ns)
@@ -121,7 +147,7 @@ static char **environment_of(const struct tool_server_config *c, size_t *ret_byt
 }
 
 static AWAITS int sandbox_make(struct tool_sandboxes *s, const struct tool_server_config *c,
-	const struct runtime *runtime, struct sandbox **ret, int64_t deadline_ns)
+	const struct runtime *runtime, struct sandbox_child *child, int64_t deadline_ns)
 {
 	size_t bytes;
 	char **env = environment_of(c, &bytes);
@@ -132,6 +158,7 @@ static AWAITS int sandbox_make(struct tool_sandboxes *s, const struct tool_serve
 		.program = (char *const *)c->args,
 		.stdio = true,
 		.env = env,
+		.network = c->network_count ? &child->network : NULL,
 		.limits = {.cpu_millis = MAX(c->cpu_millis, 10u),
 			.pids = PIDS,
 			.memory_bytes = c->memory_bytes,
@@ -143,10 +170,17 @@ static AWAITS int sandbox_make(struct tool_sandboxes *s, const struct tool_serve
 		return err_raise(-ENOMEM, "the environment of a tool server");
 	int r = end_former(s->driver, spec.execution, deadline_ns);
 	if (r == 0)
-		r = sandbox_start(s->driver, &spec, ret, deadline_ns);
+		r = sandbox_start(s->driver, &spec, &child->sandbox, deadline_ns);
 	secret_wipe(env, bytes);
 	free(env);
 	return err_trace(r);
+}
+
+static void child_free(struct sandbox_child *child)
+{
+	rule_set_unref(child->rules);
+	arena_free(child->arena);
+	free(child);
 }
 
 static AWAITS int child_start(void *ctx, const struct tool_server_config *c,
@@ -158,18 +192,23 @@ static AWAITS int child_start(void *ctx, const struct tool_server_config *c,
 
 	if (!child)
 		return err_raise(-ENOMEM, "a tool server");
-	int r = runtime_find(s->registry, c->executable, &runtime);
+	child->arena = arena_new(LIMIT_RULE_SET_BYTES);
+	int r = child->arena ? runtime_find(s->registry, c->executable, &runtime)
+			     : err_raise(-ENOMEM, "a tool server");
+	if (r == 0 && c->network_count)
+		r = network_make(child, c);
 	if (r == 0)
-		r = sandbox_make(s, c, runtime, &child->sandbox, deadline_ns);
+		r = sandbox_make(s, c, runtime, child, deadline_ns);
 	if (r < 0) {
-		free(child);
+		child_free(child);
 		return err_trace(r);
 	}
 	*ret = &child->base;
 	child->base.fd = rt_accept(child->sandbox->listener, deadline_ns);
-	return child->base.fd >= 0 ? 0
-				   : err_raise(child->base.fd == -ETIME ? -EPIPE : child->base.fd,
-					     "it did not start in time");
+	if (child->base.fd >= 0)
+		return 0;
+	r = child->base.fd == -ETIME ? -EPIPE : child->base.fd;
+	return err_raise(r, "it did not start in time");
 }
 
 static void log_read(struct sandbox *s, struct buf *words)
@@ -201,7 +240,7 @@ static AWAITS void child_stop(
 	if (r < 0)
 		err_log(r, "end a tool server");
 	fiber_shield_end();
-	free(child);
+	child_free(child);
 }
 
 struct tool_launcher tool_sandboxes_launcher(struct tool_sandboxes *s)

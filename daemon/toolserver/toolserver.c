@@ -305,9 +305,10 @@ static int config_copy(
 	to->health_method = arena_strdup(a, from->health_method);
 	to->args = copy_texts(a, from->args, from->arg_count);
 	to->capabilities = copy_texts(a, from->capabilities, from->capability_count);
+	to->network = copy_texts(a, from->network, from->network_count);
 	to->variables = variables;
-	bool ok = to->name && to->health_method && to->args && to->capabilities && variables &&
-		!to->executable == !from->executable && !to->url == !from->url;
+	bool ok = to->name && to->health_method && to->args && to->capabilities && to->network &&
+		variables && !to->executable == !from->executable && !to->url == !from->url;
 	for (size_t i = 0; ok && i < from->variable_count; i++) {
 		variables[i].name = arena_strdup(a, from->variables[i].name);
 		variables[i].value = span_cstr(arena_cstr(a, from->variables[i].value));
@@ -344,6 +345,11 @@ static int config_check(
 		if (strcmp(s->items[i].config.name, c->name) == 0)
 			return err_raise(
 				-EINVAL, "tool server '%s': that name is another's", c->name);
+	for (size_t i = 0; i < c->network_count; i++) {
+		int r = context_check_connect(c->network[i]);
+		if (r < 0)
+			return err_wrap(r, "tool server '%s': network_allowlist[%zu]", c->name, i);
+	}
 	if (strcmp(c->health_method, "ping") != 0 && strcmp(c->health_method, "tools/list") != 0)
 		return err_raise(-EINVAL,
 			"tool server '%s': health_check.method: ping and tools/list are accepted, "

@@ -51,6 +51,9 @@ struct tool_server_config {
 	/* Which of its tools are offered: TOOL, SERVER.TOOL or PREFIX.*; none: all. */
 	const char *const *capabilities;
 	size_t capability_count;
+	/* Whom a child may reach: entries of rule_allow_connect. None: its own loopback alone. */
+	const char *const *network;
+	size_t network_count;
 	int64_t health_interval_ms, health_timeout_ms;
 	const char *health_method; /* "ping" or "tools/list" */
 	int64_t call_timeout_ms; /* of one tool call */
@@ -73,7 +76,7 @@ struct tool_launcher {
 	void *ctx;
 };
 
-/* Children in sandboxes of kind process: no network, /workspace is the server's own and stays from
+/* Children in sandboxes of kind process: /workspace is the server's own and stays from
  * one life to the next. Both must outlive the launcher. */
 struct tool_sandboxes;
 int tool_sandboxes_new(struct sandbox_driver *d, const struct runtime_registry *registry,

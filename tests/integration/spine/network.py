@@ -79,6 +79,21 @@ spec:
     resources: {cpu: 500, memory: 128Mi, timeout: 120s}
   tools: [fs.read, fs.list, fs.write, cmd.run]
 """
+# A tool server that goes out before it answers: by an address, which is not on its list, and by a name.
+SERVER = """import json, sys, urllib.request
+for url in ("http://93.184.216.2:8080/server-address", "http://www.example.test:8080/server-name"):
+    try:
+        urllib.request.urlopen(url, timeout=4).read()
+    except OSError:
+        pass
+for line in sys.stdin:
+    q = json.loads(line)
+    results = {"initialize": {"protocolVersion": "2025-06-18", "capabilities": {}}}
+    if "id" in q:
+        print(json.dumps({"jsonrpc": "2.0", "id": q["id"], "result": results.get(q["method"], {})}), flush=True)
+"""
+SERVERS = [{"name": "goes-out", "executable": "python", "args": ["-c", SERVER],
+            "network_allowlist": ["www.example.test:8080"]}]
 NOT_8080 = """@id("no-web")
 forbid (principal, action == Action::"net:connect", resource) when { context.port == 8080 };
 """
@@ -159,8 +174,13 @@ def main():
     outside.own_resolv_conf(NAMES[0])
     node = nodes.Node(model.serve(answer), helper_options=["--network-range", "10.231.0.0/19"])
     os.mkdir(node.dir + "/policy.d", 0o755)
+    text = nodes.read(node.config)
+    with open(node.config, "w") as f:
+        f.write(text.replace("  llm_providers:", f"  mcp_servers: {json.dumps(SERVERS)}\n  llm_providers:"))
     try:
         node.start()
+        node.wait_for("the tool server", lambda: node.call("GET", "/health")[1]["tool_servers"]["goes-out"] == "ready")
+        tap.equal("a tool server reaches what its list names, and nothing else", visits, ["/server-name"])
         seen, end, kernel = run(node, "by-address", '{mode: allow, allowlist: ["93.184.216.2:8080"]}')
         tap.equal("an address on the list is reached, and nothing else", (seen, end), (["/address"], "completed"))
         denied = [r["payload"] for r in kernel if r["kind"] == "NameDenied"]

@@ -321,6 +321,15 @@ static void names_are_refused(void *arg)
 		EXPECT(says(err_message(-EINVAL), rows[i].words));
 		err_clear();
 	}
+	struct tool_server_config bad = config();
+	bad.network = (const char *const[]){"a b"};
+	bad.network_count = 1;
+	struct tool_servers *none = NULL;
+	EXPECT_INT(tool_servers_new(
+			   &(struct tool_servers_options){.servers = &bad, .count = 1}, &none),
+		-EINVAL);
+	EXPECT(says(err_message(-EINVAL), "network_allowlist[0]"));
+	err_clear();
 	struct tool_server_config twice[] = {config(), config()};
 	struct tool_servers *s = NULL;
 	EXPECT_INT(
