@@ -149,14 +149,33 @@ static AWAITS void no_route(struct api_call *c, int found)
 	api_error(c, 404, "not_found", "there is nothing at " SPAN_FMT, SPAN_ARG(c->q->head->path));
 }
 
+/* Whoever has shown no key gives a short body only: it is read before its envelope is known. */
+static bool is_stranger(struct api_call *c)
+{
+	if (!c->route->without_key || c->door->kind == API_DOOR_UNIX || c->door->open)
+		return false;
+	bool shown = door_check_bearer(c->q->head, c->api->deps.bearer_key) == 0;
+	err_clear();
+	return !shown;
+}
+
 static AWAITS bool body_read(struct api_call *c)
 {
 	if (c->route->body_limit == 0)
 		return true;
-	int r = http_body_all(c->q, c->route->body_limit, &c->body);
+	size_t limit = c->route->body_limit;
+	c->q->stranger = is_stranger(c);
+	if (c->q->stranger)
+		limit = MIN(limit, c->route->open_body_limit);
+	int r = http_body_all(c->q, limit, &c->body);
 	if (r == 0)
 		return true;
-	api_error(c, http_body_status(r), "bad_body", "%s", err_message(r));
+	if (r == -E2BIG && limit < c->route->body_limit)
+		api_error(c, 413, "bad_body",
+			"without the bearer key at most %zu bytes are accepted here, with it %zu",
+			limit, c->route->body_limit);
+	else
+		api_error(c, http_body_status(r), "bad_body", "%s", err_message(r));
 	return false;
 }
 

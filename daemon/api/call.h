@@ -13,6 +13,7 @@ struct api_route {
 	api_fn fn;
 	size_t body_limit; /* bytes; 0: a body is refused */
 	bool without_key; /* answered to anybody at the door */
+	size_t open_body_limit; /* then: bytes of who has not shown the key */
 };
 
 struct api {

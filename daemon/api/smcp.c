@@ -179,9 +179,12 @@ static AWAITS void session_delete(struct api_call *c)
 
 #define PROTOCOL_ROUTES(base) \
 	{HTTP_POST, base "/attest", operation, LIMIT_SMCP_BODY_BYTES, false}, \
-		{HTTP_POST, base "/invoke", operation, LIMIT_SMCP_BODY_BYTES, true}, \
-		{HTTP_POST, base "/refresh", operation, LIMIT_SMCP_BODY_BYTES, true}, \
-		{HTTP_POST, base "/revoke", operation, LIMIT_SMCP_BODY_BYTES, true}, \
+		{HTTP_POST, base "/invoke", operation, LIMIT_SMCP_BODY_BYTES, true, \
+			LIMIT_SMCP_OPEN_BODY_BYTES}, \
+		{HTTP_POST, base "/refresh", operation, LIMIT_SMCP_BODY_BYTES, true, \
+			LIMIT_SMCP_OPEN_BODY_BYTES}, \
+		{HTTP_POST, base "/revoke", operation, LIMIT_SMCP_BODY_BYTES, true, \
+			LIMIT_SMCP_OPEN_BODY_BYTES}, \
 		{HTTP_GET, base "/tools", operation, 0, false}, \
 		{HTTP_GET, base "/sessions", sessions_list, 0, false}, \
 		{HTTP_GET, base "/sessions/{id}", session_get, 0, false}, \

@@ -46,6 +46,8 @@ enum {
 	LIMIT_HTTP_METHOD_BYTES = 32,
 	LIMIT_HTTP_TARGET_BYTES = 8192,
 	LIMIT_HTTP_BODY_BYTES = 16 * 1024 * 1024, /* the most that any route may ask for */
+	LIMIT_HTTP_FREE_BODY_BYTES = 64 * 1024, /* of a body: beyond it counts what all may take */
+	LIMIT_HTTP_BODIES_BYTES = 64 * 1024 * 1024, /* of all bodies that one worker holds */
 	LIMIT_HTTP_REQUEST_ARENA_BYTES = 64 * 1024 * 1024, /* what one request may allocate */
 	LIMIT_HTTP_CHUNK_LINE_BYTES = 256, /* size and extensions */
 	LIMIT_HTTP_CHUNK_OVERHEAD_BYTES = 16 * 1024, /* framing beyond what the content earns */
@@ -95,6 +97,7 @@ enum {
 
 	/* SMCP and SEAL */
 	LIMIT_SMCP_BODY_BYTES = 4 * 1024 * 1024, /* of one request */
+	LIMIT_SMCP_OPEN_BODY_BYTES = 256 * 1024, /* of one from outside without the bearer key */
 	LIMIT_SMCP_TOKEN_BYTES = 8 * 1024,
 	LIMIT_SMCP_CLAIM_BYTES = 1024, /* of one claim's text */
 	LIMIT_SMCP_KEY_TEXT_BYTES = 1024, /* a client's public key, in PEM at the longest */

@@ -174,6 +174,7 @@ void conn_forget_request(struct conn *c)
 
 	arena_reset(c->arena);
 	release(&c->body_bytes);
+	request_body_release(c);
 	release(&p->headers);
 	release(&p->event);
 	*p = (struct http_reply){.headers = p->headers, .event = p->event};
@@ -275,6 +276,7 @@ static void conn_free(struct conn *c)
 	arena_free(c->arena);
 	buf_fini(&c->out);
 	buf_fini(&c->body_bytes);
+	request_body_release(c);
 	buf_fini(&c->reply.headers);
 	buf_fini(&c->reply.event);
 	beside_fini(c);

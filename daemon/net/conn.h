@@ -12,6 +12,7 @@ struct http_server {
 	struct list listeners;
 	struct pool conns;
 	struct http_server_stats stats;
+	size_t bodies_bytes; /* counted in the bodies that are held */
 	int64_t date_s; /* the second that `date` shows */
 	char date[HTTP_DATE_BYTES];
 };
@@ -62,6 +63,7 @@ struct conn {
 	struct http_body body;
 	int64_t body_start_ns;
 	struct buf body_bytes;
+	size_t body_counted; /* of it, in the server's bodies_bytes */
 	bool body_failed;
 	bool continue_due; /* the client waits for 100 Continue */
 
@@ -119,6 +121,9 @@ void request_begin(struct conn *c);
 
 /* Reads what the handler has left of the body. False if the connection cannot be used again. */
 AWAITS bool request_skip_body(struct conn *c);
+
+/* Counts the body no more. */
+void request_body_release(struct conn *c);
 
 /* Until when more of the body must have come. */
 int64_t request_body_deadline(const struct conn *c);

@@ -7,8 +7,6 @@
 #include "daemon/net/conn.h"
 #include <errno.h>
 
-enum { RATE_GRACE_MS = 10000 };
-
 static struct conn *conn_of(struct http_request *q)
 {
 	return container_of(q, struct conn, request);
@@ -25,13 +23,17 @@ void request_begin(struct conn *c)
 	c->keep = c->head.keep_alive;
 }
 
-/* A sender that keeps the minimum rate never meets it. */
+/* A sender that keeps the minimum rate never meets it. What comes faster earns no more than one
+ * grace ahead: who sends much at first cannot be silent for hours. */
 int64_t request_body_deadline(const struct conn *c)
 {
-	uint64_t rate = (uint64_t)c->listener->server->options.min_bytes_per_s;
+	const struct http_server_options *o = &c->listener->server->options;
+	uint64_t rate = (uint64_t)o->min_bytes_per_s;
 	uint64_t earned_s = MIN(c->body.total / rate, (uint64_t)INT32_MAX);
+	int64_t deadline_ns =
+		c->body_start_ns + o->body_grace_ms * NS_PER_MS + (int64_t)earned_s * NS_PER_S;
 
-	return c->body_start_ns + RATE_GRACE_MS * NS_PER_MS + (int64_t)earned_s * NS_PER_S;
+	return MIN(deadline_ns, deadline_in_ms(o->body_grace_ms));
 }
 
 static int fail(struct conn *c, int r, const char *reason)
@@ -118,6 +120,27 @@ static int too_long(struct conn *c, size_t limit)
 		-E2BIG, "the request body is longer than the %zu bytes accepted here", limit);
 }
 
+void request_body_release(struct conn *c)
+{
+	c->listener->server->bodies_bytes -= c->body_counted;
+	c->body_counted = 0;
+}
+
+/* Room for a body that has grown to n bytes. */
+static int count_body(struct conn *c, size_t n)
+{
+	struct http_server *s = c->listener->server;
+	size_t counted = n - MIN(n, (size_t)LIMIT_HTTP_FREE_BODY_BYTES);
+	size_t most = c->request.stranger ? s->options.bodies_bytes / 2 : s->options.bodies_bytes;
+
+	if (s->bodies_bytes - c->body_counted + counted > most && counted > c->body_counted)
+		return err_raise(-EBUSY,
+			"the bodies of all requests take too much memory: try again, or send less");
+	s->bodies_bytes += counted - c->body_counted;
+	c->body_counted = counted;
+	return 0;
+}
+
 int http_body_all(struct http_request *q, size_t limit_bytes, struct span *ret_body)
 {
 	struct conn *c = conn_of(q);
@@ -136,6 +159,9 @@ int http_body_all(struct http_request *q, size_t limit_bytes, struct span *ret_b
 			break;
 		if (piece.n > limit - c->body_bytes.len)
 			return too_long(c, limit);
+		r = count_body(c, c->body_bytes.len + piece.n);
+		if (r < 0)
+			return err_trace(r);
 		buf_span(&c->body_bytes, piece);
 		if (c->body_bytes.error)
 			return err_raise(c->body_bytes.error, "no memory for a request body");
@@ -152,6 +178,7 @@ int http_body_status(int r)
 	case -ETIME:
 		return 408;
 	case -ENOMEM:
+	case -EBUSY:
 		return 503;
 	default:
 		return 400;

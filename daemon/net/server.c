@@ -38,6 +38,8 @@ int http_server_start(const struct http_server_options *o, struct http_server **
 	DEFAULT(s->options.handshake_timeout_ms, 10000);
 	DEFAULT(s->options.write_timeout_ms, 30000);
 	DEFAULT(s->options.min_bytes_per_s, 1024);
+	DEFAULT(s->options.body_grace_ms, 10000);
+	DEFAULT(s->options.bodies_bytes, LIMIT_HTTP_BODIES_BYTES);
 	r = pool_init(&s->conns, sizeof(struct conn), (size_t)s->options.max_connections);
 	if (r < 0) {
 		free(s);

@@ -34,6 +34,8 @@ struct http_request {
 	const struct http_head *head;
 	const struct http_peer *peer;
 	struct arena *arena; /* for the handler's own allocations too */
+	bool stranger; /* set it before the body is read, if who sends it has shown nothing yet:
+			  strangers get half of what bodies may take in all */
 };
 
 struct http_reply;
@@ -44,7 +46,8 @@ typedef void (*http_handler)(void *ctx, struct http_request *q, struct http_repl
 
 /*
  * The whole body, at most limit_bytes (and LIMIT_HTTP_BODY_BYTES). -E2BIG (answer 413), -EBADMSG
- * (400), -ETIME slower than the minimum rate (408), -EPIPE the peer is gone; all with a message.
+ * (400), -ETIME slower than the minimum rate (408), -EPIPE the peer is gone, -EBUSY the bodies of
+ * all connections take too much memory already (503); all with a message.
  * A body that the handler does not read is skipped, or ends the connection if it is long.
  */
 AWAITS int http_body_all(
@@ -95,7 +98,10 @@ struct http_server_options {
 	int64_t idle_timeout_ms; /* between requests; 0: 75 s */
 	int64_t handshake_timeout_ms; /* TLS; 0: 10 s */
 	int64_t write_timeout_ms; /* for each write, plus its bytes at min_bytes_per_s; 0: 30 s */
-	int64_t min_bytes_per_s; /* of request bodies, after 10 s; 0: 1024 */
+	int64_t min_bytes_per_s; /* of request bodies, after the grace; 0: 1024 */
+	int64_t body_grace_ms; /* how long a body may be silent at most; 0: 10 s */
+	size_t bodies_bytes; /* that all bodies may take here, beyond the first
+				LIMIT_HTTP_FREE_BODY_BYTES of each; 0: LIMIT_HTTP_BODIES_BYTES */
 	enum fiber_stack stack; /* for the handlers; connections with TLS get FIBER_LARGE anyway */
 	/* Whether a request may run beside those that were pipelined in front of it, whatever these
 	 * do; the answers keep their order. NULL: none may. */

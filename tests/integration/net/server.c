@@ -15,7 +15,7 @@ static struct {
 	struct tls_server_options tls;
 	struct http_server_options server;
 	int workers;
-	int64_t grace_ms;
+	int64_t grace_ms, bodies_bytes;
 	struct tls_server *tls_server;
 	int result;
 } settings = {.workers = 1, .grace_ms = 2000};
@@ -37,6 +37,7 @@ static void hello(struct http_request *q, struct http_reply *p)
 static void echo(struct http_request *q, struct http_reply *p)
 {
 	struct span body;
+	q->stranger = number(q, "stranger", 0);
 	int r = http_body_all(q, (size_t)number(q, "limit", 1 << 20), &body);
 
 	if (r < 0) {
@@ -262,6 +263,7 @@ static void serve(void *arg)
 
 	settings.server.handler = handle;
 	settings.server.beside = beside;
+	settings.server.bodies_bytes = (size_t)settings.bodies_bytes;
 	r = http_fleet_start(&settings.server, &f);
 	if (r == 0)
 		r = listen_all(f);
@@ -294,6 +296,8 @@ static void parse(int argc, char **argv)
 			{"--write-ms", &settings.server.write_timeout_ms},
 			{"--rate", &settings.server.min_bytes_per_s},
 			{"--grace-ms", &settings.grace_ms},
+			{"--bodies", &settings.bodies_bytes},
+			{"--body-ms", &settings.server.body_grace_ms},
 		};
 
 		for (size_t n = 0; n < ARRAY_LEN(numbers); n++) {

@@ -114,6 +114,8 @@ def doors_ask_for_the_key():
     tap.equal("sessions need the key", node.ask("GET", "/v1/smcp/sessions", tcp=True).status, 401)
     a = invoke(c, c.call("aegis.system.info"))
     error("an envelope proves itself, or not", a, 401, 1000)  # its token is empty
+    tap.equal("who shows no key gives a short body only", (post("/v1/smcp/invoke", b" " * (300 << 10)).status,
+              post("/v1/smcp/invoke", b" " * (300 << 10), key()).status), (413, 401))
     a = post("/v1/smcp/attest", c.attestation("x", "no-such"), key())
     error("an unknown context", a, 401, 3001)
     tap.equal("its error_code is the name", a.json["error_code"], "SCOPE_NOT_FOUND")
