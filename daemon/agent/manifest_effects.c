@@ -5,9 +5,10 @@
  * manifest says. Most of it stands in the tables; here are the cases that need more than one field.
  */
 #include "daemon/agent/agent_internal.h"
+#include "policy/context/context.h"
 #include <stdio.h>
 
-enum { EFFECTS_MAX = 128 };
+enum { EFFECTS_MAX = 128, REASON_BYTES = 512 };
 
 struct effects {
 	struct arena *arena;
@@ -46,16 +47,36 @@ static void on_field(
 
 /* ---- tools ---- */
 
-#define KNOWN_NAMES \
-	"fs.read, fs.write, fs.list, fs.create_dir, fs.delete, fs.edit, fs.multi_edit, fs.grep, " \
-	"fs.glob, fs.* for all of these, cmd.run, mcp:filesystem, mcp:SERVER for the tools of a " \
-	"server of the node"
+/* A manifest may name a tool of ours, or all of a kind. */
+static const char *known_pattern(const char *name)
+{
+	static const char *const groups[] = {"fs.*", "cmd.*"};
+	const struct context_tool *t;
+
+	for (size_t i = 0; i < ARRAY_LEN(groups); i++)
+		if (strcmp(name, groups[i]) == 0)
+			return groups[i];
+	for (size_t i = 0; (t = context_tool_at(i)); i++)
+		if ((context_tool_is_file(t) || strcmp(t->name, "cmd.run") == 0) &&
+			strcmp(name, t->name) == 0)
+			return t->name;
+	return NULL;
+}
+
+static void put_known_names(struct buf *b)
+{
+	const struct context_tool *t;
+
+	for (size_t i = 0; (t = context_tool_at(i)); i++)
+		if (context_tool_is_file(t))
+			buf_printf(b, "%s, ", t->name);
+	buf_puts(b,
+		"fs.* for all of these, cmd.run, mcp:filesystem, mcp:SERVER for the tools of a "
+		"server of the node");
+}
 
 const char *agent_tool_pattern(const struct agent_tool *t)
 {
-	static const char *const known[] = {"fs.read", "fs.write", "fs.list", "fs.create_dir",
-		"fs.delete", "fs.edit", "fs.multi_edit", "fs.grep", "fs.glob", "fs.*", "cmd.run",
-		"cmd.*"};
 	if (t->server_pattern)
 		return t->server_pattern;
 	if (t->executor)
@@ -64,10 +85,7 @@ const char *agent_tool_pattern(const struct agent_tool *t)
 		return strcmp(t->server, "mcp:filesystem") == 0 ? "fs.*" : NULL;
 	if (strcmp(t->name, "mcp:filesystem") == 0)
 		return "fs.*";
-	for (size_t i = 0; i < ARRAY_LEN(known); i++)
-		if (strcmp(t->name, known[i]) == 0)
-			return known[i];
-	return NULL;
+	return known_pattern(t->name);
 }
 
 const char *agent_tool_server(const struct agent_tool *t)
@@ -81,13 +99,16 @@ static void unknown_tools(struct effects *e, const struct agent_manifest *m)
 		const struct agent_tool *t = &m->spec.tools.items[i];
 		if (agent_tool_pattern(t))
 			continue;
-		char path[64], reason[384];
+		struct buf reason CLEANUP(buf_fini) = buf_init(REASON_BYTES);
+		char path[64];
 		snprintf(path, sizeof(path), "spec.tools[%zu]", i);
-		snprintf(reason, sizeof(reason),
-			"the tool \"%.128s\" is not known here; accepted: %s",
-			t->server ? t->server : t->name,
-			t->server ? "the server mcp:filesystem" : KNOWN_NAMES);
-		add(e, TABLE_GUARDED, path, agent_manifest_line(m, path), reason);
+		buf_printf(&reason, "the tool \"%.128s\" is not known here; accepted: ",
+			t->server ? t->server : t->name);
+		if (t->server)
+			buf_puts(&reason, "the server mcp:filesystem");
+		else
+			put_known_names(&reason);
+		add(e, TABLE_GUARDED, path, agent_manifest_line(m, path), buf_cstr(&reason));
 	}
 }
 

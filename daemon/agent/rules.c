@@ -35,8 +35,6 @@ static struct rule_origin origin(struct making *k, const char *fmt, ...)
 
 /* ---- tools ---- */
 
-static const char *const reading_tools[] = {"fs.read", "fs.list", "fs.grep", "fs.glob"};
-
 static bool is_filesystem_server(const struct agent_tool *t)
 {
 	return strcmp(t->server ? t->server : t->name, "mcp:filesystem") == 0;
@@ -66,6 +64,18 @@ static int allow_subcommands(struct making *k, size_t i, const struct agent_cmd_
 	return err_trace(r);
 }
 
+/* The file tools that change nothing. */
+static int allow_reading(struct making *k, size_t i)
+{
+	const struct context_tool *t;
+	int r = 0;
+
+	for (size_t n = 0; r == 0 && (t = context_tool_at(n)); n++)
+		if (t->reads && !t->writes)
+			r = rule_allow_tool(k->b, t->name, origin(k, "spec.tools[%zu]", i));
+	return err_trace(r);
+}
+
 static int allow_tool(struct making *k, size_t i)
 {
 	const struct agent_tool *t = &k->m->spec.tools.items[i];
@@ -74,12 +84,8 @@ static int allow_tool(struct making *k, size_t i)
 
 	if (!pattern) /* unknown here: allows nothing, and the manifest refuses to run */
 		return 0;
-	if (is_filesystem_server(t) && !may_write(t)) {
-		for (size_t n = 0; r == 0 && n < ARRAY_LEN(reading_tools); n++)
-			r = rule_allow_tool(
-				k->b, reading_tools[n], origin(k, "spec.tools[%zu]", i));
-		return err_trace(r);
-	}
+	if (is_filesystem_server(t) && !may_write(t))
+		return err_trace(allow_reading(k, i));
 	r = rule_allow_tool(k->b, pattern, origin(k, "spec.tools[%zu]", i));
 	if (r == 0 && t->cmd)
 		return err_trace(allow_subcommands(k, i, t->cmd));

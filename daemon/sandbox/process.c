@@ -309,16 +309,6 @@ static int process_wait(struct sandbox *s, struct sandbox_ending *ret, int64_t d
 	return process_ending(s, ret, deadline_ns);
 }
 
-static int process_stats(struct sandbox *s, struct sandbox_usage *ret, int64_t deadline_ns)
-{
-	struct ask_sandbox a = ask_about(s, do_get);
-	int r = helper_ask(link_of(s), &a.request, deadline_ns);
-
-	if (r == 0)
-		*ret = usage_of(&a.found.usage);
-	return err_trace(r);
-}
-
 static int process_release(struct sandbox *s, int64_t deadline_ns)
 {
 	struct ask_sandbox a = ask_about(s, do_release);
@@ -354,7 +344,6 @@ int sandbox_process_open(const struct sandbox_process_options *o, struct sandbox
 		.call_close = process_call_close,
 		.stop = process_stop,
 		.wait = process_wait,
-		.stats = process_stats,
 		.set_network = process_set_network,
 		.files_open = process_files_open,
 		.release = process_release,

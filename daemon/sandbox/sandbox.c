@@ -88,11 +88,6 @@ int sandbox_wait(struct sandbox *s, struct sandbox_ending *ret, int64_t deadline
 	return err_trace(r);
 }
 
-int sandbox_stats(struct sandbox *s, struct sandbox_usage *ret, int64_t deadline_ns)
-{
-	return err_trace(s->driver->ops->stats(s, ret, deadline_ns));
-}
-
 int sandbox_end(
 	struct sandbox *s, int64_t grace_ns, struct sandbox_ending *ret, int64_t deadline_ns)
 {

@@ -133,7 +133,6 @@ struct sandbox_ops {
 		struct sandbox_usage *ret, int64_t deadline_ns);
 	int (*stop)(struct sandbox *s, enum sandbox_stop_how how, int64_t deadline_ns);
 	int (*wait)(struct sandbox *s, struct sandbox_ending *ret, int64_t deadline_ns);
-	int (*stats)(struct sandbox *s, struct sandbox_usage *ret, int64_t deadline_ns);
 	int (*release)(struct sandbox *s, int64_t deadline_ns);
 	int (*workspace_open)(
 		struct sandbox_driver *d, struct uuid execution, int *ret_fd, int64_t deadline_ns);
@@ -205,9 +204,6 @@ AWAITS int sandbox_stop(struct sandbox *s, enum sandbox_stop_how how, int64_t de
 /* Until it has ended. May be called again. -ETIME. */
 AWAITS int sandbox_wait(
 	struct sandbox *s, struct sandbox_ending *ret, int64_t deadline_ns) MUST_USE;
-
-AWAITS int sandbox_stats(
-	struct sandbox *s, struct sandbox_usage *ret, int64_t deadline_ns) MUST_USE;
 
 /* Terminates, waits up to `grace_ns`, kills, waits. `grace_ns` < 0: abandons at once. */
 AWAITS int sandbox_end(struct sandbox *s, int64_t grace_ns, struct sandbox_ending *ret,

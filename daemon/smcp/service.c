@@ -121,11 +121,6 @@ bool smcp_request_of(bool is_post, struct span path, struct smcp_request *ret)
 	return false;
 }
 
-bool smcp_needs_key(enum smcp_operation o)
-{
-	return o == SMCP_OP_ATTEST || o == SMCP_OP_TOOLS;
-}
-
 /* The envelope must be about what the address says. */
 static bool method_fits(struct call *c, const char *method)
 {

@@ -92,9 +92,6 @@ struct smcp_request {
 /* Whether the path and method are one of the above; `ret` gets protocol and operation. */
 bool smcp_request_of(bool is_post, struct span path, struct smcp_request *ret);
 
-/* Of clients from outside: attest and tools. The others prove themselves by their envelope. */
-bool smcp_needs_key(enum smcp_operation o);
-
 /* Answers: *ret_status and JSON in `reply`. Negative only if there is no answer: -ECANCELED. */
 AWAITS int smcp_serve(struct smcp_service *s, const struct smcp_request *q, struct arena *a,
 	struct buf *reply, int *ret_status, int64_t deadline_ns) MUST_USE;

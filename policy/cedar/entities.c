@@ -4,12 +4,8 @@
  * stack of its own; a cycle is refused.
  */
 #include "policy/cedar/entities.h"
+#include "policy/cedar/no_memory.h"
 #include <stdlib.h>
-
-static int no_memory(void)
-{
-	return err_raise(-ENOMEM, "no memory for entities");
-}
 
 static struct entity **slot_of(const struct cedar_entities *e, const struct cedar_uid *uid)
 {

@@ -6,11 +6,7 @@
 #include "policy/cedar/ast.h"
 #include "policy/cedar/conform.h"
 #include "policy/cedar/nearest.h"
-
-static int no_memory(void)
-{
-	return err_raise(-ENOMEM, "no memory for entities");
-}
+#include "policy/cedar/no_memory.h"
 
 static bool is_action(const struct cedar_uid *uid)
 {

@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /* The reference's JSON form of policies (EST), read: effect, scope, conditions, annotations. */
 #include "policy/cedar/reader.h"
-
-static int no_memory(void)
-{
-	return err_raise(-ENOMEM, "no memory for a policy");
-}
+#include "policy/cedar/no_memory.h"
 
 static int read_scope_entity(
 	struct reader *rd, const struct json *v, enum cedar_var var, struct scope *s)

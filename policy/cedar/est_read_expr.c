@@ -4,13 +4,9 @@
  * whose name is the operator.
  */
 #include "policy/cedar/reader.h"
+#include "policy/cedar/no_memory.h"
 
 static int read_expr(struct reader *rd, const struct json *v, const struct expr **ret) MUST_USE;
-
-static int no_memory(void)
-{
-	return err_raise(-ENOMEM, "no memory for a policy");
-}
 
 int est_read_kid(struct reader *rd, const struct json *v, const char *name, const struct expr **ret)
 {

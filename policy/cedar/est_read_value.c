@@ -2,11 +2,7 @@
 /* Values of the reference's JSON form of policies (EST), read as expressions. */
 #include "policy/cedar/entities.h"
 #include "policy/cedar/reader.h"
-
-static int no_memory(void)
-{
-	return err_raise(-ENOMEM, "no memory for a policy");
-}
+#include "policy/cedar/no_memory.h"
 
 int est_finish(struct reader *rd, struct expr *e, const struct expr **ret)
 {

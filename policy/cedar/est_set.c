@@ -4,6 +4,7 @@
  * name a template and what fills its slots. One id stands for one policy, whatever its kind.
  */
 #include "policy/cedar/reader.h"
+#include "policy/cedar/no_memory.h"
 #include <stdio.h>
 
 struct set_reader {
@@ -12,11 +13,6 @@ struct set_reader {
 	const struct cedar_policy **items;
 	size_t count;
 };
-
-static int no_memory(void)
-{
-	return err_raise(-ENOMEM, "no memory for a policy set");
-}
 
 static int add(struct set_reader *s, struct span id, const struct cedar_policy *p)
 {

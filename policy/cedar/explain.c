@@ -6,13 +6,9 @@
  */
 #include "policy/cedar/host.h"
 #include "policy/cedar/set.h"
+#include "policy/cedar/no_memory.h"
 
 enum { DETAIL_BYTES = 4096 };
-
-static int no_memory(void)
-{
-	return err_raise(-ENOMEM, "no memory for an explanation");
-}
 
 /* Evaluates one condition by itself. */
 static int evaluate(struct eval *e, const struct expr *body, bool unless, bool *ret)

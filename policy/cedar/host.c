@@ -2,12 +2,8 @@
 /* Entities made in memory, and what a compiled set can tell of itself. */
 #include "policy/cedar/host.h"
 #include "policy/cedar/set.h"
+#include "policy/cedar/no_memory.h"
 #include <stdlib.h>
-
-static int no_memory(void)
-{
-	return err_raise(-ENOMEM, "no memory for entities");
-}
 
 /* Few, as a rule: insertion needs no call for each comparison. */
 static void order_ancestors(struct entity *e)

@@ -4,12 +4,8 @@
  * actions are entities whose type's last name is Action.
  */
 #include "policy/cedar/parse.h"
+#include "policy/cedar/no_memory.h"
 #include <stdio.h>
-
-static int no_memory(void)
-{
-	return err_raise(-ENOMEM, "no memory for a policy");
-}
 
 int parse_annotation(struct parser *p, struct vec *annotations)
 {

@@ -5,15 +5,11 @@
  * chains by LIMIT_CEDAR_DEPTH.
  */
 #include "policy/cedar/parse.h"
+#include "policy/cedar/no_memory.h"
 
 enum { LEVEL_OR = 1, LEVEL_AND, LEVEL_RELATION, LEVEL_ADD, LEVEL_MUL, UNARY_MAX = 4 };
 
 static int operand_climb(struct parser *p, int level, struct operand *ret) MUST_USE;
-
-static int no_memory(void)
-{
-	return err_raise(-ENOMEM, "no memory for an expression");
-}
 
 /* A number directly behind a minus, with nothing accessed on it, is a negative literal. */
 static int negative_literal(struct parser *p, bool *ret_done, struct operand *ret)

@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /* What is accessed on an operand: attributes, calls of methods; and calls of functions. */
 #include "policy/cedar/parse.h"
-
-static int no_memory(void)
-{
-	return err_raise(-ENOMEM, "no memory for an expression");
-}
+#include "policy/cedar/no_memory.h"
 
 static int make_call(struct parser *p, enum ext_fn fn, uint32_t pos, const struct expr *receiver,
 	const struct vec *args, struct operand *ret)

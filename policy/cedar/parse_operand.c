@@ -3,11 +3,7 @@
  * Operands, strings and names. What a bare string or name means is settled when its place is known.
  */
 #include "policy/cedar/parse.h"
-
-static int no_memory(void)
-{
-	return err_raise(-ENOMEM, "no memory for an expression");
-}
+#include "policy/cedar/no_memory.h"
 
 void *vec_push(struct arena *a, struct vec *v, size_t size)
 {

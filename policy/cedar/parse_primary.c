@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /* What an operand begins with: literals, names, entities, sets, records, parentheses. */
 #include "policy/cedar/parse.h"
-
-static int no_memory(void)
-{
-	return err_raise(-ENOMEM, "no memory for an expression");
-}
+#include "policy/cedar/no_memory.h"
 
 /* Arguments, elements: `item` reads one; the list ends with `close`, a comma may end it too. */
 int parse_list(struct parser *p, const char *close, struct vec *ret)

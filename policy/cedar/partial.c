@@ -5,11 +5,7 @@
  */
 #include "policy/cedar/parse.h"
 #include "policy/cedar/residual.h"
-
-static int no_memory(void)
-{
-	return err_raise(-ENOMEM, "no memory for a residual");
-}
+#include "policy/cedar/no_memory.h"
 
 /* What is to hold, in order. */
 struct chain {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /* Residuals under a completion: the rest of the evaluation, over the tree. */
 #include "policy/cedar/residual.h"
+#include "policy/cedar/no_memory.h"
 
 struct completion {
 	struct arena *arena;
@@ -127,11 +128,6 @@ static int value_of(struct completion *c, const struct residual *r, struct cedar
 	default:
 		return operator(c, r, ret);
 	}
-}
-
-static int no_memory(void)
-{
-	return err_raise(-ENOMEM, "no memory for an answer");
 }
 
 int cedar_residuals_decide(struct arena *a, const struct cedar_residuals *residuals,

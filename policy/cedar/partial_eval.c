@@ -4,11 +4,7 @@
  * decide; what is left keeps its order, for the errors on the way.
  */
 #include "policy/cedar/residual.h"
-
-static int no_memory(void)
-{
-	return err_raise(-ENOMEM, "no memory for a residual");
-}
+#include "policy/cedar/no_memory.h"
 
 static int give(const struct residual *r, const struct residual **ret)
 {

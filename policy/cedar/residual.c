@@ -5,11 +5,7 @@
  * policy expects: they hold for policies that would not validate too.
  */
 #include "policy/cedar/residual.h"
-
-static int no_memory(void)
-{
-	return err_raise(-ENOMEM, "no memory for a residual");
-}
+#include "policy/cedar/no_memory.h"
 
 int residual_value(struct partial *p, const struct cedar_value *v, const struct residual **ret)
 {

@@ -4,11 +4,7 @@
  * itself. A walk from each node, with a stack of its own.
  */
 #include "policy/cedar/schema_names.h"
-
-static int no_memory(void)
-{
-	return err_raise(-ENOMEM, "no memory for a schema");
-}
+#include "policy/cedar/no_memory.h"
 
 struct walk {
 	uint32_t *stack;

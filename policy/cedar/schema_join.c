@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /* Namespaces that go on in several texts, as one each: what the writers write. */
 #include "policy/cedar/schema_ast.h"
-
-static int no_memory(void)
-{
-	return err_raise(-ENOMEM, "no memory for a schema");
-}
+#include "policy/cedar/no_memory.h"
 
 /* Both lists as one, NULL beyond the arena. */
 static const void *joined(struct arena *a, const void *items, size_t count, const void *more,

@@ -7,12 +7,8 @@
  */
 #include "policy/cedar/schema_names.h"
 #include "policy/cedar/nearest.h"
+#include "policy/cedar/no_memory.h"
 #include <stdlib.h>
-
-static int no_memory(void)
-{
-	return err_raise(-ENOMEM, "no memory for a schema");
-}
 
 /* Order of `full` and of ns::name. */
 static int cmp_joined(struct span full, struct span ns, struct span name)

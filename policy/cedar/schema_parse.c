@@ -5,11 +5,7 @@
  * settled later (schema_resolve.c).
  */
 #include "policy/cedar/schema_parse.h"
-
-static int no_memory(void)
-{
-	return err_raise(-ENOMEM, "no memory for a schema");
-}
+#include "policy/cedar/no_memory.h"
 
 static int parse_common(struct parser *p, struct schema_notes notes, struct declarations *d)
 {

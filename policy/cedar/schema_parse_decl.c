@@ -4,11 +4,7 @@
  * then share what it says.
  */
 #include "policy/cedar/schema_parse.h"
-
-static int no_memory(void)
-{
-	return err_raise(-ENOMEM, "no memory for a schema");
-}
+#include "policy/cedar/no_memory.h"
 
 /* Name, or [Name, Name]. */
 static int parse_types(struct parser *p, struct schema_refs *ret)

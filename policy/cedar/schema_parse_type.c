@@ -2,13 +2,9 @@
 /* Names and types in schemas in Cedar syntax. Types nest at most LIMIT_CEDAR_TYPE_NESTING levels.
  */
 #include "policy/cedar/schema_parse.h"
+#include "policy/cedar/no_memory.h"
 #include <stdio.h>
 #include <stdlib.h>
-
-static int no_memory(void)
-{
-	return err_raise(-ENOMEM, "no memory for a schema");
-}
 
 int parse_notes(struct parser *p, struct schema_notes *ret)
 {

@@ -7,11 +7,7 @@
 #include "policy/cedar/reader.h"
 #include "policy/cedar/schema_ast.h"
 #include "policy/cedar/schema_read.h"
-
-static int no_memory(void)
-{
-	return err_raise(-ENOMEM, "no memory for a schema");
-}
+#include "policy/cedar/no_memory.h"
 
 int schema_read_notes(struct reader *rd, const struct json *v, struct schema_notes *ret)
 {

@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /* Types and actions of schemas in JSON. */
 #include "policy/cedar/schema_read.h"
-
-static int no_memory(void)
-{
-	return err_raise(-ENOMEM, "no memory for a schema");
-}
+#include "policy/cedar/no_memory.h"
 
 /* The members that a form of type has, beside `type`. */
 static const struct form {

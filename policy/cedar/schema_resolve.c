@@ -5,6 +5,7 @@
  */
 #include "policy/cedar/entities.h"
 #include "policy/cedar/schema_names.h"
+#include "policy/cedar/no_memory.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,11 +43,6 @@ int schema_fail(const struct schema_namespace *n, uint32_t pos, const char *fmt,
 		return err_raise(-EINVAL, "namespace `" SPAN_FMT "`: %s",
 			SPAN_ARG(span_sub(n->name, 0, 80)), message);
 	return err_raise(-EINVAL, "%s", message);
-}
-
-static int no_memory(void)
-{
-	return err_raise(-ENOMEM, "no memory for a schema");
 }
 
 /* Objects of entity types, before anything in them is resolved: types point to them. */

@@ -5,11 +5,7 @@
  * LIMIT_CEDAR_DEPTH levels deep.
  */
 #include "policy/cedar/schema_names.h"
-
-static int no_memory(void)
-{
-	return err_raise(-ENOMEM, "no memory for a schema");
-}
+#include "policy/cedar/no_memory.h"
 
 static int too_deep(struct resolver *r, const struct schema_namespace *ns, uint32_t pos)
 {

@@ -5,11 +5,7 @@
  */
 #include "policy/cedar/set.h"
 #include "policy/cedar/host.h"
-
-static int no_memory(void)
-{
-	return err_raise(-ENOMEM, "no memory for policies");
-}
+#include "policy/cedar/no_memory.h"
 
 int cedar_set_compile(
 	struct arena *a, const struct cedar_policies *policies, const struct cedar_set **ret)

@@ -6,16 +6,12 @@
  * the answer: then all policies of that path are candidates.
  */
 #include "policy/cedar/set.h"
+#include "policy/cedar/no_memory.h"
 
 struct key {
 	uint32_t kind;
 	struct cedar_value value;
 };
-
-static int no_memory(void)
-{
-	return err_raise(-ENOMEM, "no memory for policies");
-}
 
 static uint64_t key_hash(const struct key *k)
 {

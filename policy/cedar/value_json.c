@@ -5,11 +5,7 @@
  */
 #include "policy/cedar/ast.h"
 #include "policy/cedar/entities.h"
-
-static int no_memory(void)
-{
-	return err_raise(-ENOMEM, "no memory for a value");
-}
+#include "policy/cedar/no_memory.h"
 
 /* The member as a string, or NULL. */
 static const struct json *string_of(const struct json *v, const char *name)

@@ -8,11 +8,7 @@
 #include "policy/cedar/ast.h"
 #include "policy/cedar/entities.h"
 #include "policy/cedar/schema.h"
-
-static int no_memory(void)
-{
-	return err_raise(-ENOMEM, "no memory for a value");
-}
+#include "policy/cedar/no_memory.h"
 
 /* What a function takes as its i-th argument. */
 static const struct cedar_type *argument_type(enum ext_fn fn, size_t i)

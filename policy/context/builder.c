@@ -97,7 +97,7 @@ int tool_pattern_check(const char *pattern, struct rule_origin o)
 			"%s: tool pattern '%s': '*' is accepted alone or as the last segment "
 			"(\"fs.*\")",
 			o.field, pattern);
-	return 0;
+	return tool_pattern_is_vain(s) ? err_trace(tool_unknown(s, o.field)) : 0;
 }
 
 void put_tool_action(struct buf *b, struct span pattern)

@@ -8,23 +8,13 @@
  */
 #include "policy/context/capability.h"
 
-static const struct file_tool file_tools[] = {
-	{"fs.create_dir", false, true},
-	{"fs.delete", false, true},
-	{"fs.edit", true, true},
-	{"fs.glob", true, false},
-	{"fs.grep", true, false},
-	{"fs.list", true, false},
-	{"fs.multi_edit", true, true},
-	{"fs.read", true, false},
-	{"fs.write", false, true},
-};
-
 bool pattern_touches_files(struct span pattern, bool writing)
 {
-	for (size_t i = 0; i < ARRAY_LEN(file_tools); i++)
-		if ((writing ? file_tools[i].writes : file_tools[i].reads) &&
-			tool_pattern_covers(pattern, span_cstr(file_tools[i].name)))
+	const struct context_tool *t;
+
+	for (size_t i = 0; (t = context_tool_at(i)); i++)
+		if ((writing ? t->writes : t->reads) &&
+			tool_pattern_covers(pattern, span_cstr(t->name)))
 			return true;
 	return false;
 }

@@ -4,12 +4,6 @@
 
 #include "policy/context/rules.h"
 
-/* The built-in tools that touch files, and how: their calls end as fs:read and fs:write. */
-struct file_tool {
-	const char *name;
-	bool reads, writes;
-};
-
 bool pattern_touches_files(struct span pattern, bool writing);
 
 /* A capability with one spelling for each entry. */

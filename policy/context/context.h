@@ -222,8 +222,8 @@ struct rate_state *rate_state_new(struct rule_set *s); /* takes a reference; buc
 struct rate_state *rate_state_free(struct rate_state *r);
 /* `root` must outlive r; NULL: none. */
 void rate_state_set_root(struct rate_state *r, struct rate_state *root);
-/* The state under another set: policies that keep their id keep what was taken from them, those that
- * are new are full. The root stays. NULL: out of memory. */
+/* The state under another set: policies that keep their id keep what was taken from them, those
+ * that are new are full. The root stays. NULL: out of memory. */
 struct rate_state *rate_state_renew(const struct rate_state *r, struct rule_set *s);
 /* Empties the buckets: after a restart nobody knows what was taken, so that it is all counted as
  * taken. */
@@ -270,6 +270,22 @@ int policy_explain(const struct rule_set *s, const struct decision_request *q, s
 struct kernel_rules;
 int rule_set_kernel_rules(const struct rule_set *s, const struct decision_request *who,
 	struct arena *a, struct kernel_rules *ret) MUST_USE;
+
+/* ---- the tools that AEGIS itself serves ---- */
+
+/* What a call of the tool asks for besides `tool:NAME`: fs:read, fs:write, or neither. */
+struct context_tool {
+	const char *name; /* "fs.read" */
+	bool reads, writes;
+};
+
+/* Ordered by name; NULL at the end of the list. */
+const struct context_tool *context_tool_at(size_t index);
+bool context_tool_is_file(const struct context_tool *t); /* its calls end in the file layer */
+
+/* Of a question: -EINVAL for a name that neither a tool of AEGIS nor one of a tool server
+ * ("SERVER.TOOL") can have, with the names that are accepted. */
+int context_check_tool(struct span name) MUST_USE;
 
 /* ---- canonical values ---- */
 

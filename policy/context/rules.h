@@ -26,6 +26,9 @@ int rule_begin(struct rule_set_builder *b, const struct rule_head *head) MUST_US
 int tool_pattern_check(const char *pattern, struct rule_origin o) MUST_USE;
 void put_tool_action(struct buf *b, struct span pattern);
 bool tool_pattern_covers(struct span pattern, struct span other); /* all that `other` matches */
+/* A name like ours that no tool has: a deny of "fs.delte" would deny nothing. */
+bool tool_pattern_is_vain(struct span pattern);
+int tool_unknown(struct span name, const char *where) MUST_USE; /* raises -EINVAL */
 
 /* `subject in [...]`, as a parenthesis. Entries have been checked: see context_path_entry(). */
 void put_paths(struct buf *b, const char *subject, const struct rule_strings *canonical);

@@ -164,8 +164,9 @@ static int check_action(struct span action)
 	static const char *const names[] = {"fs:read", "fs:write", "exec", "net:connect", NULL};
 	char text[64] = "";
 
-	if ((span_starts(action, SPAN("tool:")) && action.n > strlen("tool:")) ||
-		(span_starts(action, SPAN("sys:")) && action.n > strlen("sys:")))
+	if (span_starts(action, SPAN("tool:")))
+		return err_trace(context_check_tool(span_sub(action, strlen("tool:"), action.n)));
+	if (span_starts(action, SPAN("sys:")) && action.n > strlen("sys:"))
 		return 0;
 	for (size_t i = 0; names[i]; i++)
 		if (span_is(action, names[i]))

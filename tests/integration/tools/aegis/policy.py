@@ -102,6 +102,9 @@ def offline():
     for verb in ("authorize", "explain"):
         run(f"{verb}: a misspelt action", ["policy", verb, "--action", "fs:raed", "--path", "/workspace/a"], 2,
             err='did you mean "fs:read"?')
+    for name, accepted in (("fs.raed", "fs.read, fs.write"), ("read", "SERVER.TOOL")):
+        run(f"a misspelt tool: {name}", ["policy", "authorize", "--action", "tool:" + name], 2, err=accepted)
+    run("a tool of a tool server", ["policy", "authorize", "--action", "tool:web.fetch"], 3)
     run("test that is none", ["policy", "test", write("none.json", '{"tests":[{"expect":{"decision":"yes"}}]}')], 2,
         err='"allow" or "deny"')
     run("validate", ["policy", "validate", folder + "/10-keys.cedar"], 0, out="valid")

@@ -402,12 +402,6 @@ static int op_wait(struct sandbox *s, struct sandbox_ending *ret, int64_t deadli
 	return 0;
 }
 
-static int op_stats(struct sandbox *s, struct sandbox_usage *ret, int64_t deadline_ns)
-{
-	*ret = (struct sandbox_usage){0};
-	return 0;
-}
-
 static int op_release(struct sandbox *s, int64_t deadline_ns)
 {
 	box_free(box_of(s));
@@ -446,7 +440,7 @@ static void op_close(struct sandbox_driver *d)
 }
 
 static const struct sandbox_ops ops = {"fake", op_start, op_list, op_adopt, op_call_open,
-	op_call_close, op_stop, op_wait, op_stats, op_release, op_workspace_open,
+	op_call_close, op_stop, op_wait, op_release, op_workspace_open,
 	op_workspace_remove, op_forget, op_close};
 
 int fake_driver_open(struct fake_host *h, struct sandbox_driver **ret)

@@ -527,10 +527,29 @@ IN_FIBER(caller_without_place)
 IN_FIBER(rate)
 IN_FIBER(context)
 
+/* What is called here is what policy knows, and what changes nothing there is read-only here. */
+static void policy_knows_the_same_tools(void **state)
+{
+	const struct tool_description *d;
+	size_t n = 0;
+
+	(void)state;
+	for (; (d = tool_at(n)); n++) {
+		const struct context_tool *t = context_tool_at(n);
+		assert_non_null(t);
+		assert_string_equal(d->name, t->name);
+		if (context_tool_is_file(t))
+			assert_int_equal(d->read_only, !t->writes);
+	}
+	assert_true(n > 0);
+	assert_null(context_tool_at(n));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(schemas),
+		cmocka_unit_test(policy_knows_the_same_tools),
 		cmocka_unit_test(every_policy_on_record),
 		cmocka_unit_test(arguments),
 		cmocka_unit_test(files),

@@ -2,6 +2,7 @@
 /* Security contexts: what they permit, what they forbid to others, and which holds which. */
 #include "policy/context/context.h"
 #include "tests/tap.h"
+#include <stdio.h>
 
 static struct arena *arena;
 
@@ -337,6 +338,7 @@ static void bad_entries(void **state)
 	(void)state;
 	const struct rule_capability bad[] = {
 		{.tool_pattern = "f*"},
+		{.tool_pattern = "fs.raed"},
 		{.tool_pattern = "fs.*", .paths = LIST("workspace")},
 		{.tool_pattern = "fs.*", .paths = LIST("/a/../b")},
 		{.tool_pattern = "web.*", .domains = LIST("a..b")},
@@ -354,9 +356,35 @@ static void bad_entries(void **state)
 	}
 }
 
+/* A misspelt tool in a deny list would deny nothing. */
+static void a_denied_tool_exists(void **state)
+{
+	(void)state;
+	const struct rule_context c = {.name = "bad", .deny_list = LIST("fs.delte")};
+	struct rule_set_builder *b = rule_set_builder_new();
+	assert_int_equal(rule_add_context(b, &c, RULE_CONTEXT_CEILING), -EINVAL);
+	assert_non_null(strstr(err_message(-EINVAL), "no tool \"fs.delte\"; accepted: aegis."));
+	rule_set_builder_free(b);
+}
+
+/* The schema, which operators' policies are checked against, names what is in the list. */
+static void the_schema_names_the_tools(void **state)
+{
+	const struct context_tool *t;
+	char action[64];
+
+	(void)state;
+	for (size_t i = 0; (t = context_tool_at(i)); i++) {
+		snprintf(action, sizeof(action), "\"tool:%s\"", t->name);
+		assert_true(span_find(context_schema(), span_cstr(action), 0) >= 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_denied_tool_exists),
+		cmocka_unit_test(the_schema_names_the_tools),
 		cmocka_unit_test_setup_teardown(grants, setup, teardown),
 		cmocka_unit_test_setup_teardown(ceiling, setup, teardown),
 		cmocka_unit_test_setup_teardown(empty_context_grants_nothing, setup, teardown),
