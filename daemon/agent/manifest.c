@@ -94,19 +94,6 @@ static int fill(struct arena *a, struct report *report, struct span text, struct
 	return r ? r : rules;
 }
 
-/* Findings move from the manifest's arena, which a refused manifest takes with it. */
-static void keep_findings(struct report *to, const struct report *from)
-{
-	for (size_t i = 0; i < from->count; i++) {
-		const struct report_finding *f = &from->findings[i];
-		if (f->level == REPORT_ERROR)
-			report_error(to, f->at, f->path, "%s", f->message);
-		else
-			report_warning(to, f->at, f->path, "%s", f->message);
-	}
-	to->error_count += from->error_count + from->warning_count - from->count;
-}
-
 int agent_manifest_parse(struct report *report, struct span text, const struct agent_manifest **ret)
 {
 	struct arena *a CLEANUP(arena_cleanup) = arena_new(LIMIT_MANIFEST_ARENA_BYTES);
@@ -116,7 +103,7 @@ int agent_manifest_parse(struct report *report, struct span text, const struct a
 		return err_raise(-ENOMEM, "no memory for a manifest");
 
 	int r = fill(a, &inner, text, &o->manifest);
-	keep_findings(report, &inner);
+	report_take(report, &inner);
 	if (r < 0)
 		return err_trace(r);
 	if (r > 0)

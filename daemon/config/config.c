@@ -125,19 +125,6 @@ static int fill(struct config_object *o, struct report *report, struct span text
 	return report_ok(report) ? 0 : DOC_BAD;
 }
 
-/* Findings move from the snapshot's arena, which a refused configuration takes with it. */
-static void keep_findings(struct report *to, const struct report *from)
-{
-	for (size_t i = 0; i < from->count; i++) {
-		const struct report_finding *f = &from->findings[i];
-		if (f->level == REPORT_ERROR)
-			report_error(to, f->at, f->path, "%s", f->message);
-		else
-			report_warning(to, f->at, f->path, "%s", f->message);
-	}
-	to->error_count += from->error_count + from->warning_count - from->count;
-}
-
 static void object_free(struct config_object *o)
 {
 	table_secrets_fini(&o->secrets);
@@ -158,7 +145,7 @@ int config_parse(const char *file, struct span text, const struct config_environ
 	atomic_init(&o->references, 1);
 	const struct config_environment e = environment_of(env);
 	int r = fill(o, &inner, text, &e);
-	keep_findings(report, &inner);
+	report_take(report, &inner);
 	if (r == 0 && file) {
 		o->config.file = arena_strdup(a, file);
 		if (!o->config.file)

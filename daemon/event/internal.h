@@ -17,6 +17,9 @@ int event_to_record(const struct store_event *e, enum audit_source source, struc
 void event_put_member(
 	struct json_writer *w, const struct store_event *e, const struct json *details);
 
+void event_put_id(
+	struct json_writer *w, const char *key, struct uuid id); /* nothing for the nil one */
+
 /* ---- the bus ---- */
 
 /* Events of one group commit, shared by the workers, immutable. */

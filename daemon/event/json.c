@@ -9,7 +9,7 @@
 /* Members that older readers look for at the top of the line. */
 static const char *const lifted[] = {"action", "reason", "total_iterations"};
 
-static void put_id(struct json_writer *w, const char *key, struct uuid id)
+void event_put_id(struct json_writer *w, const char *key, struct uuid id)
 {
 	char text[UUID_TEXT_BYTES];
 
@@ -63,7 +63,7 @@ static void put_names(struct json_writer *w, const struct store_event *e, int ty
 	json_field_span(w, "category", e->category);
 	clock_rfc3339(e->wall_ns, 6, time);
 	json_field_cstr(w, "timestamp", time);
-	put_id(w, "id", e->id);
+	event_put_id(w, "id", e->id);
 	json_key(w, "number");
 	json_put_u64(w, e->number);
 	json_key(w, "sequence");
@@ -83,9 +83,9 @@ void event_json(struct json_writer *w, const struct store_event *e, enum event_f
 	}
 	json_object(w);
 	put_names(w, e, type);
-	put_id(w, "execution_id", e->execution_id);
-	put_id(w, "agent_id", e->agent_id);
-	put_id(w, "call_id", e->call_id);
+	event_put_id(w, "execution_id", e->execution_id);
+	event_put_id(w, "agent_id", e->agent_id);
+	event_put_id(w, "call_id", e->call_id);
 	if (e->iteration) {
 		json_field_i64(w, "iteration", e->iteration);
 		json_field_i64(w, "iteration_number", e->iteration);

@@ -21,16 +21,6 @@ static void put_text(struct json_writer *w, const char *key, struct span s)
 		json_field_span(w, key, s);
 }
 
-static void put_id(struct json_writer *w, const char *key, struct uuid id)
-{
-	char text[UUID_TEXT_BYTES];
-
-	if (uuid_is_nil(id))
-		return;
-	uuid_text(id, text);
-	json_field_cstr(w, key, text);
-}
-
 int event_to_record(const struct store_event *e, enum audit_source source, struct arena *a,
 	struct audit_record *ret)
 {
@@ -38,7 +28,7 @@ int event_to_record(const struct store_event *e, enum audit_source source, struc
 	struct json_writer w = json_writer(&b);
 
 	json_object(&w);
-	put_id(&w, "id", e->id);
+	event_put_id(&w, "id", e->id);
 	if (e->sequence) {
 		json_key(&w, "sequence");
 		json_put_u64(&w, e->sequence);
@@ -46,7 +36,7 @@ int event_to_record(const struct store_event *e, enum audit_source source, struc
 	put_text(&w, "category", e->category);
 	put_text(&w, "stage", e->stage);
 	put_text(&w, "tenant_id", e->tenant_id);
-	put_id(&w, "agent_id", e->agent_id);
+	event_put_id(&w, "agent_id", e->agent_id);
 	put_text(&w, "message", e->message);
 	json_key(&w, "details");
 	json_put_raw(&w, e->details); /* the store keeps valid JSON only */

@@ -54,6 +54,23 @@ void report_warning(
 	va_end(args);
 }
 
+void report_take(struct report *r, const struct report *from)
+{
+	size_t errors = 0;
+
+	for (size_t i = 0; i < from->count; i++) {
+		const struct report_finding *f = &from->findings[i];
+		if (f->level == REPORT_ERROR) {
+			errors++;
+			report_error(r, f->at, f->path, "%s", f->message);
+		} else {
+			report_warning(r, f->at, f->path, "%s", f->message);
+		}
+	}
+	r->error_count += from->error_count - errors;
+	r->warning_count += from->warning_count - (from->count - errors);
+}
+
 static void report_finding_text(
 	const struct report *r, const struct report_finding *f, struct buf *b)
 {

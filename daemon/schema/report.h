@@ -45,6 +45,9 @@ void report_error(struct report *r, struct report_place at, const char *path, co
 void report_warning(struct report *r, struct report_place at, const char *path, const char *fmt,
 	...) PRINTF_LIKE(4, 5);
 
+/* Adds the findings of `from`, copied: its arena may go. */
+void report_take(struct report *r, const struct report *from);
+
 static inline bool report_ok(const struct report *r)
 {
 	return r->error_count == 0;

@@ -55,7 +55,7 @@ static bool permitted(struct resolver *v, const struct dns_query *q, struct reso
 		return true;
 	err_clear();
 	rec->denied = true;
-	rec->reason = "policy does not permit the name";
+	rec->reason = RESOLVER_NOT_PERMITTED;
 	if (rules.count > 0)
 		rec->policy_id = all->net[rules.rule[0].id - 1].policy_id;
 	return false;
@@ -74,7 +74,7 @@ static bool aliases_permitted(
 			continue;
 		err_clear();
 		rec->denied = true;
-		rec->reason = "policy forbids a name that it is an alias of";
+		rec->reason = RESOLVER_ALIAS_FORBIDDEN;
 		if (rules.count > 0)
 			rec->policy_id = all->net[rules.rule[0].id - 1].policy_id;
 		return false;

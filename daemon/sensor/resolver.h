@@ -23,6 +23,10 @@ struct resolver_servers {
  * if there is none. */
 int resolver_servers_parse(struct span resolv_conf, struct resolver_servers *ret) MUST_USE;
 
+/* Reasons that are policy's; readers of records know them (tools/aegis-audit). */
+#define RESOLVER_NOT_PERMITTED "policy does not permit the name"
+#define RESOLVER_ALIAS_FORBIDDEN "policy forbids a name that it is an alias of"
+
 /* One question and what became of it. Spans are valid during the call. */
 struct resolver_record {
 	uint64_t cgroup;

@@ -318,9 +318,30 @@ static void reports_are_json_too(void **state)
 	parsed_fini(&p);
 }
 
+/* What was only counted keeps its level, too. */
+static void findings_are_taken_over(void **state)
+{
+	struct arena *a CLEANUP(arena_cleanup) = arena_new(1 << 20);
+	struct report from, to;
+
+	(void)state;
+	assert_int_equal(report_init(&from, a, "inner"), 0);
+	assert_int_equal(report_init(&to, a, "outer"), 0);
+	for (int i = 0; i < LIMIT_REPORT_FINDINGS + 3; i++)
+		report_warning(&from, (struct report_place){i, 1}, "x", "old");
+	report_take(&to, &from);
+	assert_true(report_ok(&to));
+	assert_int_equal(to.count, LIMIT_REPORT_FINDINGS);
+	assert_int_equal(to.warning_count, LIMIT_REPORT_FINDINGS + 3);
+	report_error(&from, (struct report_place){1, 1}, "y", "bad");
+	report_take(&to, &from);
+	assert_int_equal(to.error_count, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(findings_are_taken_over),
 		cmocka_unit_test(plain_scalars_follow_the_core_schema),
 		cmocka_unit_test(aliases_stand_for_their_value),
 		cmocka_unit_test(json_keeps_its_meaning_and_gains_places),
