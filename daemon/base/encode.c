@@ -4,6 +4,7 @@
  * one value must have one spelling, so spare bits and stray padding are refused.
  */
 #include "daemon/base/encode.h"
+#include "daemon/base/json_scan.h"
 #include <errno.h>
 
 static const char alphabet[2][65] = {
@@ -114,23 +115,15 @@ void hex_encode(struct buf *b, struct span bytes)
 	buf_commit(b, bytes.n * 2);
 }
 
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 int hex_decode(struct span text, uint8_t *ret, size_t ret_bytes)
 {
 	if (text.n % 2 != 0 || text.n / 2 != ret_bytes)
 		return -EINVAL;
 	for (size_t i = 0; i < text.n; i++)
-		if (hex_value(text.p[i]) < 0)
+		if (json_hex_value(text.p[i]) < 0)
 			return -EINVAL;
 	for (size_t i = 0; i < ret_bytes; i++)
-		ret[i] = (uint8_t)(hex_value(text.p[2 * i]) << 4 | hex_value(text.p[2 * i + 1]));
+		ret[i] = (uint8_t)(json_hex_value(text.p[2 * i]) << 4 |
+			json_hex_value(text.p[2 * i + 1]));
 	return 0;
 }

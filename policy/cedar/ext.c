@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /* Names of the extension functions; decimals and addresses. */
 #include "policy/cedar/ext.h"
+#include "policy/cedar/lex.h"
 
 enum { DECIMAL_PLACES = 4, DECIMAL_SCALE = 10000, IP_TEXT_BYTES = 43 };
 
@@ -105,17 +106,6 @@ static bool parse_v4(struct span s, uint8_t address[16])
 	return n == 4;
 }
 
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /* Groups joined by single colons; the empty text has none. At most `most`; -1 if malformed. */
 static int parse_groups(struct span s, int most, uint8_t *out)
 {
@@ -129,7 +119,7 @@ static int parse_groups(struct span s, int most, uint8_t *out)
 		if (n == most || part.n == 0 || part.n > 4)
 			return -1;
 		for (size_t i = 0; i < part.n; i++) {
-			int d = hex_value(part.p[i]);
+			int d = hex_digit(part.p[i]);
 			if (d < 0)
 				return -1;
 			v = v * 16 + (unsigned)d;

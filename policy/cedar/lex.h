@@ -61,3 +61,4 @@ int lex_unescape_one(const struct lexer *l, struct span raw, uint32_t pos, size_
 uint32_t lex_blank(struct span text, uint32_t at);
 
 size_t lex_put_utf8(char *p, uint32_t code); /* bytes written, at most 4 */
+int hex_digit(char c); /* -1 if it is none */

@@ -29,7 +29,7 @@ size_t lex_put_utf8(char *p, uint32_t code)
 	return 4;
 }
 
-static int hex_digit(char c)
+int hex_digit(char c)
 {
 	if (c >= '0' && c <= '9')
 		return c - '0';

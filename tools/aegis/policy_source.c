@@ -295,6 +295,21 @@ int policy_question(struct policy_source *s, const struct cli *c, struct decisio
 	return r < 0 ? cli_fail_errno(r) : CLI_OK;
 }
 
+int policy_answer(const struct cli *c, policy_answer_fn fn)
+{
+	struct policy_source s;
+	struct decision_request q;
+	struct decision d = {0};
+	int code = policy_source_open(&s, c);
+
+	if (code == CLI_OK)
+		code = policy_question(&s, c, &q);
+	if (code == CLI_OK)
+		code = fn(c, &s, &q, &d);
+	policy_source_close(&s);
+	return code == CLI_OK && !d.allowed ? CLI_DENIED : code;
+}
+
 void policy_put_decision(struct json_writer *w, const struct decision *d)
 {
 	json_field_cstr(w, "decision", d->allowed ? "allow" : "deny");

@@ -51,6 +51,13 @@ void policy_source_close(struct policy_source *s);
 int policy_question(
 	struct policy_source *s, const struct cli *c, struct decision_request *ret) MUST_USE;
 
+/* A verb that answers such a question: opens the set, reads the question, and has it answered.
+ * `fn` decides and prints; CLI_OK, or an exit code after saying why. CLI_DENIED for what is
+ * denied. */
+typedef int (*policy_answer_fn)(const struct cli *c, struct policy_source *s,
+	const struct decision_request *q, struct decision *ret);
+int policy_answer(const struct cli *c, policy_answer_fn fn) MUST_USE;
+
 /* Puts `values` of a request into canonical form, as the layers that ask do;
  * -EINVAL if AEGIS has no such action. */
 int policy_canonical(struct arena *a, struct decision_request *q) MUST_USE;

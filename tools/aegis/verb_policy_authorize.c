@@ -21,23 +21,17 @@ static int print(const struct cli *c, const struct decision *d)
 	return cli_print_text(c, buf_view(&b), NULL);
 }
 
+static int answer(const struct cli *c, struct policy_source *s, const struct decision_request *q,
+	struct decision *ret)
+{
+	int r = policy_decide(s->rules, NULL, q, 0, s->arena, ret);
+
+	return r < 0 ? cli_fail_errno(r) : print(c, ret);
+}
+
 static int run(struct cli *c)
 {
-	struct policy_source s;
-	struct decision_request q;
-	struct decision d = {0};
-	int code = policy_source_open(&s, c);
-
-	if (code == CLI_OK)
-		code = policy_question(&s, c, &q);
-	if (code == CLI_OK) {
-		int r = policy_decide(s.rules, NULL, &q, 0, s.arena, &d);
-		code = r < 0 ? cli_fail_errno(r) : print(c, &d);
-		if (code == CLI_OK && !d.allowed)
-			code = CLI_DENIED;
-	}
-	policy_source_close(&s);
-	return code;
+	return policy_answer(c, answer);
 }
 
 static const struct cli_option options[] = {

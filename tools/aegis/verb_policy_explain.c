@@ -74,28 +74,22 @@ static int print_json(const struct cli *c, const struct decision *d,
 	return cli_print_text(c, buf_view(&b), NULL);
 }
 
-static int run(struct cli *c)
+static int answer(const struct cli *c, struct policy_source *s, const struct decision_request *q,
+	struct decision *ret)
 {
-	struct policy_source s;
-	struct decision_request q;
-	struct decision d = {0};
 	struct rule_verdict *list = NULL;
 	size_t count = 0;
-	int code = policy_source_open(&s, c);
+	int r = policy_explain(s->rules, q, s->arena, ret, &list, &count);
 
-	if (code == CLI_OK)
-		code = policy_question(&s, c, &q);
-	if (code == CLI_OK) {
-		int r = policy_explain(s.rules, &q, s.arena, &d, &list, &count);
-		bool text = c->format == CLI_TEXT || c->format == CLI_TABLE;
-		code = r < 0   ? cli_fail_errno(r)
-			: text ? print_text(&d, list, count)
-			       : print_json(c, &d, list, count);
-		if (code == CLI_OK && !d.allowed)
-			code = CLI_DENIED;
-	}
-	policy_source_close(&s);
-	return code;
+	if (r < 0)
+		return cli_fail_errno(r);
+	return c->format == CLI_TEXT || c->format == CLI_TABLE ? print_text(ret, list, count)
+							       : print_json(c, ret, list, count);
+}
+
+static int run(struct cli *c)
+{
+	return policy_answer(c, answer);
 }
 
 static const struct cli_option options[] = {
