@@ -23,11 +23,21 @@
 
 enum {
 	WORKSPACE_DESCRIPTORS = 128, /* kept open; there is one for each running execution */
+	HANDLE_MS = 2000, /* for the helper to open an object; then it is looked for */
 	CONNECTIONS = 4, /* the client makes one, and another when that breaks */
 	CALLS = 256,
 	BUFFERS = 8,
 	REPLIES = 1024, /* more than a sandbox has processes */
 };
+
+/* open_handle of struct backend_local_options: the helper may, where this process may not [20]. */
+static AWAITS int open_handle(
+	void *flow, int type, struct span handle, int *ret_fd, int64_t deadline_ns)
+{
+	struct flow *f = flow;
+	return err_trace(sandbox_workspace_object(f->x->deps.sandboxes, f->id, type, handle, ret_fd,
+		deadline_earlier(deadline_ns, deadline_in_ms(HANDLE_MS))));
+}
 
 static AWAITS int attach(struct flow *f)
 {
@@ -47,7 +57,11 @@ static AWAITS int attach(struct flow *f)
 		.coalesce_ns = f->x->deps.file_coalesce_ns,
 	};
 	struct backend_local_options local = {
-		.offload = f->x->deps.files, .descriptors_max = WORKSPACE_DESCRIPTORS};
+		.offload = f->x->deps.files,
+		.open_handle = open_handle,
+		.open_handle_ctx = f,
+		.descriptors_max = WORKSPACE_DESCRIPTORS,
+	};
 	int root,
 		r = sandbox_workspace_open(
 			f->x->deps.sandboxes, f->id, &root, deadline_in_ms(SANDBOX_DEADLINE_MS));

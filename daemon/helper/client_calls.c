@@ -54,6 +54,25 @@ AWAITS int helper_workspace_remove(struct helper *h, struct uuid execution, int6
 	return err_trace(shaped(r, &y, 0, 0));
 }
 
+AWAITS int helper_workspace_object(struct helper *h, struct uuid execution, int type,
+	struct span handle, int *ret_fd, int64_t deadline_ns)
+{
+	struct wire_object w = {.execution = execution,
+		.handle_type = (uint32_t)type,
+		.handle_bytes = (uint32_t)handle.n};
+	struct client_reply y = reply_into(NULL, 0);
+	if (handle.n == 0 || handle.n > sizeof(w.handle))
+		return err_raise(-ESTALE, "a handle of %zu bytes", handle.n);
+	memcpy(w.handle, handle.p, handle.n);
+	int r = client_call(
+		h, WIRE_WORKSPACE_OBJECT, &w.header, sizeof(w), NO_TAIL, &y, deadline_ns);
+	r = shaped(r, &y, 0, 1);
+	if (r < 0)
+		return err_trace(r);
+	*ret_fd = y.fds[0];
+	return 0;
+}
+
 void helper_sandbox_fds_close(struct helper_sandbox_fds *fds)
 {
 	fd_cleanup(&fds->listener);

@@ -44,6 +44,19 @@ static int handle_workspace_remove(struct monitor *m, const void *request, struc
 	return err_trace(workspace_remove(&m->host.workspaces, w->execution));
 }
 
+static int handle_workspace_object(struct monitor *m, const void *request, struct reply *ret)
+{
+	const struct wire_object *w = request;
+	struct span handle = span_of(w->handle, w->handle_bytes);
+	int r = workspace_object(
+		&m->host.workspaces, w->execution, (int)w->handle_type, handle, &ret->fds[0]);
+	if (r < 0)
+		return err_trace(r);
+	ret->fd_count = 1;
+	ret->own = 1U << 0;
+	return 0;
+}
+
 /* The view of one sandbox as the payload. */
 static void reply_sandbox(const struct monitor *m, const struct sandbox *s, struct reply *ret)
 {
@@ -314,6 +327,7 @@ static const monitor_handler handlers[WIRE_TYPE_END] = {
 	[WIRE_FILES_MOUNT] = handle_files_mount,
 	[WIRE_FILES_GET] = handle_files_get,
 	[WIRE_SANDBOX_BEGIN] = handle_sandbox_begin,
+	[WIRE_WORKSPACE_OBJECT] = handle_workspace_object,
 };
 
 monitor_handler monitor_handler_of(unsigned type)

@@ -26,6 +26,8 @@ static const char *const own_calls[] = {
 	"mount", "umount2", "pivot_root", "open_tree", "move_mount", "mount_setattr",
 	/* the files of sandboxes over NFS: files_mount.c */
 	"fsopen", "fsconfig", "fsmount",
+	/* objects of workspaces that were moved: workspace.c */
+	"open_by_handle_at",
 	/* namespaces, and their names: netpool.c, userns.c, launch_child.c */
 	"clone3", "unshare", "setns", "sethostname",
 	/* removing the tree of an earlier start: host.c */
@@ -46,6 +48,7 @@ static const unsigned char own_capabilities[] = {
 	CAP_CHOWN, /* aegisd's socket and workspaces: monitor.c, workspace.c */
 	CAP_DAC_OVERRIDE, /* workspaces are aegisd's, mode 0700 */
 	CAP_FOWNER, /* likewise */
+	CAP_DAC_READ_SEARCH, /* objects of workspaces by their handles: workspace.c */
 	CAP_KILL, /* SIGTERM to a sandbox, whose uid is its own */
 	CAP_SETGID, CAP_SETUID, /* id maps, and becoming nobody: userns.c, launch_child.c */
 	CAP_SETPCAP, /* this file */

@@ -31,6 +31,7 @@ enum {
 	HELPER_ARGV_BYTES_MAX = 128 * 1024, /* all arguments, each with its NUL */
 	HELPER_ENV_BYTES_MAX = 32 * 1024,
 	HELPER_ITERATION_MAX = 1000,
+	HELPER_HANDLE_BYTES = 64, /* of a kernel's file handle, at most */
 	HELPER_TENANT_BYTES = 64, /* in the path of an export, with the NUL */
 };
 
@@ -67,6 +68,13 @@ AWAITS int helper_workspace_open(
  * listed; -ENOENT. */
 AWAITS int helper_workspace_remove(
 	struct helper *h, struct uuid execution, int64_t deadline_ns) MUST_USE;
+
+/* An O_PATH descriptor of an object of that workspace, by the kernel's own handle
+ * (name_to_handle_at(2): its type and bytes), wherever it was moved to [20]. -ESTALE: there is no
+ * such object; -EPERM: it does not belong to aegisd, does not lie in the workspace, or that cannot
+ * be told; -ENOENT: no such workspace. */
+AWAITS int helper_workspace_object(struct helper *h, struct uuid execution, int type,
+	struct span handle, int *ret_fd, int64_t deadline_ns) MUST_USE;
 
 /* ---- sandboxes ---- */
 

@@ -155,6 +155,15 @@ static int check_create(const void *packet, size_t bytes)
 	return check_variables(strings + w->argv_bytes, strings + w->argv_bytes + w->env_bytes);
 }
 
+static int check_object(const void *packet, size_t bytes)
+{
+	const struct wire_object *w = packet;
+	int r = range("handle_bytes", w->handle_bytes, 1, HELPER_HANDLE_BYTES);
+	if (r == 0)
+		r = range("handle_type", w->handle_type, 0, UINT8_MAX);
+	return r < 0 ? err_trace(r) : check_execution(packet, bytes);
+}
+
 static int check_mount(const void *packet, size_t bytes)
 {
 	const struct wire_mount *w = packet;
@@ -205,6 +214,8 @@ static const struct wire_rule rules[WIRE_TYPE_END] = {
 	[WIRE_RESOLVER_GET] = {"RESOLVER_GET", AFTER, sizeof(struct wire_target), 0, check_target},
 	[WIRE_FILES_MOUNT] = {"FILES_MOUNT", AFTER, sizeof(struct wire_mount), 0, check_mount},
 	[WIRE_FILES_GET] = {"FILES_GET", AFTER, sizeof(struct wire_target), 0, check_target},
+	[WIRE_WORKSPACE_OBJECT] = {"WORKSPACE_OBJECT", AFTER, sizeof(struct wire_object), 0,
+		check_object},
 	[WIRE_SANDBOX_BEGIN] = {"SANDBOX_BEGIN", AFTER, sizeof(struct wire_target), 0,
 		check_target},
 };

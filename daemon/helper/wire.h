@@ -44,6 +44,7 @@ enum wire_type {
 	WIRE_FILES_MOUNT,
 	WIRE_FILES_GET,
 	WIRE_SANDBOX_BEGIN,
+	WIRE_WORKSPACE_OBJECT,
 	WIRE_TYPE_END,
 	WIRE_REPLY = 0x8000, /* set in the type of a reply */
 	WIRE_EVENT = 0x4000, /* an event: type WIRE_EVENT | enum helper_event.kind, request 0 */
@@ -91,6 +92,14 @@ struct wire_call { /* CALL_OPEN (rest 0), CALL_CLOSE */
 	struct uuid call;
 	uint32_t rest; /* enum helper_call_rest */
 	uint32_t reserved;
+};
+
+struct wire_object { /* WORKSPACE_OBJECT */
+	struct wire_header header;
+	struct uuid execution;
+	uint32_t handle_type;
+	uint32_t handle_bytes; /* 1..HELPER_HANDLE_BYTES */
+	uint8_t handle[HELPER_HANDLE_BYTES];
 };
 
 struct wire_mount { /* FILES_MOUNT */
@@ -197,6 +206,7 @@ _Static_assert(sizeof(struct wire_header) == 24, "no padding");
 _Static_assert(sizeof(struct wire_target) == 24 + 24, "no padding");
 _Static_assert(sizeof(struct wire_stop) == 24 + 32, "no padding");
 _Static_assert(sizeof(struct wire_call) == 24 + 48, "no padding");
+_Static_assert(sizeof(struct wire_object) == 24 + 16 + 8 + 64, "no padding");
 _Static_assert(sizeof(struct wire_mount) == 24 + 24 + 16 + 8 + 64, "no padding");
 _Static_assert(sizeof(struct wire_limits) == 40, "no padding");
 _Static_assert(sizeof(struct wire_create) == 24 + 16 + 32 + 40 + 64, "no padding");

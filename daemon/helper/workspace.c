@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/mount.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -68,6 +69,46 @@ int workspace_open(const struct workspaces *w, struct uuid execution, bool make,
 		return err_trace(r);
 	*ret_fd = TAKE_FD(fd);
 	return 0;
+}
+
+/* Whether `fd` lies below `root`, by the paths that the kernel knows. One that it has not met under
+ * any name since it was cached has none: no. */
+static bool lies_below(int root, int fd)
+{
+	char self[32];
+	char path[LIMIT_PATH_BYTES], above[256];
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	ssize_t n = readlink(self, path, sizeof(path));
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", root);
+	ssize_t m = readlink(self, above, sizeof(above));
+	return m > 0 && m < (ssize_t)sizeof(above) && n > m && n < (ssize_t)sizeof(path) &&
+		memcmp(path, above, (size_t)m) == 0 && path[m] == '/';
+}
+
+int workspace_object(const struct workspaces *w, struct uuid execution, int type,
+	struct span handle, int *ret_fd)
+{
+	union {
+		struct file_handle h;
+		char room[sizeof(struct file_handle) + 64];
+	} u = {.h = {.handle_bytes = (unsigned)handle.n, .handle_type = type}};
+	struct stat st;
+	int root;
+	CHECK(handle.n <= sizeof(u) - sizeof(u.h));
+	memcpy(u.h.f_handle, handle.p, handle.n);
+	int r = workspace_open(w, execution, false, &root);
+	if (r < 0)
+		return err_trace(r);
+	AUTO_FD fd = open_by_handle_at(root, &u.h, O_PATH | O_CLOEXEC);
+	if (fd < 0)
+		r = err_sys(-errno, "open an object of a workspace by its handle");
+	else if (fstat(fd, &st) < 0 || st.st_uid != w->uid || S_ISBLK(st.st_mode) ||
+		S_ISCHR(st.st_mode) || !lies_below(root, fd))
+		r = err_raise(-EPERM, "an object that is not known to lie in the workspace");
+	close(root);
+	if (r == 0)
+		*ret_fd = TAKE_FD(fd);
+	return err_trace(r);
 }
 
 int workspace_remove(const struct workspaces *w, struct uuid execution)

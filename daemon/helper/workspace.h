@@ -19,6 +19,10 @@ void workspaces_fini(struct workspaces *w);
 /* -ENOENT if it is not there and `make` is false. */
 int workspace_open(
 	const struct workspaces *w, struct uuid execution, bool make, int *ret_fd) MUST_USE;
+/* An O_PATH descriptor of what the kernel's handle names, if it belongs to aegisd and lies in the
+ * workspace: -EPERM; -ESTALE. */
+int workspace_object(const struct workspaces *w, struct uuid execution, int type,
+	struct span handle, int *ret_fd) MUST_USE;
 int workspace_remove(const struct workspaces *w, struct uuid execution) MUST_USE;
 
 /* A detached mount of it, in which what aegisd owns on disk belongs to the ids that `idmap_ns`

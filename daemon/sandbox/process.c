@@ -346,6 +346,7 @@ int sandbox_process_open(const struct sandbox_process_options *o, struct sandbox
 		.wait = process_wait,
 		.set_network = process_set_network,
 		.files_open = process_files_open,
+		.workspace_object = process_workspace_object,
 		.release = process_release,
 		.workspace_open = process_workspace_open,
 		.workspace_remove = process_workspace_remove,

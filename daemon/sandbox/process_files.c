@@ -76,3 +76,35 @@ int process_files_open(struct sandbox *s, int *ret_listener, uint32_t *ret_uid, 
 	*ret_uid = process_of(s)->uid;
 	return 0;
 }
+
+struct ask_object {
+	struct helper_request request;
+	struct uuid execution;
+	int type;
+	struct span handle;
+	int fd;
+};
+
+static int do_object(struct helper *h, struct helper_request *q, int64_t deadline_ns)
+{
+	struct ask_object *a = container_of(q, struct ask_object, request);
+
+	return err_trace(
+		helper_workspace_object(h, a->execution, a->type, a->handle, &a->fd, deadline_ns));
+}
+
+int process_workspace_object(struct sandbox_driver *d, struct uuid execution, int type,
+	struct span handle, int *ret_fd, int64_t deadline_ns)
+{
+	struct ask_object a = {.request.fn = do_object,
+		.execution = execution,
+		.type = type,
+		.handle = handle,
+		.fd = -1};
+	int r = helper_ask(process_driver_of(d)->link, &a.request, deadline_ns);
+
+	if (r < 0)
+		return err_trace(r);
+	*ret_fd = a.fd;
+	return 0;
+}

@@ -63,6 +63,9 @@ AWAITS int process_files_begin(struct process_sandbox *p, const struct sandbox_f
 AWAITS int process_files_open(
 	struct sandbox *s, int *ret_listener, uint32_t *ret_uid, int64_t deadline_ns) MUST_USE;
 
+AWAITS int process_workspace_object(struct sandbox_driver *d, struct uuid execution, int type,
+	struct span handle, int *ret_fd, int64_t deadline_ns) MUST_USE;
+
 /* ---- process_lsm.c ---- */
 
 /* Reads from now on what the LSM programs deny, where there are some. */

@@ -146,6 +146,14 @@ int sandbox_workspace_open(
 	return err_trace(d->ops->workspace_open(d, execution, ret_fd, deadline_ns));
 }
 
+int sandbox_workspace_object(struct sandbox_driver *d, struct uuid execution, int type,
+	struct span handle, int *ret_fd, int64_t deadline_ns)
+{
+	if (!d->ops->workspace_object)
+		return -EPERM;
+	return err_trace(d->ops->workspace_object(d, execution, type, handle, ret_fd, deadline_ns));
+}
+
 int sandbox_workspace_remove(struct sandbox_driver *d, struct uuid execution, int64_t deadline_ns)
 {
 	return err_trace(d->ops->workspace_remove(d, execution, deadline_ns));

@@ -144,6 +144,8 @@ struct sandbox_ops {
 		int64_t deadline_ns); /* NULL: this kind has no network */
 	int (*files_open)(struct sandbox *s, int *ret_listener, uint32_t *ret_uid,
 		int64_t deadline_ns); /* NULL: this kind mediates none */
+	int (*workspace_object)(struct sandbox_driver *d, struct uuid execution, int type,
+		struct span handle, int *ret_fd, int64_t deadline_ns); /* may be NULL */
 };
 
 /* A driver embeds these two. */
@@ -218,6 +220,10 @@ AWAITS struct sandbox *sandbox_forget(struct sandbox *s);
 /* A directory descriptor of the execution's /workspace, made if it is not there. */
 AWAITS int sandbox_workspace_open(
 	struct sandbox_driver *d, struct uuid execution, int *ret_fd, int64_t deadline_ns) MUST_USE;
+/* An O_PATH descriptor of an object in it, by the kernel's handle, wherever it was moved to.
+ * -ESTALE: it is gone. -EPERM: it must be looked for; also where this kind cannot tell. */
+AWAITS int sandbox_workspace_object(struct sandbox_driver *d, struct uuid execution, int type,
+	struct span handle, int *ret_fd, int64_t deadline_ns) MUST_USE;
 /* -ENOTEMPTY: empty it first. A workspace that is gone already: 0. */
 AWAITS int sandbox_workspace_remove(
 	struct sandbox_driver *d, struct uuid execution, int64_t deadline_ns) MUST_USE;

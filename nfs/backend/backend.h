@@ -6,6 +6,12 @@
 
 struct backend_local_options {
 	struct offload *offload; /* for walks over the whole volume; outlives the volume */
+	/* For who may not open by handle itself: an O_PATH descriptor of an object of this volume,
+	 * by the kernel's handle. -ESTALE: it is gone; any other error: it is looked for. NULL:
+	 * nobody can. */
+	AWAITS int (*open_handle)(
+		void *ctx, int type, struct span handle, int *ret_fd, int64_t deadline_ns);
+	void *open_handle_ctx;
 	size_t descriptors_max; /* kept open; 0: 16,384; no more than a quarter of the process's */
 };
 

@@ -211,6 +211,8 @@ int backend_local_open(struct fsal *f, int root, const struct backend_local_opti
 	v->dev_minor = minor(st.st_dev);
 	v->offload = o->offload;
 	v->open_max = open_max_of(o);
+	v->open_handle = o->open_handle;
+	v->open_handle_ctx = o->open_handle_ctx;
 	v->by_handle = has_capability(CAP_DAC_READ_SEARCH);
 	v->widens = !has_capability(CAP_DAC_OVERRIDE);
 	v->read_nowait = v->write_nowait = true;

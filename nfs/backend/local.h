@@ -13,6 +13,9 @@ struct local_volume {
 	uint32_t dev_major, dev_minor;
 	struct offload *offload;
 	bool by_handle; /* open_by_handle_at is allowed */
+	int (*open_handle)(
+		void *ctx, int type, struct span handle, int *ret_fd, int64_t deadline_ns);
+	void *open_handle_ctx;
 	bool widens; /* permissions bind this process */
 	bool read_nowait, write_nowait; /* until the file system says that it cannot */
 	struct list open; /* nodes with a descriptor, the oldest first */

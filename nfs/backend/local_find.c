@@ -336,20 +336,36 @@ static int index_answer(struct local_volume *v, struct span id, struct buf *ret)
 	return r == 0 && span_eq(span_of(found.bytes, found.n), id) ? 0 : -ESTALE;
 }
 
-/* By the kernel: the path that it knows, below the root's. -EAGAIN: it knows none. */
-static int ask_kernel(struct local_volume *v, struct span id, struct buf *ret)
+/* A descriptor of what the kernel's handle names, or a negative errno. */
+static AWAITS int open_handle(struct local_volume *v, const struct fsal_io *io, struct span id)
 {
 	union {
 		struct file_handle h;
 		char room[sizeof(struct file_handle) + FSAL_ID_BYTES];
 	} u = {.h = {.handle_bytes = (unsigned)id.n - 9, .handle_type = (uint8_t)id.p[0]}};
+	int fd = -1;
+
+	if (!v->by_handle) {
+		int r = v->open_handle(v->open_handle_ctx, (uint8_t)id.p[0], span_sub(id, 9, id.n),
+			&fd, io->deadline_ns);
+		err_clear();
+		return r < 0 ? r : fd;
+	}
+	memcpy(u.h.f_handle, id.p + 9, id.n - 9);
+	fd = open_by_handle_at(v->root, &u.h, O_PATH | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+/* By the kernel: the path that it knows, below the root's. -EAGAIN: it knows none. */
+static AWAITS int ask_kernel(
+	struct local_volume *v, const struct fsal_io *io, struct span id, struct buf *ret)
+{
 	char self[FD_PATH_BYTES], *path, *root;
 	struct stat st;
 
-	memcpy(u.h.f_handle, id.p + 9, id.n - 9);
-	int fd = open_by_handle_at(v->root, &u.h, O_PATH | O_CLOEXEC);
+	int fd = open_handle(v, io, id);
 	if (fd < 0)
-		return errno == ESTALE ? -ESTALE : -EAGAIN;
+		return fd == -ESTALE || fd == -ECANCELED ? fd : -EAGAIN;
 	bool alive = fstat(fd, &st) == 0 && st.st_nlink > 0;
 	local_fd_path(fd, self);
 	path = malloc(2 * (size_t)LIMIT_PATH_BYTES);
@@ -375,8 +391,11 @@ int local_find(void *volume, const struct fsal_io *io, struct span id, struct bu
 
 	if (id.n <= 9)
 		return -ESTALE;
-	if (v->by_handle && (uint8_t)id.p[0] != 0xff) {
-		r = ask_kernel(v, id, ret_path);
+	bool asks = v->by_handle || v->open_handle;
+	if (asks && !v->by_handle && !io->may_park)
+		return FSAL_WOULD_PARK;
+	if (asks && (uint8_t)id.p[0] != 0xff) {
+		r = ask_kernel(v, io, id, ret_path);
 		if (r != -EAGAIN)
 			return r;
 	}

@@ -3,10 +3,12 @@
 #include "daemon/helper/helper.h"
 #include "tests/integration/daemon/helper/fixture.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { FIBERS = 6 };
@@ -124,6 +126,59 @@ static void check_refusals(struct helper *h)
 	err_clear();
 }
 
+static int ask_for(struct helper *h, struct uuid execution, int dir, const char *path, int *ret_fd)
+{
+	union {
+		struct file_handle h;
+		char room[sizeof(struct file_handle) + HELPER_HANDLE_BYTES];
+	} u = {.h.handle_bytes = HELPER_HANDLE_BYTES};
+	int mount_id;
+	if (name_to_handle_at(dir, path, &u.h, &mount_id, AT_EMPTY_PATH) < 0)
+		return -EOPNOTSUPP;
+	struct span handle = span_of((const char *)u.h.f_handle, u.h.handle_bytes);
+	return helper_workspace_object(h, execution, u.h.handle_type, handle, ret_fd, soon());
+}
+
+/* By its handle aegisd gets what is its own and in the workspace, and nothing else. */
+static void by_handle(void *arg)
+{
+	struct job *j = arg;
+	struct helper *h = connect_helper(j->f);
+	struct uuid one = uuid_new(), two = uuid_new();
+	int dir, other, fd = -1;
+	struct stat want, got;
+	assert_int_equal(helper_workspace_open(h, one, &dir, soon()), 0);
+	assert_int_equal(helper_workspace_open(h, two, &other, soon()), 0);
+	assert_int_equal(mkdirat(dir, "d", 0700), 0);
+	close(openat(dir, "d/f", O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+	close(openat(dir, "roots", O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+	assert_int_equal(fchownat(dir, "d/f", FIXTURE_UID, FIXTURE_UID, 0), 0);
+	int r = ask_for(h, one, dir, "d/f", &fd);
+	if (r == -EOPNOTSUPP || r == -EPERM) { /* no handles, or no right to open them, here */
+		print_message("# the file system or this container has no handles\n");
+	} else {
+		assert_int_equal(r, 0);
+		assert_int_equal(fstatat(dir, "d/f", &want, 0), 0);
+		assert_int_equal(fstat(fd, &got), 0);
+		assert_int_equal(want.st_ino, got.st_ino);
+		close(fd);
+		assert_int_equal(ask_for(h, one, dir, "roots", &fd), -EPERM);
+		assert_int_equal(ask_for(h, two, dir, "d/f", &fd), -EPERM);
+		assert_int_equal(ask_for(h, two, dir, "", &fd), -EPERM);
+		assert_int_equal(ask_for(h, one, AT_FDCWD, "/", &fd), -EPERM);
+	}
+	err_clear();
+	assert_int_equal(unlinkat(dir, "d/f", 0), 0);
+	assert_int_equal(unlinkat(dir, "d", AT_REMOVEDIR), 0);
+	assert_int_equal(unlinkat(dir, "roots", 0), 0);
+	close(dir);
+	close(other);
+	assert_int_equal(helper_workspace_remove(h, one, soon()), 0);
+	assert_int_equal(helper_workspace_remove(h, two, soon()), 0);
+	helper_close(h);
+	j->done++;
+}
+
 static void heads_and_loss(void *arg)
 {
 	struct job *j = arg;
@@ -172,6 +227,11 @@ static void test_several_at_once(void **state)
 	run(state, several_at_once, FIBERS);
 }
 
+static void test_by_handle(void **state)
+{
+	run(state, by_handle, 1);
+}
+
 static void test_heads_and_loss(void **state)
 {
 	run(state, heads_and_loss, 1);
@@ -183,6 +243,7 @@ int main(void)
 {
 	const struct CMUnitTest helper[] = {
 		CASE(test_several_at_once),
+		CASE(test_by_handle),
 		CASE(test_heads_and_loss),
 	};
 	return cmocka_run_group_tests(helper, NULL, NULL);

@@ -44,9 +44,9 @@ static int try_key(void)
 	return (int)syscall(SYS_add_key, NULL, NULL, NULL, 0, 0);
 }
 
-static int try_handle(void)
+static int try_swap(void)
 {
-	return (int)syscall(SYS_open_by_handle_at, -1, NULL, 0);
+	return (int)syscall(SYS_swapoff, NULL);
 }
 
 static const struct {
@@ -59,7 +59,7 @@ static const struct {
 	{"clock_settime", try_clock},
 	{"kexec_file_load", try_kexec},
 	{"add_key", try_key},
-	{"open_by_handle_at", try_handle},
+	{"swapoff", try_swap},
 };
 
 static bool refused(int (*fn)(void))
