@@ -261,8 +261,7 @@ static AWAITS int smcp_start(struct node *n)
 			.bus = n->bus,
 			.tenant_id = "local",
 			.source = tool_servers_source(n->servers),
-			.context = context_rules,
-			.context_ctx = n,
+			.smcp = n->smcp,
 		},
 		&n->mcp));
 }

@@ -105,6 +105,7 @@ enum {
 	LIMIT_SMCP_SESSIONS = 65536, /* active ones */
 	LIMIT_SMCP_SESSIONS_PER_EXECUTION = 16,
 	LIMIT_MCP_SESSIONS = 4096, /* open ones of MCP clients */
+	LIMIT_MCP_SESSIONS_PER_CONTEXT = 1024, /* then the longest unused one is closed */
 	LIMIT_SMCP_REMEMBERED_CALLS = 4 * 1024 * 1024, /* within about a minute, against replays */
 
 	/* Files */

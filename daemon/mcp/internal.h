@@ -9,8 +9,6 @@ struct mcp_session {
 	char id[UUID_TEXT_BYTES];
 	char *scope;
 	char *client; /* name and version as it gave them, for the record */
-	struct rule_set *rules;
-	struct rate_state *rate;
 	uint8_t public_key[32], signing_key[64];
 	char public_key_text[48];
 	int64_t used_ns; /* rt_now_ns of the last request */
@@ -37,6 +35,7 @@ struct request {
 	struct span method;
 	const struct json *params; /* an object, or NULL */
 	struct mcp_session *session; /* a reference, but for initialize */
+	struct smcp_rules *rules; /* likewise: what its context allows now */
 };
 
 void message_error(struct request *q, int status, enum rpc_code code, const char *fmt, ...)

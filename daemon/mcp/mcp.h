@@ -8,7 +8,8 @@
  *
  * One address: POST takes one JSON-RPC message and answers it with JSON, DELETE ends a session;
  * there is no stream from the server, because it never asks. Sessions live in memory: after a
- * restart a client gets 404 and initializes again, as the protocol has it.
+ * restart, or when the context has as many as it may have and this one was unused for the longest
+ * time, a client gets 404 and initializes again, as the protocol has it.
  *
  * Runs on the worker that made it.
  */
@@ -23,8 +24,8 @@ struct mcp_service_options {
 	struct event_bus *bus;
 	const char *tenant_id;
 	const struct tool_source *source; /* of tools beyond the built-in ones; NULL: none */
-	smcp_context_fn context;
-	void *context_ctx;
+	size_t sessions_per_context; /* 0: LIMIT_MCP_SESSIONS_PER_CONTEXT */
+	struct smcp_service *smcp; /* on this worker: what contexts allow, and their limits */
 };
 
 int mcp_service_new(const struct mcp_service_options *o, struct mcp_service **ret) MUST_USE;

@@ -16,6 +16,8 @@ int mcp_service_new(const struct mcp_service_options *o, struct mcp_service **re
 	if (!s)
 		return err_raise(-ENOMEM, "mcp: out of memory");
 	s->o = *o;
+	if (s->o.sessions_per_context == 0)
+		s->o.sessions_per_context = LIMIT_MCP_SESSIONS_PER_CONTEXT;
 	map_init(&s->by_id, LIMIT_MCP_SESSIONS);
 	*ret = s;
 	return 0;
@@ -36,8 +38,6 @@ struct mcp_session *mcp_session_unref(struct mcp_session *x)
 	if (!x || --x->refs)
 		return NULL;
 	secret_wipe(x->signing_key, sizeof(x->signing_key));
-	rate_state_free(x->rate);
-	rule_set_unref(x->rules);
 	free(x->scope);
 	free(x->client);
 	free(x);
@@ -72,6 +72,34 @@ struct mcp_session *mcp_session_find(struct mcp_service *s, struct span id)
 	return x;
 }
 
+/* Who holds the key can open sessions without end: each context has its share, and the sessions of
+ * a full one make room for each other. */
+static int make_room_in(struct mcp_service *s, struct span scope)
+{
+	struct mcp_session *oldest = NULL;
+	size_t count = 0;
+
+	map_for_each (slot, &s->by_id) {
+		struct mcp_session *x = slot->value;
+		if (!span_eq(span_cstr(x->scope), scope))
+			continue;
+		count++;
+		if (x->refs == 1 && (!oldest || x->used_ns < oldest->used_ns))
+			oldest = x;
+	}
+	if (count < s->o.sessions_per_context)
+		return 0;
+	if (!oldest)
+		return err_raise(-ENOSPC,
+			"all %zu MCP sessions of the security context '" SPAN_FMT
+			"' have calls under way",
+			count, SPAN_ARG(scope));
+	log_info("mcp: '" SPAN_FMT "' has %zu sessions: the longest unused one is closed",
+		SPAN_ARG(scope), count);
+	mcp_session_close(s, span_cstr(oldest->id));
+	return 0;
+}
+
 static void make_room(struct mcp_service *s)
 {
 	struct mcp_session *idle;
@@ -97,18 +125,14 @@ static void make_keys(struct mcp_session *x)
 		sizeof(x->public_key), sodium_base64_VARIANT_ORIGINAL);
 }
 
-/* Takes the rules, also on failure. */
-static struct mcp_session *mcp_session_new(
-	struct span scope, const struct json *client, struct rule_set *rules)
+static struct mcp_session *mcp_session_new(struct span scope, const struct json *client)
 {
 	struct mcp_session *x = calloc(1, sizeof(*x));
 	struct buf name CLEANUP(buf_fini) = buf_init(CLIENT_BYTES * 2 + 2);
 	uint8_t random[16];
 
-	if (!x) {
-		rule_set_unref(rules);
+	if (!x)
 		return NULL;
-	}
 	buf_span(&name, span_sub(json_str(client, "name", SPAN("?")), 0, CLIENT_BYTES));
 	buf_putc(&name, ' ');
 	buf_span(&name, span_sub(json_str(client, "version", SPAN("?")), 0, CLIENT_BYTES));
@@ -117,22 +141,20 @@ static struct mcp_session *mcp_session_new(
 	x->refs = 1;
 	x->scope = span_dup(scope);
 	x->client = span_dup(buf_view(&name));
-	x->rules = rules;
-	x->rate = rate_state_new(rules);
 	x->used_ns = rt_now_ns();
 	make_keys(x);
-	return x->scope && x->client && x->rate ? x : mcp_session_unref(x);
+	return x->scope && x->client ? x : mcp_session_unref(x);
 }
 
 /* The rules' text is kept with it, so that every decision can be decided again [2]. */
-static AWAITS int opened_record(
-	struct mcp_service *s, const struct mcp_session *x, int64_t deadline_ns)
+static AWAITS int opened_record(struct mcp_service *s, const struct mcp_session *x,
+	const struct rule_set *rules, int64_t deadline_ns)
 {
 	struct buf b CLEANUP(buf_fini) = buf_init(64 * 1024);
 	struct json_writer w = json_writer(&b);
 	static const struct uuid nil;
 	struct store_event e = event_of(EVENT_SMCP_SESSION_CREATED, nil, nil, 0);
-	struct span text = rule_set_text(x->rules);
+	struct span text = rule_set_text(rules);
 	struct store_commit c = {.events = &e, .event_count = 1, .blobs = &text, .blob_count = 1};
 
 	json_object(&w);
@@ -141,7 +163,7 @@ static AWAITS int opened_record(
 	json_field_cstr(&w, "security_context", x->scope);
 	json_field_cstr(&w, "client", x->client);
 	json_field_cstr(&w, "public_key", x->public_key_text);
-	json_field_span(&w, "policy_set", rule_set_hash(x->rules));
+	json_field_span(&w, "policy_set", rule_set_hash(rules));
 	json_end(&w);
 	int r = buf_error(&b);
 	if (r < 0)
@@ -156,19 +178,24 @@ static AWAITS int opened_record(
 int mcp_session_open(struct mcp_service *s, struct span scope, const struct json *client,
 	struct mcp_session **ret, int64_t deadline_ns)
 {
-	struct rule_set *rules = NULL;
+	struct smcp_rules *rules = NULL;
 
 	if (!smcp_scope_name_valid(scope))
 		return SMCP_SCOPE_NOT_FOUND;
 	make_room(s);
 	if (s->by_id.count >= LIMIT_MCP_SESSIONS)
 		return err_raise(-ENOSPC, "too many MCP sessions are open");
-	int r = s->o.context(s->o.context_ctx, scope, &rules, deadline_ns);
-	if (r != 0)
+	int r = smcp_rules_of(s->o.smcp, scope, &rules, deadline_ns);
+	if (r == 0)
+		r = make_room_in(s, scope);
+	if (r != 0) {
+		smcp_rules_unref(rules);
 		return err_trace(r);
-	struct mcp_session *x = mcp_session_new(scope, client, rules);
-	r = x ? opened_record(s, x, deadline_in_ms(PUBLISH_MS))
+	}
+	struct mcp_session *x = mcp_session_new(scope, client);
+	r = x ? opened_record(s, x, rules->rules, deadline_in_ms(PUBLISH_MS))
 	      : err_raise(-ENOMEM, "mcp: out of memory");
+	smcp_rules_unref(rules);
 	if (r == 0)
 		r = map_put(&s->by_id, span_cstr(x->id), x);
 	if (r < 0) {

@@ -129,7 +129,7 @@ static int tools_list(struct request *q)
 	message_result_begin(q, &w);
 	json_object(&w);
 	json_key(&w, "tools");
-	int r = smcp_tools_put(&w, q->session->rules, q->s->o.source, q->x->arena);
+	int r = smcp_tools_put(&w, q->rules->rules, q->s->o.source, q->x->arena);
 	if (r < 0)
 		return err_trace(r);
 	json_end(&w);
@@ -164,6 +164,21 @@ static AWAITS int method_serve(struct request *q)
 }
 
 /* ---- the message ---- */
+
+/* The session's context as it is now: it may have changed, or be gone. */
+static AWAITS int rules_take(struct request *q, bool *ret_good)
+{
+	int r = smcp_rules_of(
+		q->s->o.smcp, span_cstr(q->session->scope), &q->rules, q->x->deadline_ns);
+
+	*ret_good = r == 0;
+	if (r != SMCP_SCOPE_NOT_FOUND)
+		return err_trace(r);
+	message_error(q, 403, RPC_INVALID_REQUEST,
+		"the security context '%s' exists no more: initialize with another",
+		q->session->scope);
+	return 0;
+}
 
 static bool session_take(struct request *q)
 {
@@ -238,7 +253,9 @@ static AWAITS int post(struct request *q)
 		return err_trace(initialize(q));
 	if (!version_check(q) || !session_take(q))
 		return 0;
-	return err_trace(method_serve(q));
+	bool good;
+	r = rules_take(q, &good);
+	return r < 0 || !good ? err_trace(r) : err_trace(method_serve(q));
 }
 
 int mcp_post(struct mcp_service *s, struct mcp_exchange *x)
@@ -248,6 +265,7 @@ int mcp_post(struct mcp_service *s, struct mcp_exchange *x)
 	x->new_session[0] = '\0';
 	int r = post(&q);
 	mcp_session_unref(q.session);
+	smcp_rules_unref(q.rules);
 	if (r == 0)
 		r = buf_error(x->reply);
 	if (r == 0 || r == -ECANCELED)

@@ -14,8 +14,7 @@ struct attestation {
 	uint8_t public_key[SMCP_PUBLIC_KEY_BYTES];
 	struct span workload_id;
 	struct span scope;
-	struct rule_set *rules; /* of a client from outside */
-	uint64_t rules_serial;
+	struct smcp_rules *rules; /* of a client from outside */
 	struct smcp_refusal why;
 };
 
@@ -109,8 +108,7 @@ static AWAITS int client_check(struct call *c, struct attestation *t)
 			"%s: the name of a security context is expected (a-z, 0-9, '-')",
 			c->q->protocol == SEAL_V1 ? "security_context" : "requested_scope");
 
-	t->rules_serial = c->s->rules_serial;
-	int r = c->s->o.context(c->s->o.context_ctx, t->scope, &t->rules, c->deadline_ns);
+	int r = smcp_rules_of(c->s, t->scope, &t->rules, c->deadline_ns);
 	if (r == SMCP_SCOPE_NOT_FOUND)
 		return refuse(t, r,
 			"there is no security context '" SPAN_FMT
@@ -133,7 +131,6 @@ static AWAITS int session_make(struct call *c, struct attestation *t)
 		.workload_id = t->workload_id,
 		.public_key = t->public_key,
 		.rules = t->rules,
-		.rules_serial = t->rules_serial,
 	};
 	int r = session_create(c->s, &q, &token, &x, c->deadline_ns);
 
@@ -183,7 +180,7 @@ int attest_serve(struct call *c)
 		r = c->q->workload ? workload_check(c, &t) : client_check(c, &t);
 	if (r == 0)
 		r = session_make(c, &t);
-	rule_set_unref(t.rules);
+	smcp_rules_unref(t.rules);
 	if (r <= 0)
 		return err_trace(r);
 	report_failure(c, EVENT_SMCP_ATTESTATION_FAILED, &t.why);

@@ -123,6 +123,8 @@ static AWAITS int verify(struct call *c, struct smcp_refusal *why)
 	if (r == 0)
 		r = smcp_replay_admit(c->s->replay, c->envelope.signature, now_ns, why);
 	if (r == 0)
+		r = clock_keep(c->s, now_ns / NS_PER_S);
+	if (r == 0)
 		r = horizon_keep(c, now_ns);
 	if (r == 0 && c->session->state != SMCP_ACTIVE)
 		return refuse(why, SMCP_SESSION_INACTIVE, "the session has ended: attest again");

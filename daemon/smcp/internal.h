@@ -48,9 +48,7 @@ struct token_note {
 /* What a client from outside may do. Calls under way hold it. */
 struct grant {
 	int refs;
-	struct rule_set *rules;
-	uint64_t serial; /* of the rules: the service's when they were asked for */
-	struct rate_state *rate;
+	struct smcp_rules *rules; /* a reference */
 	struct fsal_volume *volume; /* these two are NULL until a file tool is called */
 	struct fsal_attachment *workspace;
 };
@@ -87,14 +85,25 @@ struct smcp_service {
 	struct smcp_service_options o;
 	struct worker *home;
 	int64_t start_s;
+	/* No later second than this has accepted an envelope, as persisted [12]. */
+	int64_t clock_s;
+	bool clock_busy;
+	struct waitq clock_kept;
 	struct keyring ring;
 	struct smcp_replay *replay;
 	struct attest_note attests[ATTESTS_KEPT]; /* a ring */
 	size_t next_attest;
 	uint64_t rules_serial; /* counts changes of security contexts and policies */
 	struct map by_id; /* 16 bytes -> struct session, active ones */
+	struct map by_scope; /* struct smcp_rules */
 	struct map by_token; /* 32 bytes -> struct token_note */
 };
+
+/* What this life may accept must be stamped after what earlier ones have accepted, also if the
+ * clock was set back in between. */
+AWAITS int clock_restore(struct smcp_service *s) MUST_USE;
+/* Persisted before an envelope is accepted at now_s. */
+AWAITS int clock_keep(struct smcp_service *s, int64_t now_s) MUST_USE;
 
 /* The active session of that id, or NULL. */
 struct session *session_find(struct smcp_service *s, struct uuid id);
@@ -106,8 +115,7 @@ struct session_request {
 	const struct smcp_workload *workload; /* may be NULL */
 	struct span scope, subject, workload_id;
 	const uint8_t *public_key;
-	struct rule_set *rules; /* of a client from outside, else NULL; a reference is taken */
-	uint64_t rules_serial; /* the service's when they were asked for */
+	struct smcp_rules *rules; /* of a client from outside, else NULL; a reference is taken */
 };
 
 /* A new session, on record, with its first token. -ENOSPC: there are too many. */
@@ -133,6 +141,9 @@ AWAITS void sessions_expire(struct smcp_service *s);
 /* What the client's context grants, as a reference. 0; SMCP_SCOPE_NOT_FOUND. */
 AWAITS int session_grant(struct session *x, struct grant **ret, int64_t deadline_ns) MUST_USE;
 struct grant *grant_unref(struct grant *g); /* NULL */
+
+/* Lets go of the contexts' rules. */
+void rules_forget(struct smcp_service *s);
 
 /* Remembers that this token was verified, and whose it is. */
 int session_note(struct session *x, const struct store_hash *token, int64_t expires_s) MUST_USE;

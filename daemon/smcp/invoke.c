@@ -238,8 +238,8 @@ static AWAITS int tools_of(struct invocation *v)
 			.execution_id = span_cstr(c->session->id_text),
 			.agent = span_cstr(c->session->workload_id),
 			.tenant = span_cstr(c->s->o.tenant_id),
-			.rules = v->grant->rules,
-			.rate = v->grant->rate,
+			.rules = v->grant->rules->rules,
+			.rate = v->grant->rules->rate,
 			.workspace_path = SPAN("/workspace"),
 			.source = c->s->o.source,
 		};
@@ -321,7 +321,7 @@ static AWAITS int tools_list(struct call *c)
 	json_object(&w);
 	json_key(&w, "tools");
 	r = smcp_tools_put(
-		&w, workload ? workload->tools->rules : g->rules, c->s->o.source, c->arena);
+		&w, workload ? workload->tools->rules : g->rules->rules, c->s->o.source, c->arena);
 	grant_unref(g);
 	if (r < 0)
 		return err_trace(r);

@@ -59,10 +59,14 @@ int smcp_service_start(
 		s->o.token_life_s = SMCP_TOKEN_DEFAULT_S;
 	s->home = worker_self();
 	s->start_s = rt_wall_ns() / NS_PER_S;
+	waitq_init(&s->clock_kept);
 	map_init(&s->by_id, LIMIT_SMCP_SESSIONS);
+	map_init(&s->by_scope, LIMIT_SMCP_SESSIONS);
 	map_init(&s->by_token, (size_t)LIMIT_SMCP_SESSIONS * TOKENS_PER_SESSION);
 	s->replay = smcp_replay_new(LIMIT_SMCP_REMEMBERED_CALLS);
 	int r = s->replay ? keys_refresh(s, s->o.key_life_s, deadline_in_ms(RING_MS)) : -ENOMEM;
+	if (r == 0)
+		r = clock_restore(s);
 	if (r == 0)
 		r = sessions_restore(s);
 	if (r == 0)
@@ -85,6 +89,7 @@ void smcp_service_free(struct smcp_service *s)
 		session_unref(slot->value);
 	map_fini(&s->by_id);
 	map_fini(&s->by_token);
+	rules_forget(s);
 	smcp_replay_free(s->replay);
 	keyring_fini(&s->ring);
 	free(s);

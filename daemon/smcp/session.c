@@ -7,7 +7,9 @@
  * Replays across a restart: the cache of signatures dies with the process, so an envelope stamped
  * before the new start is refused. One that a client with a fast clock stamped ahead could still
  * pass after the restart; so before such a stamp is accepted, a horizon beyond it is persisted,
- * and what is stamped up to the horizon is refused by the next life.
+ * and what is stamped up to the horizon is refused by the next life. And if the clock was set back
+ * between the two lives, the new start would be no floor; so the store also knows the last second
+ * in which an envelope was accepted, which is written once for each such second.
  */
 #include "daemon/smcp/internal.h"
 #include <stdio.h>
@@ -20,25 +22,22 @@ struct grant *grant_unref(struct grant *g)
 	if (!g || --g->refs)
 		return NULL;
 	workspace_close(g);
-	rate_state_free(g->rate);
-	rule_set_unref(g->rules);
+	smcp_rules_unref(g->rules);
 	free(g);
 	return NULL;
 }
 
-/* Takes the rules, also on failure. */
-static struct grant *grant_new(struct rule_set *rules)
+/* A reference to the rules is taken. */
+static struct grant *grant_new(struct smcp_rules *rules)
 {
 	struct grant *g = calloc(1, sizeof(*g));
 
-	if (!g) {
-		rule_set_unref(rules);
+	if (!g)
 		return NULL;
-	}
 	g->refs = 1;
 	g->rules = rules;
-	g->rate = rate_state_new(rules);
-	return g->rate ? g : grant_unref(g);
+	rules->refs++;
+	return g;
 }
 
 struct session *session_ref(struct session *x)
@@ -234,15 +233,13 @@ int session_create(struct smcp_service *s, const struct session_request *q, stru
 		x->agent_id = q->workload->agent_id;
 	}
 	if (q->rules)
-		x->grant = grant_new(rule_set_ref(q->rules));
-	if (x->grant)
-		x->grant->serial = q->rules_serial;
+		x->grant = grant_new(q->rules);
 	int r = q->rules && !x->grant ? err_raise(-ENOMEM, "session: out of memory")
 				      : key_take(x, q->public_key);
 	if (r == 0)
 		r = token_issue(x, token, x->expires_s);
 	if (r == 0)
-		r = created_record(x, q->rules, deadline_ns);
+		r = created_record(x, q->rules ? q->rules->rules : NULL, deadline_ns);
 	if (r == 0)
 		r = map_put(&s->by_id, span_of(x->id.bytes, sizeof(x->id.bytes)), x);
 	if (r < 0) {
@@ -348,6 +345,49 @@ void sessions_expire(struct smcp_service *s)
 
 /* ---- after a restart ---- */
 
+static const char clock_key[] = "smcp.clock";
+
+int clock_restore(struct smcp_service *s)
+{
+	struct arena *a CLEANUP(arena_cleanup) = arena_new(4096);
+	struct span value;
+	int r = a ? store_kv_get(
+			    s->o.store, span_cstr(clock_key), a, &value, deadline_in_ms(PUBLISH_MS))
+		  : err_raise(-ENOMEM, "smcp: out of memory");
+
+	if (r == STORE_NOT_FOUND)
+		return 0;
+	if (r == 0)
+		r = span_to_i64(value, &s->clock_s);
+	if (r == 0 && s->clock_s > s->start_s)
+		log_warn("smcp: the clock was set back by %lld s since the last signed call: "
+			 "sessions from before accept nothing until it has caught up",
+			(long long)(s->clock_s - s->start_s));
+	return err_trace(r);
+}
+
+int clock_keep(struct smcp_service *s, int64_t now_s)
+{
+	char value[24];
+	int r = 0;
+
+	while (r == 0 && s->clock_s < now_s) {
+		if (s->clock_busy) {
+			r = waitq_wait(&s->clock_kept, deadline_in_ms(PUBLISH_MS));
+			continue;
+		}
+		s->clock_busy = true;
+		snprintf(value, sizeof(value), "%lld", (long long)now_s);
+		r = store_kv_put(s->o.store, span_cstr(clock_key), span_cstr(value),
+			deadline_in_ms(PUBLISH_MS));
+		s->clock_busy = false;
+		if (r == 0)
+			s->clock_s = MAX(s->clock_s, now_s);
+		waitq_wake_all(&s->clock_kept);
+	}
+	return err_trace(r);
+}
+
 static AWAITS int horizon_read(struct session *x, struct arena *a)
 {
 	struct span value;
@@ -384,7 +424,8 @@ static AWAITS int restore_one(
 		r = key_take(x, key);
 	if (r == 0)
 		r = horizon_read(x, a);
-	x->floor_s = MAX(s->start_s, x->horizon_s);
+	x->floor_s = MAX(s->start_s, s->clock_s);
+	x->floor_s = MAX(x->floor_s, x->horizon_s);
 	if (r == 0)
 		r = map_put(&s->by_id, span_of(x->id.bytes, sizeof(x->id.bytes)), x);
 	if (r < 0)
@@ -413,53 +454,28 @@ int sessions_restore(struct smcp_service *s)
 
 /* ---- what it grants ---- */
 
-/* A call that began before a change may make this too: the later one stays. */
-static int grant_replace(struct session *x, struct rule_set *rules, uint64_t serial)
-{
-	struct grant *g = grant_new(rules), *old = x->grant;
-	struct rate_state *rate;
-
-	if (!g)
-		return err_raise(-ENOMEM, "session: out of memory");
-	g->serial = serial;
-	if (!old) { /* nobody knows what was taken before the restart */
-		rate_state_drain(g->rate, rt_now_ns());
-	} else {
-		rate = rate_state_renew(old->rate, rules);
-		if (!rate) {
-			grant_unref(g);
-			return err_raise(-ENOMEM, "session: out of memory");
-		}
-		rate_state_free(g->rate);
-		g->rate = rate;
-	}
-	x->grant = g;
-	grant_unref(old);
-	return 0;
-}
-
 static bool is_current(const struct session *x)
 {
-	return x->grant && x->grant->serial == x->s->rules_serial;
+	return x->grant && smcp_rules_current(x->s, x->grant->rules);
 }
 
-/* What the session's context grants now. */
+/* What the session's context grants now. Its files are opened anew, under the new rules. */
 static AWAITS int grant_make(struct session *x, int64_t deadline_ns)
 {
-	struct smcp_service *s = x->s;
-	uint64_t serial = s->rules_serial;
-	struct rule_set *rules = NULL;
-	struct store_hash hash;
-	int r = s->o.context(s->o.context_ctx, span_cstr(x->scope), &rules, deadline_ns);
+	struct smcp_rules *rules = NULL;
+	int r = smcp_rules_of(x->s, span_cstr(x->scope), &rules, deadline_ns);
 
-	/* What decides is kept, so that it can be decided again [2]. */
-	if (r == 0)
-		r = store_blob_put(s->o.store, rule_set_text(rules), &hash, deadline_ns);
-	if (r != 0 || is_current(x)) { /* made meanwhile: buckets that were taken from count */
-		rule_set_unref(rules);
-		return err_trace(r);
+	if (r == 0 && !is_current(x)) {
+		struct grant *g = grant_new(rules), *old = x->grant;
+		if (g) {
+			x->grant = g;
+			grant_unref(old);
+		} else {
+			r = err_raise(-ENOMEM, "session: out of memory");
+		}
 	}
-	return err_trace(grant_replace(x, rules, serial));
+	smcp_rules_unref(rules);
+	return err_trace(r);
 }
 
 int session_grant(struct session *x, struct grant **ret, int64_t deadline_ns)

@@ -27,8 +27,7 @@
 struct smcp_service;
 
 /* A named security context as rules: 0 with a reference in *ret, or SMCP_SCOPE_NOT_FOUND. Asked
- * once in the life of a session and of the process: a session keeps its set, whatever is loaded
- * later. */
+ * when the context is first used, and again after smcp_rules_changed. */
 typedef AWAITS int (*smcp_context_fn)(
 	void *ctx, struct span name, struct rule_set **ret, int64_t deadline_ns);
 
@@ -100,6 +99,24 @@ AWAITS int smcp_serve(struct smcp_service *s, const struct smcp_request *q, stru
  * array in MCP's form; rules NULL: all that there are. */
 int smcp_tools_put(struct json_writer *w, const struct rule_set *rules,
 	const struct tool_source *source, struct arena *a) MUST_USE;
+
+/* ---- what clients from outside may do ---- */
+
+/* A context's rules, and what all clients from outside have taken from its limits: these belong to
+ * the context and the bearer key, not to a session, a client's key or a protocol. */
+struct smcp_rules {
+	int refs;
+	struct rule_set *rules;
+	struct rate_state *rate; /* of these rules */
+	uint64_t serial;
+	char *scope;
+};
+
+/* 0 with a reference; SMCP_SCOPE_NOT_FOUND. On the service's worker. */
+AWAITS int smcp_rules_of(struct smcp_service *s, struct span scope, struct smcp_rules **ret,
+	int64_t deadline_ns) MUST_USE;
+struct smcp_rules *smcp_rules_unref(struct smcp_rules *x); /* NULL */
+bool smcp_rules_current(const struct smcp_service *s, const struct smcp_rules *x);
 
 /* ---- for operators ---- */
 

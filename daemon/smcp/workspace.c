@@ -81,7 +81,7 @@ int workspace_open(struct session *x, struct grant *g, int64_t deadline_ns)
 		.mount_path = SPAN("/workspace"),
 		.uid = geteuid(),
 		.gid = getegid(),
-		.rules = g->rules,
+		.rules = g->rules->rules,
 		.observer = s->o.file_observer,
 		.observer_ctx = s->o.file_observer_ctx,
 	};

@@ -41,6 +41,21 @@ static int context(void *ctx, struct span name, struct rule_set **ret, int64_t d
 	return 0;
 }
 
+/* aegis.system.info twice in an hour. */
+static struct rule_set *limited_rules_new(void)
+{
+	static const struct rule_capability list[] = {
+		{.tool_pattern = "aegis.*", .calls = 2, .window_ms = 3600 * 1000}};
+	const struct rule_context c = {
+		.name = "tester", .capabilities = list, .capability_count = ARRAY_LEN(list)};
+	struct rule_set_builder *b = rule_set_builder_new();
+	EXPECT_INT(rule_add_context(b, &c, RULE_CONTEXT_GRANTS), 0);
+	struct rule_set *s = rule_set_seal(b);
+	rule_set_builder_free(b);
+	EXPECT(s != NULL);
+	return s;
+}
+
 static struct rule_set *rules_new(void)
 {
 	struct rule_origin o = {.field = "context[0]"};
@@ -433,6 +448,65 @@ static void body_expiry(void *arg)
 	end(&f);
 }
 
+/* A limit is the context's: another session, with another key, takes from what is left of it. */
+static void body_limits(void *arg)
+{
+	struct gate f;
+	struct smcp_client c, other;
+	begin(&f);
+	rule_set_unref(f.rules);
+	f.rules = limited_rules_new();
+	EXPECT(attest(&f, &c, SMCP_V1));
+	EXPECT(attest(&f, &other, SEAL_V1));
+	EXPECT_INT(ask(&f, SMCP_V1, SMCP_OP_INVOKE, NULL, envelope(&f, &c, "r1", info)), 200);
+	EXPECT_INT(ask(&f, SEAL_V1, SMCP_OP_INVOKE, NULL, envelope(&f, &other, "r2", info)), 200);
+	EXPECT_INT(ask(&f, SEAL_V1, SMCP_OP_INVOKE, NULL, envelope(&f, &other, "r3", info)), 403);
+	EXPECT_INT(error_code(&f), DECISION_RATE_LIMIT_EXCEEDED);
+	EXPECT(attest(&f, &c, SMCP_V1));
+	EXPECT_INT(ask(&f, SMCP_V1, SMCP_OP_INVOKE, NULL, envelope(&f, &c, "r4", info)), 403);
+	/* New rules under the old names: what was taken stays taken. */
+	rule_set_unref(f.rules);
+	f.rules = limited_rules_new();
+	smcp_rules_changed(f.service);
+	EXPECT_INT(ask(&f, SMCP_V1, SMCP_OP_INVOKE, NULL, envelope(&f, &c, "r5", info)), 403);
+	/* Nobody knows how much was taken before a restart: all, then. */
+	close_all(&f);
+	open_all(&f);
+	EXPECT(attest(&f, &c, SMCP_V1));
+	EXPECT_INT(ask(&f, SMCP_V1, SMCP_OP_INVOKE, NULL, envelope(&f, &c, "r6", info)), 403);
+	EXPECT_INT(error_code(&f), DECISION_RATE_LIMIT_EXCEEDED);
+	end(&f);
+}
+
+/* The clock is set back between two lives, here: the first one lived later than the second. */
+static void body_clock_set_back(void *arg)
+{
+	struct gate f;
+	struct smcp_client c;
+	struct span value;
+	int64_t kept_s;
+	char later[24];
+	begin(&f);
+	EXPECT(attest(&f, &c, SMCP_V1));
+	int64_t before_s = now_s();
+	EXPECT_INT(ask(&f, SMCP_V1, SMCP_OP_INVOKE, NULL, envelope(&f, &c, "r1", info)), 200);
+	EXPECT_INT(store_kv_get(f.store, SPAN("smcp.clock"), f.arena, &value, DEADLINE_NONE), 0);
+	EXPECT_INT(span_to_i64(value, &kept_s), 0);
+	EXPECT(kept_s >= before_s && kept_s <= now_s());
+	snprintf(later, sizeof(later), "%lld", (long long)(now_s() + 600));
+	EXPECT_INT(store_kv_put(f.store, SPAN("smcp.clock"), span_cstr(later), DEADLINE_NONE), 0);
+	close_all(&f);
+	open_all(&f);
+	struct span body =
+		smcp_client_envelope(&c, "r2", "tools/call", info, now_s() + 20, f.arena);
+	EXPECT_INT(ask(&f, SMCP_V1, SMCP_OP_INVOKE, NULL, body), 401);
+	EXPECT_INT(error_code(&f), SMCP_TOKEN_VERIFICATION_FAILED);
+	/* A session that had no life before this one has nothing that could be replayed. */
+	EXPECT(attest(&f, &c, SMCP_V1));
+	EXPECT_INT(ask(&f, SMCP_V1, SMCP_OP_INVOKE, NULL, envelope(&f, &c, "r3", info)), 200);
+	end(&f);
+}
+
 static void body_forged(void *arg)
 {
 	struct gate f;
@@ -625,6 +699,8 @@ IN_FIBER(once)
 IN_FIBER(restart)
 IN_FIBER(refresh_and_revoke)
 IN_FIBER(expiry)
+IN_FIBER(limits)
+IN_FIBER(clock_set_back)
 IN_FIBER(forged)
 IN_FIBER(workload)
 IN_FIBER(workspace)
@@ -641,6 +717,8 @@ int main(void)
 		cmocka_unit_test(restart),
 		cmocka_unit_test(refresh_and_revoke),
 		cmocka_unit_test(expiry),
+		cmocka_unit_test(limits),
+		cmocka_unit_test(clock_set_back),
 		cmocka_unit_test(forged),
 		cmocka_unit_test(workload),
 		cmocka_unit_test(workspace),
