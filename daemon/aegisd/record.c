@@ -52,7 +52,8 @@ void record_file(void *ctx, const struct fsal_record *r)
 {
 	struct buf b CLEANUP(buf_fini) = buf_init(LIMIT_AUDIT_PAYLOAD_BYTES);
 	struct json_writer w = json_writer(&b);
-	struct audit_record record = {.source = AUDIT_FILE, .kind = span_cstr(r->operation)};
+	struct audit_record record = {
+		.source = AUDIT_FILE, .kind = span_cstr(r->operation ? r->operation : "")};
 
 	json_object(&w);
 	json_field_span(&w, "volume_id", r->volume_id);
@@ -70,8 +71,10 @@ void record_file(void *ctx, const struct fsal_record *r)
 	(void)!uuid_parse(r->execution_id, &record.execution_id);
 	(void)!uuid_parse(r->call_id, &record.call_id);
 	if (r->lost_before)
-		gap(ctx, AUDIT_FILE, r->lost_before, "the queue of file records was full");
-	post(ctx, &record, &b);
+		gap(ctx, AUDIT_FILE, r->lost_before,
+			"more file operations than are told one by one");
+	if (r->operation)
+		post(ctx, &record, &b);
 }
 
 /* ---- network ---- */

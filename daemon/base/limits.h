@@ -112,6 +112,10 @@ enum {
 	LIMIT_FSAL_LIST_ENTRIES = 100000, /* of one folder */
 	LIMIT_FSAL_OBJECTS = 256 * 1024, /* cached by one layer, about 400 bytes each */
 	LIMIT_FSAL_RECORD_BYTES = 4 * 1024 * 1024, /* records that wait for their observer */
+	LIMIT_FSAL_RECORDS_BURST = 50000, /* of one attachment that are told one by one at once, */
+	LIMIT_FSAL_RECORDS_PER_SECOND = 1000, /* and then */
+	LIMIT_FSAL_DENIALS_BURST = 1000, /* the same of what was denied */
+	LIMIT_FSAL_DENIALS_PER_SECOND = 100,
 	LIMIT_FSAL_DESCRIPTORS = 16 * 1024, /* open at a time for one volume */
 
 	/* ONC RPC and NFS */

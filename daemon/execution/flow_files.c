@@ -55,6 +55,7 @@ static AWAITS int attach(struct flow *f)
 		.observer = f->x->deps.file_observer,
 		.observer_ctx = f->x->deps.file_observer_ctx,
 		.coalesce_ns = f->x->deps.file_coalesce_ns,
+		.bounded = true,
 	};
 	struct backend_local_options local = {
 		.offload = f->x->deps.files,

@@ -84,6 +84,7 @@ int workspace_open(struct session *x, struct grant *g, int64_t deadline_ns)
 		.rules = g->rules->rules,
 		.observer = s->o.file_observer,
 		.observer_ctx = s->o.file_observer_ctx,
+		.bounded = true,
 	};
 	struct grant mine = {0};
 

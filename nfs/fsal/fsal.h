@@ -134,7 +134,8 @@ struct fsal_volume *fsal_volume_free(struct fsal_volume *v); /* no attachment ma
 
 /* One operation, or, where they are coalesced, all reads or all writes of a file in a window. */
 struct fsal_record {
-	const char *operation; /* "FileRead", "FileWritten", ...: upstream's storage event names */
+	const char *operation; /* "FileRead", "FileWritten", ...: upstream's storage event names;
+				  NULL: none, but what lost_before counts */
 	struct span execution_id;
 	struct span volume_id;
 	struct span path; /* relative to the volume's root */
@@ -148,7 +149,8 @@ struct fsal_record {
 	int64_t latency_ns; /* of the slowest */
 	int result; /* 0 or negative errno */
 	const struct decision *decision;
-	uint64_t lost_before; /* records that the queue had no room for, since the last one */
+	uint64_t lost_before; /* records that the queue had no room for, or that were more than are
+				 told, since the last one */
 };
 /* Called on the layer's own fiber, never on the caller's; may park. */
 typedef AWAITS void (*fsal_observer)(void *ctx, const struct fsal_record *r);
@@ -175,6 +177,8 @@ struct fsal_attach_options {
 	fsal_observer observer; /* NULL: nobody is told */
 	void *observer_ctx;
 	int64_t coalesce_ns; /* reads, writes and look-ups of a file within; 0: each by itself */
+	bool bounded; /* no more records than LIMIT_FSAL_RECORDS_* and _DENIALS_*; then the observer
+			 meets records without an operation */
 };
 
 int fsal_attach(struct fsal_volume *v, const struct fsal_attach_options *o,

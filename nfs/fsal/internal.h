@@ -96,6 +96,11 @@ struct fsal_attachment {
 	int64_t changed_ns; /* of the rules: the least change time that is shown; 0: never */
 	uint32_t iteration;
 	char *call_id; /* may be NULL */
+	struct meter {
+		double tokens;
+		int64_t filled_ns; /* 0: full */
+	} told, denied; /* trace.c */
+	uint64_t untold; /* records beyond, since the last one */
 };
 
 /* ---- layer.c ---- */
@@ -219,4 +224,5 @@ struct event {
 };
 void trace_event(struct fsal_call *c, const struct event *e);
 void trace_flush_all(struct fsal_attachment *at); /* what is pending of its objects */
+void trace_end(struct fsal_attachment *at); /* says what was not told one by one */
 void trace_flush(struct fsal_object *o); /* what is pending of it */

@@ -221,6 +221,7 @@ void fsal_detach(struct fsal_attachment *at)
 	list_remove(&at->link);
 	fsal_unref(at->root);
 	objects_detach(at);
+	trace_end(at);
 	attachment_unref(at);
 }
 

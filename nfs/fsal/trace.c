@@ -2,7 +2,9 @@
 /*
  * Records of operations, on their way to the observers. An operation only queues; a fiber of the
  * layer's own hands over, and may wait for an observer without anybody waiting for it. The queue is
- * bounded in bytes; what finds no room is counted, and the next record says how many were lost.
+ * bounded in bytes; what finds no room is counted, and the next record says how many were lost. So
+ * is what a bounded attachment does beyond its rate: no agent fills the journal. What was denied
+ * has a rate of its own, so that it cannot be hidden behind what is allowed.
  *
  * Reads, writes and look-ups of a file may be summed up for a window of time (`coalesce_ns`): they
  * then pend at the object until the window ends, the object gets another path, or it is forgotten.
@@ -111,12 +113,45 @@ static void queue(struct trace *q, struct fsal_attachment *at, const struct fsal
 	e->record.execution_id = at->o.execution_id;
 	e->record.volume_id = span_cstr(at->volume->id);
 	e->record.decision = &e->decision;
-	e->record.lost_before = q->lost;
-	q->lost = 0;
+	e->record.lost_before = q->lost + at->untold;
+	q->lost = at->untold = 0;
 	q->bytes += n;
 	at->refs++;
 	list_push_back(&q->queue, &e->link);
 	waitq_wake_one(&q->wake);
+}
+
+/* ---- how many are told ---- */
+
+static bool take_token(struct meter *m, double burst, double per_s, int64_t now_ns)
+{
+	double earned = (double)(now_ns - m->filled_ns) / (double)NS_PER_S * per_s;
+
+	m->tokens = m->filled_ns == 0 ? burst : MIN(m->tokens + earned, burst);
+	m->filled_ns = now_ns;
+	if (m->tokens < 1)
+		return false;
+	m->tokens -= 1;
+	return true;
+}
+
+static bool may_tell(struct fsal_attachment *at, bool denied, int64_t now_ns)
+{
+	if (!at->o.bounded)
+		return true;
+	return denied ? take_token(&at->denied, LIMIT_FSAL_DENIALS_BURST,
+				LIMIT_FSAL_DENIALS_PER_SECOND, now_ns)
+		      : take_token(&at->told, LIMIT_FSAL_RECORDS_BURST,
+				LIMIT_FSAL_RECORDS_PER_SECOND, now_ns);
+}
+
+void trace_end(struct fsal_attachment *at)
+{
+	static const struct decision none = {.reason = {"not decided", 11}};
+	struct fsal_record r = {.began_ns = rt_wall_ns()};
+
+	if (at->untold)
+		queue(at->volume->layer->records, at, &r, &none);
 }
 
 /* ---- from operations ---- */
@@ -146,6 +181,11 @@ static void pending_flush(struct trace *q, struct pending *p)
 		const struct slot *s = &p->slots[i];
 		if (!s->count)
 			continue;
+		if (!may_tell(o->at, false, rt_now_ns())) {
+			q->dropped++;
+			o->at->untold++;
+			continue;
+		}
 		struct fsal_record r = {
 			.operation = s->operation,
 			.path = where,
@@ -242,6 +282,11 @@ void trace_event(struct fsal_call *c, const struct event *e)
 		return;
 	struct buf path CLEANUP(buf_fini) = buf_init(LIMIT_PATH_BYTES + 300);
 	bool denied = e->result == FSAL_DENIED;
+	if (!may_tell(at, denied, now_ns)) {
+		q->dropped++;
+		at->untold++;
+		return;
+	}
 	struct fsal_record r = {
 		.operation = denied            ? "FilesystemPolicyViolation"
 			: e->result == -EDQUOT ? "QuotaExceeded"

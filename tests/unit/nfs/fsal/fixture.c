@@ -11,6 +11,9 @@ void fixture_observe(void *ctx, const struct fsal_record *r)
 {
 	struct fixture *f = ctx;
 
+	f->lost += r->lost_before;
+	if (!r->operation)
+		return;
 	if (f->seen_count++ >= SEEN_MAX)
 		return;
 	struct seen *s = &f->seen[f->seen_count - 1];
@@ -21,7 +24,7 @@ void fixture_observe(void *ctx, const struct fsal_record *r)
 		.iteration = r->iteration,
 		.result = r->result,
 		.allowed = r->decision->allowed};
-	snprintf(s->operation, sizeof(s->operation), "%s", r->operation);
+	snprintf(s->operation, sizeof(s->operation), "%s", r->operation ? r->operation : "");
 	snprintf(s->path, sizeof(s->path), SPAN_FMT, SPAN_ARG(r->path));
 	snprintf(s->call, sizeof(s->call), SPAN_FMT, SPAN_ARG(r->call_id));
 	snprintf(s->policy, sizeof(s->policy), SPAN_FMT, SPAN_ARG(r->decision->policy_id));

@@ -36,6 +36,7 @@ struct fixture {
 	size_t descriptors_max;
 	bool objects; /* not ON_DISK: a store of whole objects */
 	struct seen seen[SEEN_MAX]; /* the first ones */
+	uint64_t lost; /* records that those that came count as lost */
 	size_t seen_count;
 };
 

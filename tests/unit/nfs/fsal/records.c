@@ -109,6 +109,50 @@ static void body_lost(void *arg)
 	fixture_end(&f);
 }
 
+/* Beyond its rate an attachment's records are counted, to the last one; what was denied has a rate
+ * of its own. */
+static void body_bounded(void *arg)
+{
+	static const char *const folders[] = {"/workspace", NULL},
+				 *const w[] = {"/workspace/w", NULL};
+	struct fixture f = {.options = {.rules = rules_of(folders, w), .bounded = true}};
+	struct fsal_stats stats = {0};
+	struct fsal_object *d;
+	uint64_t denied = 0;
+
+	begin(&f, 0);
+	while (stats.records_dropped < 100) {
+		EXPECT_INT(make_file(&f, root_of(&f), "no", 0644, NULL), FSAL_DENIED);
+		denied++;
+		fixture_settle(&f);
+		fsal_stats_get(f.fsal, &stats);
+	}
+	EXPECT(denied > LIMIT_FSAL_DENIALS_BURST && f.seen_count >= LIMIT_FSAL_DENIALS_BURST);
+	/* What is allowed is told still, and says how much was not. */
+	size_t before = f.seen_count;
+	EXPECT_INT(make_dir(&f, root_of(&f), "w", &d), 0);
+	fixture_settle(&f);
+	EXPECT(f.seen_count == before + 1);
+	EXPECT(f.seen_count - 1 + f.lost == denied);
+	uint64_t told = f.lost;
+	for (uint64_t more = 0; f.lost == told && stats.records_dropped == told; more++) {
+		EXPECT_INT(make_file(&f, root_of(&f), "no", 0644, NULL), FSAL_DENIED);
+		denied++;
+		fixture_settle(&f);
+		fsal_stats_get(f.fsal, &stats);
+	}
+	fsal_unref(d);
+	/* What nothing was told behind is told at the end. */
+	fixture_restart(&f);
+	EXPECT(f.seen_count - 1 + f.lost == denied);
+	fixture_end(&f);
+}
+
+static void bounded(void **state)
+{
+	in_fiber(body_bounded);
+}
+
 static void each(void **state)
 {
 	in_fiber(body_each);
@@ -130,6 +174,7 @@ int main(void)
 		cmocka_unit_test(each),
 		cmocka_unit_test(coalesced),
 		cmocka_unit_test(lost),
+		cmocka_unit_test(bounded),
 	};
 	return cmocka_run_group_tests_name("nfs/fsal/records", tests, NULL, NULL);
 }
