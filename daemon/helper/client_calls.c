@@ -109,6 +109,8 @@ static int fill_create(
 		.iteration = spec->iteration,
 		.network_policy = spec->network_policy,
 		.files = spec->files,
+		.read_only = spec->read_only,
+		.workspace = uuid_is_nil(spec->workspace) ? spec->execution : spec->workspace,
 		.limits = {.memory_bytes = l->memory_bytes,
 			.tmp_bytes = l->tmp_bytes,
 			.file_bytes = l->file_bytes,

@@ -56,7 +56,8 @@ AWAITS int helper_connect(
 AWAITS struct helper *helper_close(struct helper *h); /* always NULL; NULL is allowed */
 const struct helper_info *helper_info(const struct helper *h);
 
-/* ---- workspaces ---- */
+/* ---- workspaces ----
+ * One is named by the id of its execution, or by that of the volume that an execution works on. */
 
 /* The directory of an execution's /workspace: made at the first call, owned by aegisd's uid, mode
  * 0700. It is carried over between iterations [9]. *ret_fd is a directory descriptor of the
@@ -105,6 +106,8 @@ struct helper_sandbox_spec {
 	uint32_t network_policy; /* 0: loopback only; else a policy that was entered into the maps
 				    of helper_network_open: it decides from the first packet on */
 	enum helper_files files;
+	struct uuid workspace; /* whose directory is bound in: opened before; nil: the execution's */
+	bool read_only; /* its workspace, where it is bound in */
 };
 
 enum helper_sandbox_state {

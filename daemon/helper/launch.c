@@ -352,7 +352,7 @@ int launch_assign(struct host *h, struct sandbox *s, const struct wire_create *w
 	bool same = memcmp(&s->limits, &w->limits, sizeof(s->limits)) == 0;
 	AUTO_FD tree = -1;
 	int r = mounted >= 0 ? 0
-			     : workspace_mount(&h->workspaces, w->execution,
+			     : workspace_mount(&h->workspaces, w->workspace, w->read_only,
 				       h->slots[s->mark.slot].idmap_ns, &tree);
 	if (r == 0 && !same)
 		r = limit_cgroup(h, s, &w->limits);

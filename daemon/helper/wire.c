@@ -145,8 +145,8 @@ static int check_create(const void *packet, size_t bytes)
 		return err_raise(-EPROTO, "argv or environment are not that many strings");
 	if (uuid_is_nil(w->execution) || w->iteration < 1 || w->iteration > HELPER_ITERATION_MAX)
 		return err_raise(-EPROTO, "execution nil or iteration %u", w->iteration);
-	if (w->files > HELPER_FILES_NFS || w->reserved != 0)
-		return err_raise(-EPROTO, "a way to files numbered %u", w->files);
+	if (w->files > HELPER_FILES_NFS || w->read_only > 1 || uuid_is_nil(w->workspace))
+		return err_raise(-EPROTO, "a way to files numbered %u, or no workspace", w->files);
 	if (!wire_name_ok(w->runtime, sizeof(w->runtime)))
 		return err_raise(-EPROTO, "the runtime's name is not [a-z0-9._-]+");
 	int r = wire_check_limits(&w->limits);

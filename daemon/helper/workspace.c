@@ -120,10 +120,10 @@ int workspace_remove(const struct workspaces *w, struct uuid execution)
 	return 0;
 }
 
-int workspace_mount(const struct workspaces *w, struct uuid execution, int idmap_ns, int *ret_tree)
+int workspace_mount(const struct workspaces *w, struct uuid id, bool read_only, int idmap_ns, int *ret_tree)
 {
 	int fd;
-	int r = workspace_open(w, execution, false, &fd);
+	int r = workspace_open(w, id, false, &fd);
 	if (r < 0)
 		return err_trace(r);
 	AUTO_FD tree = (int)syscall(
@@ -133,7 +133,8 @@ int workspace_mount(const struct workspaces *w, struct uuid execution, int idmap
 	if (r < 0)
 		return err_trace(r);
 	struct mount_attr attr = {
-		.attr_set = MOUNT_ATTR_IDMAP | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV,
+		.attr_set = MOUNT_ATTR_IDMAP | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
+			(read_only ? MOUNT_ATTR_RDONLY : 0),
 		.userns_fd = (unsigned)idmap_ns,
 	};
 	if (syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0) {

@@ -219,7 +219,9 @@ int process_start(struct sandbox_driver *d, const struct sandbox_spec *spec, str
 	if (r == 0)
 		r = make_env(arena, spec, &envp);
 	if (r == 0)
-		r = process_workspace_open(d, spec->execution, &workspace, deadline_ns);
+		r = process_workspace_open(d,
+			uuid_is_nil(spec->workspace) ? spec->execution : spec->workspace,
+			&workspace, deadline_ns);
 	if (r == 0)
 		rt_close(workspace);
 	if (r == 0)
@@ -239,7 +241,9 @@ int process_start(struct sandbox_driver *d, const struct sandbox_spec *spec, str
 			.argv = argv,
 			.envp = envp,
 			.network_policy = policy ? sensor_policy_number(policy) : 0,
-			.files = spec->files ? HELPER_FILES_NFS : HELPER_FILES_BOUND}};
+			.files = spec->files ? HELPER_FILES_NFS : HELPER_FILES_BOUND,
+			.workspace = spec->workspace,
+			.read_only = spec->read_only}};
 	do
 		r = start_once(d, &a, spec->files, policy, ret, deadline_ns);
 	while (r == PROCESS_START_AGAIN);

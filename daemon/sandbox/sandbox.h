@@ -80,6 +80,8 @@ struct sandbox_spec {
 	const struct kernel_rules *network; /* whom it may talk to, from its first instruction on;
 					       NULL or no rules: its own loopback alone */
 	const struct sandbox_files *files; /* NULL: its workspace's directory is bound in */
+	struct uuid workspace; /* that directory's name, see below; nil: the execution's own */
+	bool read_only; /* the directory, where it is bound in */
 };
 
 struct sandbox_usage {
@@ -217,7 +219,8 @@ AWAITS int sandbox_release(struct sandbox *s, int64_t deadline_ns) MUST_USE;
 /* Lets a live sandbox go on without us (the daemon ends). NULL is allowed; always NULL. */
 AWAITS struct sandbox *sandbox_forget(struct sandbox *s);
 
-/* A directory descriptor of the execution's /workspace, made if it is not there. */
+/* A directory descriptor of the /workspace of that name, made if it is not there: the id of an
+ * execution, or of a volume. */
 AWAITS int sandbox_workspace_open(
 	struct sandbox_driver *d, struct uuid execution, int *ret_fd, int64_t deadline_ns) MUST_USE;
 /* An O_PATH descriptor of an object in it, by the kernel's handle, wherever it was moved to.

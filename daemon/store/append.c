@@ -113,6 +113,17 @@ static int check_required(const struct store *s, const struct store_change *c)
 		if (uuid_is_nil(c->session->id))
 			return err_raise(-EINVAL, "session: id is required");
 		break;
+	case STORE_VOLUME_CREATE:
+	case STORE_VOLUME_UPDATE:
+		t = s->states.volume;
+		status = c->volume->status;
+		creates = c->kind == STORE_VOLUME_CREATE;
+		if (!t)
+			return err_raise(-EINVAL,
+				"volume: this store was opened without states of volumes");
+		if (uuid_is_nil(c->volume->id) || (creates && c->volume->name.n == 0))
+			return err_raise(-EINVAL, "volume: id and name are required");
+		break;
 	default:
 		return err_raise(-EINVAL, "unknown kind of change %d", (int)c->kind);
 	}

@@ -16,6 +16,7 @@ union any_row {
 	struct store_execution execution;
 	struct store_iteration iteration;
 	struct store_session session;
+	struct store_volume volume;
 };
 
 static const struct {
@@ -32,6 +33,8 @@ static const struct {
 	[STORE_ITERATION_UPDATE] = {"iteration_update", NOUN_ITERATION, UPDATE},
 	[STORE_SESSION_CREATE] = {"session_create", NOUN_SESSION, CREATE},
 	[STORE_SESSION_UPDATE] = {"session_update", NOUN_SESSION, UPDATE},
+	[STORE_VOLUME_CREATE] = {"volume_create", NOUN_VOLUME, CREATE},
+	[STORE_VOLUME_UPDATE] = {"volume_update", NOUN_VOLUME, UPDATE},
 };
 
 enum noun_id change_noun(enum store_change_kind k)
@@ -51,6 +54,8 @@ const void *change_row(const struct store_change *c)
 		return c->iteration;
 	case NOUN_SESSION:
 		return c->session;
+	case NOUN_VOLUME:
+		return c->volume;
 	case NOUN_COUNT:
 		break;
 	}
@@ -68,6 +73,8 @@ const struct state_table *noun_states(const struct store_states *s, enum noun_id
 		return s->iteration;
 	case NOUN_SESSION:
 		return s->session;
+	case NOUN_VOLUME:
+		return s->volume;
 	case NOUN_COUNT:
 		break;
 	}
@@ -96,6 +103,7 @@ static const char *row_name(enum noun_id id, const union any_row *row, char ret[
 	} else {
 		uuid_text(id == NOUN_AGENT           ? row->agent.id
 				: id == NOUN_SESSION ? row->session.id
+				: id == NOUN_VOLUME  ? row->volume.id
 						     : row->execution.id,
 			uuid);
 		snprintf(ret, 96, "%s %s", nouns[id].name, uuid);
@@ -138,6 +146,10 @@ static void stamp(
 		if (final && !row->session.ended_ns)
 			row->session.ended_ns = at_ns;
 		break;
+	case NOUN_VOLUME:
+		if (final && !row->volume.deleted_ns)
+			row->volume.deleted_ns = at_ns;
+		break;
 	case NOUN_COUNT:
 		UNREACHABLE();
 	}
@@ -151,7 +163,7 @@ static int check_owner(const struct apply *x, enum noun_id id, const union any_r
 	char name[96];
 	enum noun_id owner_id = NOUN_AGENT;
 
-	if (id == NOUN_AGENT || id == NOUN_SESSION)
+	if (id == NOUN_AGENT || id == NOUN_SESSION || id == NOUN_VOLUME)
 		return 0;
 	if (id == NOUN_EXECUTION) {
 		key.agent.id = row->execution.agent_id;
@@ -215,6 +227,12 @@ static uint64_t taken_fields(const struct noun *n, const void *given, unsigned w
 	return mask;
 }
 
+static int name_taken(const struct apply *x, struct span name)
+{
+	return refuse(x, STORE_CONFLICT, "a volume named '" SPAN_FMT "' exists already",
+		SPAN_ARG(name));
+}
+
 static int create(const struct apply *x, enum noun_id id, const void *given, int64_t at_ns)
 {
 	const struct state_table *t = noun_states(x->states, id);
@@ -230,6 +248,8 @@ static int create(const struct apply *x, enum noun_id id, const void *given, int
 		row.execution.created_ns = at_ns;
 	else if (id == NOUN_SESSION)
 		row.session.created_ns = at_ns;
+	else if (id == NOUN_VOLUME)
+		row.volume.created_ns = at_ns;
 	else
 		row.iteration.started_ns = at_ns;
 	stamp(id, t, state, at_ns, &row);
@@ -239,6 +259,8 @@ static int create(const struct apply *x, enum noun_id id, const void *given, int
 	r = noun_insert(x->conn, x->driver, id, &row);
 	if (r == -EEXIST) {
 		err_clear();
+		if (id == NOUN_VOLUME)
+			return name_taken(x, row.volume.name);
 		if (id == NOUN_AGENT)
 			return refuse(x, STORE_CONFLICT,
 				"an agent named '" SPAN_FMT "', or with that id, exists already",
@@ -294,6 +316,10 @@ static int update(const struct apply *x, enum noun_id id, const struct store_cha
 	++*revision_of(id, &row);
 	stamp(id, t, state, at_ns, &row);
 	r = noun_update(x->conn, x->driver, id, &row);
+	if (r == -EEXIST && id == NOUN_VOLUME) {
+		err_clear();
+		return name_taken(x, row.volume.name);
+	}
 	if (r == 0 && id == NOUN_AGENT && has_manifest(given))
 		r = note_version(x, &row.agent, at_ns);
 	return r < 0 ? err_trace(r) : 0;

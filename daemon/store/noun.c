@@ -89,6 +89,24 @@ static const struct field session_fields[] = {
 	{"ended_at", FIELD_I64, AT(store_session, ended_ns), FIELD_OURS},
 };
 
+static const struct field volume_fields[] = {
+	{"id", FIELD_UUID, AT(store_volume, id), FIELD_KEY},
+	{"tenant_id", FIELD_TEXT, AT(store_volume, tenant_id), FIELD_FIXED},
+	{"name", FIELD_TEXT, AT(store_volume, name), 0},
+	{"storage_class", FIELD_TEXT, AT(store_volume, storage_class), FIELD_FIXED},
+	{"size_limit_bytes", FIELD_I64, AT(store_volume, size_limit_bytes), 0},
+	{"size_limit_inodes", FIELD_I64, AT(store_volume, size_limit_inodes), 0},
+	{"execution_id", FIELD_UUID, AT(store_volume, execution_id), 0},
+	{"error_message", FIELD_TEXT, AT(store_volume, error_message), 0},
+	{"expires_at", FIELD_I64, AT(store_volume, expires_ns), 0},
+	{"status", FIELD_STATUS, AT(store_volume, status), 0},
+	{"attached_at", FIELD_I64, AT(store_volume, attached_ns), 0},
+	{"detached_at", FIELD_I64, AT(store_volume, detached_ns), 0},
+	{"revision", FIELD_I64, AT(store_volume, revision), FIELD_OURS},
+	{"created_at", FIELD_I64, AT(store_volume, created_ns), FIELD_OURS},
+	{"deleted_at", FIELD_I64, AT(store_volume, deleted_ns), FIELD_OURS},
+};
+
 #define NOUN(n, t, type) \
 	{ \
 		.name = #n, .table = t, .fields = n##_fields, \
@@ -101,6 +119,7 @@ const struct noun nouns[NOUN_COUNT] = {
 	[NOUN_EXECUTION] = NOUN(execution, "executions", store_execution),
 	[NOUN_ITERATION] = NOUN(iteration, "iterations", store_iteration),
 	[NOUN_SESSION] = NOUN(session, "smcp_sessions", store_session),
+	[NOUN_VOLUME] = NOUN(volume, "volumes", store_volume),
 };
 
 /* The SQL of each noun, made once: drivers know statements by their text. */

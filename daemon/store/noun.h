@@ -48,7 +48,7 @@ struct noun {
 	size_t status_offset;
 };
 
-enum noun_id { NOUN_AGENT, NOUN_EXECUTION, NOUN_ITERATION, NOUN_SESSION, NOUN_COUNT };
+enum noun_id { NOUN_AGENT, NOUN_EXECUTION, NOUN_ITERATION, NOUN_SESSION, NOUN_VOLUME, NOUN_COUNT };
 extern const struct noun nouns[NOUN_COUNT];
 
 /* Columns in the order of the fields, for SELECT lists: "id, tenant_id, ...". Constant text. */

@@ -299,6 +299,57 @@ int store_session_list(struct store *s, const struct store_session_query *q, str
 	return r;
 }
 
+int store_volume_get(struct store *s, struct uuid id, struct arena *a, struct store_volume *ret,
+	int64_t deadline_ns)
+{
+	struct store_volume key = {.id = id};
+	struct store_volume row;
+	struct get g = {NOUN_VOLUME, s->states.volume, &key, a, &row};
+	int r = store_read(s, read_one, &g, deadline_ns);
+
+	if (r == 0)
+		*ret = row;
+	return r;
+}
+
+int store_volume_find(struct store *s, struct span tenant_id, struct span name, struct arena *a,
+	struct store_volume *ret, int64_t deadline_ns)
+{
+	struct list_read l = {0};
+	int r = rows_init(&l.rows, NOUN_VOLUME, s->states.volume, a, 1);
+
+	if (r < 0)
+		return err_trace(r);
+	add_sql(&l, "SELECT %s FROM volumes WHERE deleted_at = 0", noun_columns(NOUN_VOLUME));
+	add_param(&l, " AND coalesce(tenant_id, '') = ", sql_text(tenant_id));
+	add_param(&l, " AND name = ", sql_text(name));
+	r = store_read(s, read_rows, &l, deadline_ns);
+	if (r < 0)
+		return err_trace(r);
+	if (l.rows.count == 0)
+		return STORE_NOT_FOUND;
+	*ret = *(struct store_volume *)l.rows.items;
+	return 0;
+}
+
+int store_volume_list(struct store *s, const struct store_volume_query *q, struct arena *a,
+	struct store_volumes *ret, int64_t deadline_ns)
+{
+	struct list_read l = {0};
+
+	add_sql(&l, "SELECT %s FROM volumes WHERE %s", noun_columns(NOUN_VOLUME),
+		q->with_deleted ? "1 = 1" : "deleted_at = 0");
+	add_filter(&l, "tenant_id", q->tenant_id);
+	add_filter(&l, "status", span_cstr(q->status));
+	if (q->expired_by_ns)
+		add_param(&l, " AND expires_at > 0 AND expires_at <= ", sql_int(q->expired_by_ns));
+	add_page(&l, "DESC", q->page);
+	int r = run_list(s, &l, NOUN_VOLUME, s->states.volume, q->page.limit, a, deadline_ns);
+	if (r == 0)
+		*ret = (struct store_volumes){(struct store_volume *)l.rows.items, l.rows.count};
+	return r;
+}
+
 /* ---- versions ---- */
 
 struct versions_read {

@@ -108,7 +108,28 @@
 	"CREATE INDEX smcp_sessions_execution ON smcp_sessions (execution_id)" \
 	" WHERE execution_id IS NOT NULL;"
 
-const char schema_projections[] = PROJECTIONS SESSIONS;
+#define VOLUMES \
+	"CREATE TABLE volumes (" \
+	" id TEXT PRIMARY KEY," \
+	" tenant_id TEXT," \
+	" name TEXT NOT NULL," \
+	" storage_class TEXT," \
+	" size_limit_bytes BIGINT NOT NULL," \
+	" size_limit_inodes BIGINT NOT NULL," \
+	" execution_id TEXT," \
+	" error_message TEXT," \
+	" expires_at BIGINT NOT NULL," \
+	" status TEXT NOT NULL," \
+	" attached_at BIGINT NOT NULL," \
+	" detached_at BIGINT NOT NULL," \
+	" revision BIGINT NOT NULL," \
+	" created_at BIGINT NOT NULL," \
+	" deleted_at BIGINT NOT NULL);" \
+	"CREATE UNIQUE INDEX volumes_name ON volumes (coalesce(tenant_id, ''), name)" \
+	" WHERE deleted_at = 0;" \
+	"CREATE INDEX volumes_created ON volumes (created_at, id);"
+
+const char schema_projections[] = PROJECTIONS SESSIONS VOLUMES;
 
 const struct schema_step schema_steps[] = {
 	{1, "events and projections",
@@ -155,6 +176,7 @@ const struct schema_step schema_steps[] = {
 		" PRIMARY KEY (kind, name));"
 		"CREATE TABLE daemon_state (key TEXT PRIMARY KEY, value BLOB NOT NULL);"},
 	{3, "SMCP sessions", SESSIONS},
+	{4, "volumes", VOLUMES},
 };
 const int schema_step_count = ARRAY_LEN(schema_steps);
 

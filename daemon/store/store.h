@@ -48,6 +48,7 @@ struct store_states {
 	const struct state_table *execution; /* pending, running, completed, failed, cancelled */
 	const struct state_table *iteration; /* running, success, failed, refining */
 	const struct state_table *session; /* active, expired, revoked; NULL: none are written */
+	const struct state_table *volume; /* daemon/volume's; NULL: none are written */
 };
 
 struct store_options {
@@ -152,6 +153,25 @@ struct store_session {
 	int64_t ended_ns; /* (store) when a final state was entered; 0 */
 };
 
+/* A volume that outlives executions. */
+struct store_volume {
+	struct uuid id;
+	struct span tenant_id;
+	struct span name; /* unique among a tenant's volumes that are not deleted */
+	struct span storage_class; /* "persistent", "ephemeral" */
+	int64_t size_limit_bytes; /* 0: none */
+	int64_t size_limit_inodes; /* 0: none */
+	struct uuid execution_id; /* whose it is while it is attached; afterwards whose it was */
+	struct span error_message; /* why it failed */
+	int64_t expires_ns; /* 0: never */
+	const char *status; /* a name of states.volume */
+	int64_t attached_ns; /* the last time; 0: never */
+	int64_t detached_ns;
+	int64_t revision; /* (store) */
+	int64_t created_ns; /* (store) */
+	int64_t deleted_ns; /* (store) when a final state was entered; 0 */
+};
+
 /* What happened. daemon/event knows the types and fills category, stage and message. */
 struct store_event {
 	struct uuid id; /* nil: drawn */
@@ -185,6 +205,8 @@ enum store_change_kind {
 	STORE_SESSION_UPDATE,
 	STORE_EXECUTION_REMOVE, /* the row of that id and its iterations, if it has ended; its
 				   events stay */
+	STORE_VOLUME_CREATE,
+	STORE_VOLUME_UPDATE,
 };
 
 struct store_change {
@@ -196,6 +218,7 @@ struct store_change {
 		const struct store_execution *execution;
 		const struct store_iteration *iteration;
 		const struct store_session *session;
+		const struct store_volume *volume;
 	};
 };
 
@@ -302,6 +325,25 @@ AWAITS int store_session_get(struct store *s, struct uuid id, struct arena *a,
 	struct store_session *ret, int64_t deadline_ns) MUST_USE;
 AWAITS int store_session_list(struct store *s, const struct store_session_query *q, struct arena *a,
 	struct store_sessions *ret, int64_t deadline_ns) MUST_USE;
+
+struct store_volume_query {
+	struct span tenant_id; /* empty: every tenant */
+	const char *status; /* NULL: every status */
+	bool with_deleted;
+	int64_t expired_by_ns; /* only those that expire, and not after this; 0: all */
+	struct store_page page;
+};
+struct store_volumes {
+	struct store_volume *items; /* newest first */
+	size_t count;
+};
+AWAITS int store_volume_get(struct store *s, struct uuid id, struct arena *a,
+	struct store_volume *ret, int64_t deadline_ns) MUST_USE;
+/* The one of that name that is not deleted. */
+AWAITS int store_volume_find(struct store *s, struct span tenant_id, struct span name,
+	struct arena *a, struct store_volume *ret, int64_t deadline_ns) MUST_USE;
+AWAITS int store_volume_list(struct store *s, const struct store_volume_query *q, struct arena *a,
+	struct store_volumes *ret, int64_t deadline_ns) MUST_USE;
 
 struct store_event_query {
 	struct uuid execution_id; /* nil: of every execution */

@@ -193,7 +193,7 @@ static void test_fields(void **state)
 			c->files = HELPER_FILES_NFS + 1;
 			break;
 		case 15:
-			c->reserved = 1;
+			c->read_only = 2;
 			break;
 		}
 		if (!fixture_is_cut_off(f, packet, n, NULL, 0))

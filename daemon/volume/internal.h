@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/* What the files of this room share. */
+#pragma once
+
+#include "daemon/volume/volume.h"
+
+/* One move of one volume: its event and the change of its row in one commit. */
+struct volume_move {
+	enum event_type type;
+	const struct store_volume *row; /* what the row gets; id, and status if that moves */
+	struct uuid execution; /* of the event; nil: none */
+	int64_t expect_revision; /* 0: the state table alone decides */
+	bool creates;
+	struct span reason; /* a member of the event; empty: none */
+};
+
+/* VOLUME_CONFLICT, VOLUME_NOT_FOUND. */
+AWAITS int volume_record(const struct volumes *v, const struct volume_move *m, struct arena *a,
+	struct span *ret_why, int64_t deadline_ns) MUST_USE;
+
+static inline int volume_state(const struct store_volume *row)
+{
+	return state_parse(&volume_states, row->status);
+}
+static inline const char *volume_word(enum volume_state s)
+{
+	return volume_states.rows[s].name;
+}
+
+/* Makes the directory of one that is being created, and ends its creation either way. */
+AWAITS int volume_make(
+	const struct volumes *v, struct uuid id, struct arena *a, int64_t deadline_ns) MUST_USE;
+/* Removes the directory of one that is being deleted, and ends its deletion. */
+AWAITS int volume_unmake(
+	const struct volumes *v, struct uuid id, struct arena *a, int64_t deadline_ns) MUST_USE;

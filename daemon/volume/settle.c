@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/*
+ * What nobody asks for: finishing what a process that died had begun, and deleting what has
+ * expired. Both walk the rows in rounds, since each row that is dealt with leaves its state.
+ */
+#include "daemon/volume/internal.h"
+
+enum { ROUND = 100, ARENA_BYTES = 4 * 1024 * 1024 };
+
+struct settling {
+	const struct volumes *v;
+	AWAITS int (*lives)(void *ctx, struct uuid execution, bool *ret);
+	void *ctx;
+	int64_t deadline_ns;
+};
+
+static AWAITS int settle_one(
+	const struct settling *s, const struct store_volume *row, struct arena *a)
+{
+	bool lives = true;
+	int r;
+
+	switch ((enum volume_state)volume_state(row)) {
+	case VOLUME_CREATING:
+		return err_trace(volume_make(s->v, row->id, a, s->deadline_ns));
+	case VOLUME_DELETING:
+		return err_trace(volume_unmake(s->v, row->id, a, s->deadline_ns));
+	case VOLUME_ATTACHED:
+		r = s->lives(s->ctx, row->execution_id, &lives);
+		if (r == 0 && !lives)
+			r = volume_detach(s->v, row->id, row->execution_id, s->deadline_ns);
+		return err_trace(r);
+	default:
+		return 0;
+	}
+}
+
+/* Rows that stay in the state are passed over by the offset. */
+static AWAITS int settle_state(const struct settling *s, enum volume_state state)
+{
+	struct store_volume_query q = {
+		.status = volume_states.rows[state].name, .page = {.limit = ROUND}};
+	struct store_volumes rows;
+	int r;
+
+	do {
+		struct arena *a CLEANUP(arena_cleanup) = arena_new(ARENA_BYTES);
+		if (!a)
+			return err_raise(-ENOMEM, "volumes: out of memory");
+		r = store_volume_list(s->v->store, &q, a, &rows, s->deadline_ns);
+		for (size_t i = 0; r == 0 && i < rows.count; i++)
+			r = settle_one(s, &rows.items[i], a);
+		if (state == VOLUME_ATTACHED)
+			q.page.offset += ROUND;
+	} while (r == 0 && rows.count == ROUND);
+	return err_trace(r);
+}
+
+int volumes_settle(const struct volumes *v,
+	AWAITS int (*lives)(void *ctx, struct uuid execution, bool *ret), void *ctx,
+	int64_t deadline_ns)
+{
+	const struct settling s = {v, lives, ctx, deadline_ns};
+	int r = settle_state(&s, VOLUME_CREATING);
+
+	if (r == 0)
+		r = settle_state(&s, VOLUME_ATTACHED);
+	if (r == 0)
+		r = settle_state(&s, VOLUME_DELETING);
+	return err_trace(r);
+}
+
+static AWAITS int reap_one(const struct volumes *v, const struct store_volume *row, struct arena *a,
+	int64_t deadline_ns)
+{
+	struct store_volume same = {.id = row->id};
+	struct volume_move m = {.type = EVENT_VOLUME_EXPIRED, .row = &same};
+	struct span why;
+	int r = volume_record(v, &m, a, &why, deadline_ns);
+
+	if (r == 0)
+		r = volume_delete(v, row, a, &why, deadline_ns);
+	return r > 0 ? 0 : err_trace(r); /* somebody else was first */
+}
+
+int volumes_reap(const struct volumes *v, int64_t wall_ns, int64_t deadline_ns)
+{
+	struct arena *a CLEANUP(arena_cleanup) = arena_new(ARENA_BYTES);
+	struct store_volume_query q = {.expired_by_ns = wall_ns, .page = {.limit = ROUND}};
+	struct store_volumes rows;
+
+	if (!a)
+		return err_raise(-ENOMEM, "volumes: out of memory");
+	int r = store_volume_list(v->store, &q, a, &rows, deadline_ns);
+	for (size_t i = 0; r == 0 && i < rows.count; i++)
+		if (volume_state(&rows.items[i]) != VOLUME_ATTACHED)
+			r = reap_one(v, &rows.items[i], a, deadline_ns);
+	return err_trace(r);
+}
