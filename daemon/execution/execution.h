@@ -24,6 +24,7 @@
 #include "daemon/smcp/smcp.h"
 #include "daemon/store/store.h"
 #include "daemon/tool/tool.h"
+#include "daemon/volume/volume.h"
 
 /* Names as stored and as upstream's clients know them. */
 extern const struct state_table execution_states; /* pending running completed failed cancelled */
@@ -50,6 +51,7 @@ struct execution_deps {
 	struct sandbox_driver *sandboxes;
 	struct llm *llm;
 	struct offload *files; /* for the file layer and snapshots */
+	const struct volumes *volumes; /* on this worker; NULL: no execution can name one */
 	struct fsal *fsal; /* the file layer; on this worker, stopped after the executions */
 	struct policies *policies; /* an execution keeps the set that holds when it starts */
 	const struct tool_source *source; /* of tools beyond the built-in ones; NULL: none */

@@ -201,6 +201,16 @@ static AWAITS int end_orphans(struct executions *x)
 	return err_trace(r);
 }
 
+static AWAITS int lives(void *ctx, struct uuid execution, bool *ret)
+{
+	bool over;
+	int r = flow_is_over(ctx, execution, &over);
+
+	if (r == 0)
+		*ret = !over;
+	return err_trace(r);
+}
+
 void executions_policy_sets(struct executions *x,
 	void (*fn)(void *ctx, struct uuid id, const struct rule_set *rules), void *ctx)
 {
@@ -244,6 +254,8 @@ int executions_start(struct group *g, const struct execution_deps *deps, struct 
 		r = take_up_all(x);
 	if (r == 0)
 		r = end_orphans(x);
+	if (r == 0 && deps->volumes)
+		r = volumes_settle(deps->volumes, lives, x, DEADLINE_NONE);
 	if (r == 0)
 		r = group_spawn(g, "executions", FIBER_LARGE, service, x);
 	if (r < 0) {

@@ -372,6 +372,8 @@ void flow_main(void *arg)
 	if (f->finished && x->deps.smcp)
 		smcp_execution_ended(x->deps.smcp, f->id);
 	flow_files_close(f); /* before the sandbox is forgotten: it may go on */
+	if (f->finished)
+		flow_volume_detach(f);
 	f->sandbox = sandbox_forget(f->sandbox);
 	list_remove(&f->link);
 	map_remove(&x->by_id, span_of(f->id.bytes, sizeof(f->id.bytes)));

@@ -35,8 +35,8 @@ static AWAITS int open_handle(
 	void *flow, int type, struct span handle, int *ret_fd, int64_t deadline_ns)
 {
 	struct flow *f = flow;
-	return err_trace(sandbox_workspace_object(f->x->deps.sandboxes, f->id, type, handle, ret_fd,
-		deadline_earlier(deadline_ns, deadline_in_ms(HANDLE_MS))));
+	return err_trace(sandbox_workspace_object(f->x->deps.sandboxes, f->workspace.id, type,
+		handle, ret_fd, deadline_earlier(deadline_ns, deadline_in_ms(HANDLE_MS))));
 }
 
 static AWAITS int attach(struct flow *f)
@@ -49,7 +49,6 @@ static AWAITS int attach(struct flow *f)
 		.mount_path = SPAN("/workspace"),
 		.uid = geteuid(),
 		.gid = getegid(),
-		.read_only = f->manifest->spec.security.filesystem.read_only,
 		.rules = f->rules,
 		.door = f,
 		.observer = f->x->deps.file_observer,
@@ -63,14 +62,19 @@ static AWAITS int attach(struct flow *f)
 		.open_handle_ctx = f,
 		.descriptors_max = WORKSPACE_DESCRIPTORS,
 	};
-	int root,
-		r = sandbox_workspace_open(
-			f->x->deps.sandboxes, f->id, &root, deadline_in_ms(SANDBOX_DEADLINE_MS));
+	int root, r = flow_volume_attach(f);
 
+	if (r == 0)
+		r = sandbox_workspace_open(
+			f->x->deps.sandboxes, w->id, &root, deadline_in_ms(SANDBOX_DEADLINE_MS));
 	if (r < 0)
 		return err_trace(r);
+	o.read_only = w->read_only;
 	w->fd = fcntl(root, F_DUPFD_CLOEXEC, 0);
 	r = backend_local_open(f->x->deps.fsal, root, &local, SPAN("workspace"), &w->volume);
+	if (r == 0 && (w->quota.bytes || w->quota.inodes))
+		r = fsal_volume_set_quota(
+			w->volume, &w->quota, deadline_in_ms(SANDBOX_DEADLINE_MS));
 	if (r == 0)
 		r = fsal_attach(w->volume, &o, &w->attachment);
 	return err_trace(r);
@@ -147,7 +151,9 @@ static int make_server(struct flow *f)
 
 	if (r == 0)
 		r = nfs_server_new(&o, &w->server);
-	buf_printf(&path, "/" SPAN_FMT "/%s", SPAN_ARG(f->tenant), f->id_text);
+	char volume[ID_TEXT_BYTES];
+	uuid_text(w->id, volume);
+	buf_printf(&path, "/" SPAN_FMT "/%s", SPAN_ARG(f->tenant), volume);
 	if (r == 0)
 		r = buf_error(&path);
 	if (r == 0)

@@ -47,6 +47,9 @@ struct iteration;
 /* See flow_files.c. */
 struct workspace {
 	bool open;
+	struct uuid id; /* of its directory: the volume's, or the execution's own */
+	bool read_only;
+	struct fsal_quota quota;
 	int fd; /* of the directory */
 	struct fsal_volume *volume;
 	struct fsal_attachment *attachment;
@@ -146,6 +149,14 @@ AWAITS int flow_files_open(struct flow *f, uint32_t iteration) MUST_USE;
 AWAITS int flow_files_serve(void *flow, int listener, uint32_t uid) MUST_USE;
 AWAITS int flow_files_serve_again(struct flow *f) MUST_USE;
 AWAITS void flow_files_close(struct flow *f); /* open or not */
+
+/* Finds out what the execution works on, and attaches the volume that its manifest names for
+ * /workspace, if any: fills id, read_only and quota of the workspace. -EBUSY names who has it. */
+AWAITS int flow_volume_attach(struct flow *f) MUST_USE;
+/* When the execution is over and nothing of it runs. */
+AWAITS void flow_volume_detach(struct flow *f);
+/* That execution has ended on record, or never was. */
+AWAITS int flow_is_over(struct executions *x, struct uuid id, bool *ret) MUST_USE;
 
 /* ---- iterations ---- */
 

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /* Removing an execution that has ended: what it left on disk, and then its record. */
 #include "daemon/execution/internal.h"
-#include <dirent.h>
-#include <fcntl.h>
 #include <unistd.h>
 
 struct remove_errand {
@@ -11,31 +9,10 @@ struct remove_errand {
 	int workspace_fd;
 };
 
-/* Empties a directory that an agent filled; each name is removed as a tree. */
-static int empty_folder(int fd)
-{
-	int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = copy < 0 ? NULL : fdopendir(copy);
-	struct dirent *entry;
-	int r = 0;
-
-	if (!dir) {
-		r = err_sys(-errno, "workspace");
-		if (copy >= 0)
-			close(copy);
-		return r;
-	}
-	while (r == 0 && (entry = readdir(dir)))
-		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-			r = fd_remove_tree(fd, entry->d_name);
-	closedir(dir);
-	return err_trace(r);
-}
-
 static int remove_files(void *arg)
 {
 	struct remove_errand *e = arg;
-	int r = empty_folder(e->workspace_fd);
+	int r = volume_empty_directory(e->workspace_fd);
 
 	if (r == 0 && e->snapshots_fd >= 0)
 		r = fd_remove_tree(e->snapshots_fd, e->folder);

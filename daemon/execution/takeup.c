@@ -163,11 +163,13 @@ static AWAITS int start_sandbox(struct iteration *it)
 		.language = span_cstr(spec->runtime.language),
 		.version = span_cstr(spec->runtime.version),
 		.limits = limits_of(spec),
+		.workspace = f->workspace.id,
+		.read_only = f->workspace.read_only,
 	};
 	struct kernel_rules network = {0};
 	struct sandbox_files files = {
-		.volume = f->id,
-		.read_only = spec->security.filesystem.read_only,
+		.volume = f->workspace.id,
+		.read_only = f->workspace.read_only,
 		.serve = flow_files_serve,
 		.ctx = f,
 	};

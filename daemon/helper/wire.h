@@ -14,7 +14,7 @@
 
 enum {
 	WIRE_MAGIC = 0x41474831, /* "AGH1" */
-	WIRE_VERSION = 4, /* changes with every change of this header */
+	WIRE_VERSION = 5, /* changes with every change of this header */
 	WIRE_MESSAGE_BYTES = 232,
 	WIRE_FDS_MAX = NET_MAPS,
 	WIRE_LIST_MAX = 64, /* sandboxes in one reply; ask again after the last id */

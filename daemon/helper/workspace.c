@@ -120,7 +120,8 @@ int workspace_remove(const struct workspaces *w, struct uuid execution)
 	return 0;
 }
 
-int workspace_mount(const struct workspaces *w, struct uuid id, bool read_only, int idmap_ns, int *ret_tree)
+int workspace_mount(
+	const struct workspaces *w, struct uuid id, bool read_only, int idmap_ns, int *ret_tree)
 {
 	int fd;
 	int r = workspace_open(w, id, false, &fd);

@@ -119,8 +119,8 @@ static int check_required(const struct store *s, const struct store_change *c)
 		status = c->volume->status;
 		creates = c->kind == STORE_VOLUME_CREATE;
 		if (!t)
-			return err_raise(-EINVAL,
-				"volume: this store was opened without states of volumes");
+			return err_raise(
+				-EINVAL, "volume: this store was opened without states of volumes");
 		if (uuid_is_nil(c->volume->id) || (creates && c->volume->name.n == 0))
 			return err_raise(-EINVAL, "volume: id and name are required");
 		break;

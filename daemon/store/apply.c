@@ -229,8 +229,8 @@ static uint64_t taken_fields(const struct noun *n, const void *given, unsigned w
 
 static int name_taken(const struct apply *x, struct span name)
 {
-	return refuse(x, STORE_CONFLICT, "a volume named '" SPAN_FMT "' exists already",
-		SPAN_ARG(name));
+	return refuse(
+		x, STORE_CONFLICT, "a volume named '" SPAN_FMT "' exists already", SPAN_ARG(name));
 }
 
 static int create(const struct apply *x, enum noun_id id, const void *given, int64_t at_ns)

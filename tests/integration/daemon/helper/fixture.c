@@ -359,6 +359,7 @@ size_t fixture_create(struct wire_create *w, size_t room, struct uuid execution,
 	static const char variable[] = "AEGIS_TEST=yes";
 	*w = (struct wire_create){
 		.execution = execution,
+		.workspace = execution,
 		.iteration = iteration,
 		.argc = 1,
 		.envc = 1,

@@ -15,6 +15,7 @@ static struct wire_create *create_packet(size_t *ret_bytes)
 	memset(packet, 0, sizeof(packet));
 	*w = (struct wire_create){
 		.execution = {{1}},
+		.workspace = {{1}},
 		.iteration = 1,
 		.argc = 2,
 		.envc = 2,
