@@ -17,6 +17,7 @@ enum {
 	FILE_THREADS = 4,
 	FILE_QUEUE = 1024,
 	DOORS_GRACE_MS = 5000,
+	REAP_MS = 60 * 1000,
 };
 
 struct node {
@@ -32,6 +33,7 @@ struct node {
 	struct sandbox_driver *sandboxes;
 	struct offload *files;
 	struct fsal *fsal;
+	struct volumes volumes;
 	struct policies *policies;
 	struct http_client *http;
 	struct tool_sandboxes *server_sandboxes;
@@ -87,7 +89,7 @@ static AWAITS int store_start(struct node *n)
 	struct store_options o = {
 		.url = buf_cstr(&url),
 		.states = {&agent_states, &execution_states, &iteration_states,
-			&smcp_session_states},
+			&smcp_session_states, &volume_states},
 	};
 	if (!o.url)
 		return err_raise(-ENAMETOOLONG, "spec.daemon.data_directory is too long");
@@ -266,15 +268,33 @@ static AWAITS int smcp_start(struct node *n)
 		&n->mcp));
 }
 
+/* Volumes whose time is over go by themselves. */
+static AWAITS void reap(void *arg)
+{
+	struct node *n = arg;
+
+	while (rt_sleep_until(deadline_in_ms(REAP_MS)) == 0)
+		if (volumes_reap(&n->volumes, rt_wall_ns(), deadline_in_ms(REAP_MS)) < 0)
+			err_log(-EIO, "delete expired volumes (tried again in a minute)");
+	err_clear();
+}
+
 static AWAITS int flows_start(struct node *n)
 {
 	const struct config *c = n->d->config;
+
+	n->volumes = (struct volumes){.store = n->store,
+		.bus = n->bus,
+		.sandboxes = n->sandboxes,
+		.files = n->files,
+		.fsal = n->fsal};
 	struct execution_deps deps = {
 		.store = n->store,
 		.bus = n->bus,
 		.sandboxes = n->sandboxes,
 		.llm = n->llm,
 		.files = n->files,
+		.volumes = &n->volumes,
 		.fsal = n->fsal,
 		.policies = n->policies,
 		.source = tool_servers_source(n->servers),
@@ -297,7 +317,10 @@ static AWAITS int flows_start(struct node *n)
 				.cancel_grace_ns = 5 * NS_PER_S,
 			},
 	};
-	return err_trace(executions_start(&n->group, &deps, &n->executions));
+	int r = executions_start(&n->group, &deps, &n->executions);
+	if (r == 0)
+		r = group_spawn(&n->group, "volumes", FIBER_LARGE, reap, n);
+	return err_trace(r);
 }
 
 static AWAITS int doctor_answer(void *ctx, struct json_writer *w)
@@ -350,6 +373,7 @@ static AWAITS int api_start(struct node *n)
 		.store = n->store,
 		.bus = n->bus,
 		.executions = n->executions,
+		.volumes = &n->volumes,
 		.smcp = n->smcp,
 		.mcp = n->mcp,
 		.source = tool_servers_source(n->servers),

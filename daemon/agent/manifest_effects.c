@@ -153,12 +153,29 @@ static void unresolved_env(struct effects *e, const struct agent_manifest *m)
 	}
 }
 
+/* Only the volume that is /workspace is found, and only by its id. */
+static void volume_source(struct effects *e, const struct agent_manifest *m, size_t i)
+{
+	const struct agent_volume *v = &m->spec.volumes.items[i];
+	struct uuid id;
+	char path[64];
+
+	if (!v->source_volume_id || uuid_parse(span_cstr(v->source_volume_id), &id) == 0)
+		return;
+	err_clear();
+	snprintf(path, sizeof(path), "spec.volumes[%zu].source.volume_id", i);
+	add(e, TABLE_GUARDED, path, agent_manifest_line(m, path),
+		"only the id of a volume is accepted yet, no template");
+}
+
 static void other_mounts(struct effects *e, const struct agent_manifest *m)
 {
 	for (size_t i = 0; i < m->spec.volumes.count; i++) {
 		const struct agent_volume *v = &m->spec.volumes.items[i];
-		if (strcmp(v->mount_path, "/workspace") == 0)
+		if (strcmp(v->mount_path, "/workspace") == 0) {
+			volume_source(e, m, i);
 			continue;
+		}
 		bool guarded = v->access_mode == AGENT_READ_ONLY;
 		char path[64];
 		snprintf(path, sizeof(path), "spec.volumes[%zu].%s", i,

@@ -93,13 +93,12 @@ static const struct absent features[] = {
 	{.feature = "Swarms", .get = "/v1/swarms /v1/swarms/{id}"},
 	{.feature = "Rate limits of users",
 		.get = "/v1/user/rate-limits /v1/user/rate-limits/usage"},
-	{.feature = "Volumes",
-		.get = "/v1/volumes /v1/volumes/quota /v1/volumes/{id} /v1/volumes/{id}/files "
-		       "/v1/volumes/{id}/files/download /v1/volumes/{id}/files/stat",
-		.post = "/v1/volumes /v1/volumes/{id}/files/mkdir /v1/volumes/{id}/files/move "
+	{.feature = "Files of volumes from outside",
+		.get = "/v1/volumes/{id}/files /v1/volumes/{id}/files/download "
+		       "/v1/volumes/{id}/files/stat",
+		.post = "/v1/volumes/{id}/files/mkdir /v1/volumes/{id}/files/move "
 			"/v1/volumes/{id}/files/upload",
-		.patch = "/v1/volumes/{id}",
-		.delete = "/v1/volumes/{id} /v1/volumes/{id}/files"},
+		.delete = "/v1/volumes/{id}/files"},
 	{.feature = "Workflows",
 		.get = "/v1/workflows /v1/workflows/{id} /v1/workflows/{id}/versions "
 		       "/v1/workflows/{id}/yaml "

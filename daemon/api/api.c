@@ -48,6 +48,8 @@ int api_new(const struct api_deps *deps, struct api **ret)
 	if (r == 0)
 		r = routes_add(a->router, api_routes_tools, api_routes_tools_count);
 	if (r == 0)
+		r = routes_add(a->router, api_routes_volumes, api_routes_volumes_count);
+	if (r == 0)
 		r = api_absent_add(a);
 	if (r < 0) {
 		api_free(a);

@@ -15,6 +15,7 @@
 #include "daemon/mcp/mcp.h"
 #include "daemon/net/net.h"
 #include "daemon/smcp/smcp.h"
+#include "daemon/volume/volume.h"
 
 enum api_door_kind {
 	API_DOOR_UNIX, /* the CLI's: the kernel has checked who may open it */
@@ -33,6 +34,7 @@ struct api_deps {
 	struct store *store;
 	struct event_bus *bus;
 	struct executions *executions;
+	const struct volumes *volumes; /* NULL: not served */
 	struct smcp_service *smcp; /* NULL: not served */
 	struct mcp_service *mcp; /* NULL: not served */
 	const struct tool_source *source; /* of tools beyond the built-in ones; NULL: none */

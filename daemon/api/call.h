@@ -89,10 +89,11 @@ void api_put_json(struct json_writer *w, const char *key, struct span text);
 /* ---- routes ---- */
 
 extern const struct api_route api_routes_agents[], api_routes_executions[], api_routes_node[],
-	api_routes_policy[], api_routes_smcp[], api_routes_mcp[], api_routes_tools[];
+	api_routes_policy[], api_routes_smcp[], api_routes_mcp[], api_routes_tools[],
+	api_routes_volumes[];
 extern const size_t api_routes_agents_count, api_routes_executions_count, api_routes_node_count,
 	api_routes_policy_count, api_routes_smcp_count, api_routes_mcp_count,
-	api_routes_tools_count;
+	api_routes_tools_count, api_routes_volumes_count;
 
 int api_absent_add(struct api *api) MUST_USE;
 

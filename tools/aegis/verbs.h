@@ -50,3 +50,8 @@ extern const struct verb verb_task_status;
 extern const struct verb verb_tool_list;
 extern const struct verb verb_tool_servers;
 extern const struct verb verb_version;
+extern const struct verb verb_volume_create;
+extern const struct verb verb_volume_delete;
+extern const struct verb verb_volume_list;
+extern const struct verb verb_volume_show;
+extern const struct verb verb_volume_usage;
