@@ -90,7 +90,8 @@ def nothing_there():
     expect("an unknown method", a, 405, "method_not_allowed", ["GET", "POST"])
     tap.ok("405 says what is allowed", {"GET", "POST"} <= set((a.headers["Allow"] or "").split(", ")),
            a.headers["Allow"])
-    for method, path, feature in (("GET", "/v1/workflows", "Workflows"), ("GET", f"/v1/volumes/{NOBODY}/files", "Files of volumes"),
+    for method, path, feature in (("GET", "/v1/workflows", "Workflows"),
+                                  ("GET", f"/v1/volumes/{NOBODY}/files", "Files of volumes"),
                                   ("GET", "/v1/secrets/a/b", "Secrets"),
                                   ("PATCH", f"/v1/agents/{NOBODY}/scope", "Scope"),
                                   ("DELETE", f"/v1/credentials/{NOBODY}", "Credentials")):
