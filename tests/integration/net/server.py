@@ -241,7 +241,7 @@ def doors(path):
 
 
 def slow_clients():
-    server = peers.Server("--tcp", 1, "--head-ms", 900, "--idle-ms", 1000, "--write-ms", 300,
+    server = peers.Server("--tcp", 1, "--head-ms", 500, "--idle-ms", 600, "--write-ms", 300,
                           "--rate", 1 << 30)
     start = time.time()
     got = peers.ask(server, "GET /hello HTTP/1.1\r\nHost: a\r\nX: ")
