@@ -210,14 +210,35 @@ static AWAITS void executions_list(struct api_call *c)
 	api_list_end(c, &l);
 }
 
+/* Those that it works on, or was the last to work on. */
+static void volumes_put(struct json_writer *w, const struct store_volumes *list)
+{
+	json_key(w, "volumes");
+	json_array(w);
+	for (size_t i = 0; i < list->count; i++) {
+		json_object(w);
+		api_put_uuid(w, "id", list->items[i].id);
+		json_field_span(w, "name", list->items[i].name);
+		json_field_cstr(w, "status", list->items[i].status);
+		json_field_cstr(w, "mount_path", "/workspace");
+		json_end(w);
+	}
+	json_end(w);
+}
+
 static AWAITS void execution_show(struct api_call *c)
 {
 	struct store_execution v;
 	struct store_iterations iterations;
+	struct store_volumes volumes = {0};
 	if (!execution_get(c, &v))
 		return;
 	int r = store_iteration_list(
 		c->api->deps.store, v.id, c->arena, &iterations, c->deadline_ns);
+	const struct store_volume_query used = {.execution_id = v.id};
+	if (r == 0 && c->api->deps.volumes)
+		r = store_volume_list(
+			c->api->deps.store, &used, c->arena, &volumes, c->deadline_ns);
 	if (r < 0) {
 		api_failed(c, r, "read the iterations");
 		return;
@@ -227,6 +248,7 @@ static AWAITS void execution_show(struct api_call *c)
 	json_object(&w);
 	execution_members(&w, &v);
 	json_field_cstr(&w, "file_access", executions_file_access(c->api->deps.executions));
+	volumes_put(&w, &volumes);
 	api_put_json(&w, "input", v.input);
 	api_put_text(&w, "output", v.final_output);
 	iterations_put(&w, &iterations);

@@ -336,10 +336,12 @@ int store_volume_list(struct store *s, const struct store_volume_query *q, struc
 	struct store_volumes *ret, int64_t deadline_ns)
 {
 	struct list_read l = {0};
+	char execution[UUID_TEXT_BYTES];
 
 	add_sql(&l, "SELECT %s FROM volumes WHERE %s", noun_columns(NOUN_VOLUME),
 		q->with_deleted ? "1 = 1" : "deleted_at = 0");
 	add_filter(&l, "tenant_id", q->tenant_id);
+	add_filter(&l, "execution_id", id_text(q->execution_id, execution));
 	add_filter(&l, "status", span_cstr(q->status));
 	if (q->expired_by_ns)
 		add_param(&l, " AND expires_at > 0 AND expires_at <= ", sql_int(q->expired_by_ns));

@@ -328,6 +328,7 @@ AWAITS int store_session_list(struct store *s, const struct store_session_query 
 
 struct store_volume_query {
 	struct span tenant_id; /* empty: every tenant */
+	struct uuid execution_id; /* who has or had it last; nil: whoever */
 	const char *status; /* NULL: every status */
 	bool with_deleted;
 	int64_t expired_by_ns; /* only those that expire, and not after this; 0: all */

@@ -17,8 +17,23 @@ static void put_iteration(struct buf *b, const struct json *v)
 	buf_putc(b, '\n');
 }
 
+static void put_volume(struct buf *b, const struct json *v)
+{
+	buf_puts(b, "volume         ");
+	cli_put_safe(b, json_str(v, "name", SPAN("?")), false);
+	buf_puts(b, " at ");
+	cli_put_safe(b, json_str(v, "mount_path", SPAN("?")), false);
+	buf_puts(b, ", ");
+	cli_put_safe(b, json_str(v, "status", SPAN("?")), false);
+	buf_putc(b, '\n');
+}
+
 static void put_outcome(struct buf *b, const struct json *v)
 {
+	const struct json *volumes = json_get(v, "volumes");
+	if (volumes && volumes->type == JSON_ARRAY)
+		json_for_each (volume, volumes)
+			put_volume(b, volume);
 	const struct json *iterations = json_get(v, "iterations");
 	if (iterations && iterations->type == JSON_ARRAY)
 		json_for_each (iteration, iterations)

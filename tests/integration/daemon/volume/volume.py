@@ -134,6 +134,9 @@ def sharing(id):
         time.sleep(0.05)
     now = volume(id)
     tap.equal("it is detached, and says from whom", (now["status"], now["execution_id"]), ("detached", second))
+    shown = subprocess.run([nodes.program("aegis"), "--config", node.config, "task", "status", second],
+                           capture_output=True, text=True, timeout=120)
+    tap.ok("the execution's status names it", "models at /workspace, detached" in shown.stdout, shown)
     used = node.ask("GET", f"/v1/volumes/{id}/usage").json
     tap.ok("what is in it counts", used["used_bytes"] > 0 and used["used_inodes"] >= 2, used)
     tap.ok("the execution's own directory is not needed", first not in directories(), directories())
