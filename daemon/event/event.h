@@ -131,7 +131,8 @@ AWAITS int event_publish(struct event_bus *b, struct store_commit *c, int64_t de
  * For what is too much for the store: completes the event as event_publish does, and appends it to
  * the journal alone, as a record of source AUDIT_CALL. It is durable when this returns 0; it has no
  * row, no number and no subscriber. Those that come while one write is under way share the next,
- * and its sync. -ENOTSUP without a journal; else as journal_append. On any worker.
+ * and its sync. With a message its details are taken as they are: they are valid JSON and have what
+ * the type needs. -ENOTSUP without a journal; else as journal_append. On any worker.
  */
 AWAITS int event_record(struct event_bus *b, struct store_event *e, int64_t deadline_ns) MUST_USE;
 

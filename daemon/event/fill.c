@@ -85,24 +85,50 @@ static int parse_details(const struct store_event *e, struct arena *a, const str
 	return 0;
 }
 
-int event_fill(struct store_event *e, struct arena *a)
+static int info_of(const struct store_event *e, const struct event_info **ret)
 {
 	int type = event_type_parse(e->type);
-	const struct json *details;
-	struct buf message CLEANUP(buf_fini) = buf_init(LIMIT_STORE_MESSAGE_BYTES);
 
 	if (type < 0)
 		return err_raise(-EINVAL, "event: unknown type '" SPAN_FMT "'", SPAN_ARG(e->type));
-	const struct event_info *info = event_info((enum event_type)type);
-	int r = parse_details(e, a, &details);
+	*ret = event_info((enum event_type)type);
+	return 0;
+}
+
+static void name(struct store_event *e, const struct event_info *info)
+{
+	e->type = span_cstr(info->name);
+	e->category = span_cstr(info->category);
+	e->stage = span_cstr(info->stage);
+}
+
+int event_fill_known(struct store_event *e)
+{
+	const struct event_info *info = NULL;
+	int r = info_of(e, &info);
+
+	if (r < 0)
+		return err_trace(r);
+	CHECK(e->message.n > 0 && e->details.n > 0);
+	name(e, info);
+	return 0;
+}
+
+int event_fill(struct store_event *e, struct arena *a)
+{
+	const struct event_info *info = NULL;
+	const struct json *details;
+	struct buf message CLEANUP(buf_fini) = buf_init(LIMIT_STORE_MESSAGE_BYTES);
+
+	int r = info_of(e, &info);
+	if (r == 0)
+		r = parse_details(e, a, &details);
 	if (r < 0)
 		return err_trace(r);
 	for (const char *const *d = info->details; *d; d++)
 		if (!json_get(details, *d))
 			return err_raise(-EINVAL, "event %s: details need \"%s\"", info->name, *d);
-	e->type = span_cstr(info->name);
-	e->category = span_cstr(info->category);
-	e->stage = span_cstr(info->stage);
+	name(e, info);
 	if (e->message.n)
 		return 0;
 	expand(&message, info->message, e, details);

@@ -27,6 +27,7 @@ int event_to_record(const struct store_event *e, enum audit_source source, struc
 	struct buf b CLEANUP(buf_fini) = buf_init(LIMIT_AUDIT_PAYLOAD_BYTES);
 	struct json_writer w = json_writer(&b);
 
+	(void)buf_reserve(&b, e->details.n + e->message.n + 512);
 	json_object(&w);
 	event_put_id(&w, "id", e->id);
 	if (e->sequence) {
@@ -164,7 +165,10 @@ int event_record(struct event_bus *b, struct store_event *e, int64_t deadline_ns
 		return -ECANCELED;
 	if (rt_now_ns() >= deadline_ns)
 		return -ETIME;
-	int r = a ? event_fill(e, a) : err_raise(-ENOMEM, "out of memory");
+	bool known = e->message.n > 0;
+	int r = !a      ? err_raise(-ENOMEM, "out of memory")
+		: known ? event_fill_known(e)
+			: event_fill(e, a);
 	if (r == 0 && e->wall_ns == 0)
 		e->wall_ns = rt_wall_ns();
 	if (r == 0 && uuid_is_nil(e->id))
@@ -177,6 +181,7 @@ int event_record(struct event_bus *b, struct store_event *e, int64_t deadline_ns
 	fiber_shield_begin();
 	write_or_wait(p, &w);
 	fiber_shield_end();
-	e->message = SPAN(""); /* it goes with the arena */
+	if (!known) /* it goes with the arena */
+		e->message = SPAN("");
 	return w.result < 0 ? err_raise(w.result, "%s", w.message) : 0;
 }

@@ -56,7 +56,10 @@ static struct store_event *event_begin(struct entry *e, enum event_type t, struc
 /* `t` is what is known so far: of a read-only tool everything, else the decision. */
 static int authorized_event(struct entry *e, struct invocation *v, const struct tool_result *t)
 {
-	event_begin(e, EVENT_SMCP_CALL_AUTHORIZED, v);
+	struct store_event *event = event_begin(e, EVENT_SMCP_CALL_AUTHORIZED, v);
+	event->id = v->id; /* the one event of this type and call */
+	event->message = span_cstr(
+		arena_printf(e->arena, "Tool " SPAN_FMT " authorized", SPAN_ARG(v->name)));
 	int r = tool_decision_put(&e->w, &t->decision, t->canonical_request, TOOL_SIGNED_BY_AGENT);
 	return r < 0 ? err_trace(r) : err_trace(proof_put(e, v));
 }

@@ -2,12 +2,16 @@
 /* A step of a session becomes one commit; nothing of it shows outside before it is durable. */
 #include "daemon/smcp/internal.h"
 
-enum { ENTRY_ARENA_BYTES = 3 * LIMIT_STORE_TEXT_BYTES };
+enum {
+	ENTRY_ARENA_BYTES = 3 * LIMIT_STORE_TEXT_BYTES,
+	USUAL_BYTES = 4096, /* of one event's details */
+};
 
 int entry_begin(struct entry *e)
 {
 	*e = (struct entry){.details = buf_init(LIMIT_STORE_TEXT_BYTES)};
 	e->arena = arena_new(ENTRY_ARENA_BYTES);
+	(void)buf_reserve(&e->details, USUAL_BYTES);
 	return e->arena ? 0 : err_raise(-ENOMEM, "record: out of memory");
 }
 
