@@ -199,20 +199,28 @@ void sandbox_files_tend(const struct sandbox_set *set, struct sandbox *s)
 		keep_answered(set, s);
 }
 
-/* Whether pid 1 is on its way out. */
+/* Whether pid 1 is on its way out, by the ninth field of proc(5)'s stat; also if that cannot be
+ * read: then it is gone, and the pidfd will say so. */
 static bool is_ending(const struct sandbox *s)
 {
-	enum { PF_EXITING = 4 };
+	enum { PF_EXITING = 4, FLAGS_BEHIND_NAME = 7 };
 	char path[64], text[1024];
-	unsigned flags = 0;
+	struct span field = {0};
+	uint64_t flags;
 	snprintf(path, sizeof(path), "/proc/%d/stat", s->mark.pid);
 	if (cgroup_read(AT_FDCWD, path, text, sizeof(text)) < 0) {
 		err_clear();
-		return true; /* it is gone: the pidfd will say so */
+		return true;
 	}
 	const char *behind = strrchr(text, ')'); /* of the command's name */
-	return !behind || sscanf(behind, ") %*c %*d %*d %*d %*d %*d %u", &flags) != 1 ||
-		(flags & PF_EXITING);
+	struct span rest = span_cstr(behind && behind[1] ? behind + 2 : "");
+	bool done = rest.n == 0;
+	for (int i = 0; i < FLAGS_BEHIND_NAME && span_split(&rest, ' ', &done, &field); i++)
+		;
+	if (span_to_u64(field, &flags) == 0)
+		return flags & PF_EXITING;
+	err_clear();
+	return true;
 }
 
 void sandbox_files_watch(struct sandbox_set *set)
