@@ -31,6 +31,8 @@ spec:
 def answer(messages):
     if "wait" in str(messages):
         time.sleep(20)
+    if "scribble" in str(messages) and model.turns(messages) == 0:
+        return [("fs.write", {"path": "/workspace/note.txt", "content": "12345"})]
     return "fail not" if "fail" not in str(messages) else "done"
 
 
@@ -114,6 +116,19 @@ def tasks():
     run("status of nobody", ["task", "status", NOBODY], 1)
 
 
+def changes():
+    tools = ("  security: {filesystem: {read: [/workspace], write: [/workspace]}}\n"
+             "  tools: [fs.write]\n")
+    text = run("a run that writes", ["agent", "run", manifest("1.2.0", "scribble", tools), "--input", "{}",
+                                     "--output", "json"], 0)
+    id = json.loads(text)["execution_id"]
+    run("task diff", ["task", "diff", id], 0, out="A  note.txt  5 bytes\n")
+    run("task diff since what it left", ["task", "diff", id, "--since", "1"], 0)
+    forms("task diff", ["task", "diff", id], "note.txt")
+    run("task diff since no iteration", ["task", "diff", id, "--since", "x"], 2, err="--since x")
+    run("task diff of nobody", ["task", "diff", NOBODY], 1)
+
+
 def levels():
     """What a manifest requires of the host, and how files are reached, is said and obeyed."""
     strict = manifest("2.0.0", more="  require: {files.mediation: prevent}\n")
@@ -152,9 +167,13 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
     try:
         node.configure("enabled: true", "enabled: true\n      record: true")
+        node.configure("  llm_providers:", "  database: {url: postgresql://u@h/d}\n  llm_providers:")
         node.start()
+        node.wait_for("the name of what has no effect yet", lambda: "without effect: spec.database (line " in
+                      nodes.read(node.dir + "/aegisd.log"), node.aegisd, 60)
         agents()
         tasks()
+        changes()
         levels()
         ways()
     finally:
