@@ -30,6 +30,8 @@ struct verify {
 	uint64_t newest_other; /* newest record that is no head */
 	uint64_t last_event; /* as counted */
 	uint64_t segment;
+	uint64_t head_record; /* the newest head so far: what it seals */
+	struct audit_hash head_hash;
 };
 
 PRINTF_LIKE(3, 4)
@@ -88,6 +90,8 @@ static int take_head(struct verify *v, const struct audit_record *r)
 		return 0;
 	}
 	v->verdict->heads++;
+	v->head_record = a.head.head.record;
+	memcpy(v->head_hash.bytes, a.head.head.hash, HEAD_HASH_BYTES);
 	return add_seal(v, &a, r->number);
 }
 
@@ -99,7 +103,8 @@ static void check_segment(struct verify *v)
 	if (h->segment == v->segment || !v->verdict->consistent)
 		return;
 	if (h->segment != v->segment + 1 || h->last_event != v->last_event ||
-		h->gaps != v->verdict->gaps)
+		h->gaps != v->verdict->gaps || h->head_record != v->head_record ||
+		memcmp(h->head_hash.bytes, v->head_hash.bytes, HEAD_HASH_BYTES) != 0)
 		find(v, h->first, "%s: the header does not say what came before it",
 			v->reader->name);
 	v->segment = h->segment;

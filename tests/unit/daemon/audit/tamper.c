@@ -365,8 +365,30 @@ static void test_a_missing_segment_is_found(void **state)
 
 /* The writer trusts the newest header: one that claims events which never came would silence
  * them. */
+static void forge_last_event(struct segment_header *h)
+{
+	h->last_event = 1000000;
+}
+
+static void forge_gaps(struct segment_header *h)
+{
+	h->gaps++;
+}
+
+static void forge_head_record(struct segment_header *h)
+{
+	h->head_record++;
+}
+
+static void forge_head_hash(struct segment_header *h)
+{
+	h->head_hash.bytes[0] ^= 1;
+}
+
 static void test_a_forged_segment_header_is_found(void **state)
 {
+	static void (*const forge[])(struct segment_header *) = {
+		forge_last_event, forge_gaps, forge_head_record, forge_head_hash};
 	struct fixture *f = *state;
 	struct parts p;
 	uint8_t header[SEGMENT_HEADER_BYTES];
@@ -377,11 +399,15 @@ static void test_a_forged_segment_header_is_found(void **state)
 	append_some(f->journal, 10);
 	fixture_close(f);
 	take_apart(f, &p);
-	p.header.last_event = 1000000;
-	segment_header_encode(&p.header, header);
-	memcpy(p.file.data, header, sizeof(header));
-	write_file(p.path, buf_view(&p.file));
-	expect_found(f, "the header does not say what came before it", p.header.first - 1);
+	struct segment_header sound = p.header;
+	for (size_t i = 0; i < ARRAY_LEN(forge); i++) {
+		p.header = sound;
+		forge[i](&p.header);
+		segment_header_encode(&p.header, header);
+		memcpy(p.file.data, header, sizeof(header));
+		write_file(p.path, buf_view(&p.file));
+		expect_found(f, "the header does not say what came before it", sound.first - 1);
+	}
 	buf_fini(&p.file);
 }
 
