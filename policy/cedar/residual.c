@@ -5,6 +5,7 @@
  * policy expects: they hold for policies that would not validate too.
  */
 #include "policy/cedar/residual.h"
+#include "policy/cedar/ext_types.h"
 #include "policy/cedar/no_memory.h"
 
 int residual_value(struct partial *p, const struct cedar_value *v, const struct residual **ret)
@@ -146,24 +147,6 @@ static const struct cedar_type *set_type(
 	return t;
 }
 
-static const struct cedar_type *call_type(enum ext_fn fn)
-{
-	static const enum type_kind kinds[EXT_COUNT] = {[EXT_DECIMAL] = TYPE_DECIMAL,
-		[EXT_IP] = TYPE_IP,
-		[EXT_DATETIME] = TYPE_DATETIME,
-		[EXT_DURATION] = TYPE_DURATION,
-		[EXT_OFFSET] = TYPE_DATETIME,
-		[EXT_DURATION_SINCE] = TYPE_DURATION,
-		[EXT_TO_DATE] = TYPE_DATETIME,
-		[EXT_TO_TIME] = TYPE_DURATION,
-		[EXT_TO_MILLISECONDS] = TYPE_LONG,
-		[EXT_TO_SECONDS] = TYPE_LONG,
-		[EXT_TO_MINUTES] = TYPE_LONG,
-		[EXT_TO_HOURS] = TYPE_LONG,
-		[EXT_TO_DAYS] = TYPE_LONG};
-	return type_plain(kinds[fn] == TYPE_NEVER ? TYPE_BOOL : kinds[fn]);
-}
-
 static const struct cedar_type *result_type(struct partial *p, const struct residual *r)
 {
 	const struct cedar_type *a, *b;
@@ -186,7 +169,7 @@ static const struct cedar_type *result_type(struct partial *p, const struct resi
 	case EXPR_RECORD:
 		return NULL;
 	case EXPR_CALL:
-		return call_type(r->ext);
+		return type_plain(ext_signature(r->ext)->result);
 	default:
 		return type_plain(TYPE_BOOL);
 	}
@@ -204,29 +187,15 @@ static bool all_are(const struct residual *r, enum type_kind kind)
  * leaves its range. */
 static bool call_fails(const struct residual *r)
 {
-	if (r->count != ext_arity(r->ext))
+	const struct ext_signature *s = ext_signature(r->ext);
+
+	if (r->count != ext_arity(r->ext) || ext_is_constructor(r->ext) ||
+		type_is_extension(s->result))
 		return true;
-	switch (r->ext) {
-	case EXT_LESS_THAN:
-	case EXT_LESS_THAN_OR_EQUAL:
-	case EXT_GREATER_THAN:
-	case EXT_GREATER_THAN_OR_EQUAL:
-		return !all_are(r, TYPE_DECIMAL);
-	case EXT_IS_IPV4:
-	case EXT_IS_IPV6:
-	case EXT_IS_LOOPBACK:
-	case EXT_IS_MULTICAST:
-	case EXT_IS_IN_RANGE:
-		return !all_are(r, TYPE_IP);
-	case EXT_TO_MILLISECONDS:
-	case EXT_TO_SECONDS:
-	case EXT_TO_MINUTES:
-	case EXT_TO_HOURS:
-	case EXT_TO_DAYS:
-		return !all_are(r, TYPE_DURATION);
-	default:
-		return true;
-	}
+	for (size_t i = 0; i < r->count; i++)
+		if (residual_kind(r->kids[i]) != s->args[i])
+			return true;
+	return false;
 }
 
 static bool is_entity_set(const struct residual *r)

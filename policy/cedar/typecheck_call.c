@@ -3,38 +3,27 @@
  * Calls of extension functions. Constructors take literals only, which are read here, so that no
  * policy that passes can fail over one.
  */
+#include "policy/cedar/ext_types.h"
 #include "policy/cedar/report.h"
 #include "policy/cedar/typecheck.h"
 
-struct signature {
-	unsigned args[2];
-	enum type_kind result;
-};
-
-static const struct signature signatures[EXT_COUNT] = {
-	[EXT_DECIMAL] = {{EXPECT_STRING}, TYPE_DECIMAL},
-	[EXT_IP] = {{EXPECT_STRING}, TYPE_IP},
-	[EXT_DATETIME] = {{EXPECT_STRING}, TYPE_DATETIME},
-	[EXT_DURATION] = {{EXPECT_STRING}, TYPE_DURATION},
-	[EXT_LESS_THAN] = {{EXPECT_DECIMAL, EXPECT_DECIMAL}, TYPE_BOOL},
-	[EXT_LESS_THAN_OR_EQUAL] = {{EXPECT_DECIMAL, EXPECT_DECIMAL}, TYPE_BOOL},
-	[EXT_GREATER_THAN] = {{EXPECT_DECIMAL, EXPECT_DECIMAL}, TYPE_BOOL},
-	[EXT_GREATER_THAN_OR_EQUAL] = {{EXPECT_DECIMAL, EXPECT_DECIMAL}, TYPE_BOOL},
-	[EXT_IS_IPV4] = {{EXPECT_IP}, TYPE_BOOL},
-	[EXT_IS_IPV6] = {{EXPECT_IP}, TYPE_BOOL},
-	[EXT_IS_LOOPBACK] = {{EXPECT_IP}, TYPE_BOOL},
-	[EXT_IS_MULTICAST] = {{EXPECT_IP}, TYPE_BOOL},
-	[EXT_IS_IN_RANGE] = {{EXPECT_IP, EXPECT_IP}, TYPE_BOOL},
-	[EXT_OFFSET] = {{EXPECT_DATETIME, EXPECT_DURATION}, TYPE_DATETIME},
-	[EXT_DURATION_SINCE] = {{EXPECT_DATETIME, EXPECT_DATETIME}, TYPE_DURATION},
-	[EXT_TO_DATE] = {{EXPECT_DATETIME}, TYPE_DATETIME},
-	[EXT_TO_TIME] = {{EXPECT_DATETIME}, TYPE_DURATION},
-	[EXT_TO_MILLISECONDS] = {{EXPECT_DURATION}, TYPE_LONG},
-	[EXT_TO_SECONDS] = {{EXPECT_DURATION}, TYPE_LONG},
-	[EXT_TO_MINUTES] = {{EXPECT_DURATION}, TYPE_LONG},
-	[EXT_TO_HOURS] = {{EXPECT_DURATION}, TYPE_LONG},
-	[EXT_TO_DAYS] = {{EXPECT_DURATION}, TYPE_LONG},
-};
+static unsigned expected(enum type_kind k)
+{
+	switch (k) {
+	case TYPE_STRING:
+		return EXPECT_STRING;
+	case TYPE_DECIMAL:
+		return EXPECT_DECIMAL;
+	case TYPE_IP:
+		return EXPECT_IP;
+	case TYPE_DATETIME:
+		return EXPECT_DATETIME;
+	case TYPE_DURATION:
+		return EXPECT_DURATION;
+	default:
+		UNREACHABLE();
+	}
+}
 
 static int read_literal(enum ext_fn fn, struct span text)
 {
@@ -81,7 +70,7 @@ static bool arguments_fit(struct checker *c, const struct expr *e)
 const struct typed *typecheck_call(
 	struct checker *c, const struct capabilities *prior, const struct expr *e)
 {
-	const struct signature *s = &signatures[e->ext];
+	const struct ext_signature *s = ext_signature(e->ext);
 	const struct typed **kids = arena_make_array(c->arena, const struct typed *, e->count + 1);
 	struct typed t = {.expr = e, .type = type_plain(s->result)};
 	bool fit;
@@ -93,7 +82,7 @@ const struct typed *typecheck_call(
 	fit = arguments_fit(c, e);
 	t.failed = !fit;
 	for (size_t i = 0; i < e->count; i++) {
-		kids[i] = fit ? typecheck_expect(c, prior, e->kids[i], s->args[i], NULL)
+		kids[i] = fit ? typecheck_expect(c, prior, e->kids[i], expected(s->args[i]), NULL)
 			      : typecheck(c, prior, e->kids[i]);
 		t.failed |= kids[i]->failed;
 	}
