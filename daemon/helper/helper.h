@@ -106,7 +106,8 @@ struct helper_sandbox_spec {
 	uint32_t network_policy; /* 0: loopback only; else a policy that was entered into the maps
 				    of helper_network_open: it decides from the first packet on */
 	enum helper_files files;
-	struct uuid workspace; /* whose directory is bound in: opened before; nil: the execution's */
+	struct uuid
+		workspace; /* whose directory is bound in: opened before; nil: the execution's */
 	bool read_only; /* its workspace, where it is bound in */
 };
 

@@ -25,8 +25,8 @@ int workspace_object(const struct workspaces *w, struct uuid execution, int type
 	struct span handle, int *ret_fd) MUST_USE;
 int workspace_remove(const struct workspaces *w, struct uuid execution) MUST_USE;
 
-/* A detached mount of it, nosuid and nodev, in which what aegisd owns on disk belongs to the ids that `idmap_ns`
- * maps to. -EOPNOTSUPP if the file system cannot: nothing else keeps a sandbox's ids apart from
- * aegisd's on disk, so there is no other way. */
+/* A detached mount of it, nosuid and nodev, in which what aegisd owns on disk belongs to the ids
+ * that `idmap_ns` maps to. -EOPNOTSUPP if the file system cannot: nothing else keeps a sandbox's
+ * ids apart from aegisd's on disk, so there is no other way. */
 int workspace_mount(const struct workspaces *w, struct uuid id, bool read_only, int idmap_ns,
 	int *ret_tree) MUST_USE;

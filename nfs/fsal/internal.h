@@ -3,7 +3,6 @@
 #pragma once
 
 #include "nfs/fsal/backend.h"
-#include "daemon/base/pool.h"
 
 enum { DECISIONS_MAX = 1024 }; /* different ones of an attachment's rules that are kept */
 

@@ -440,8 +440,8 @@ static void op_close(struct sandbox_driver *d)
 }
 
 static const struct sandbox_ops ops = {"fake", op_start, op_list, op_adopt, op_call_open,
-	op_call_close, op_stop, op_wait, op_release, op_workspace_open,
-	op_workspace_remove, op_forget, op_close};
+	op_call_close, op_stop, op_wait, op_release, op_workspace_open, op_workspace_remove,
+	op_forget, op_close};
 
 int fake_driver_open(struct fake_host *h, struct sandbox_driver **ret)
 {
