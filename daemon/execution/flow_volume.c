@@ -4,7 +4,9 @@
  * which is then its own until it has ended, or the one that goes with it.
  */
 #include "daemon/execution/internal.h"
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { VOLUME_ARENA_BYTES = 256 * 1024 };
 
@@ -89,6 +91,36 @@ static AWAITS int attach(struct flow *f, struct uuid id, struct arena *a, struct
 	return err_trace(r);
 }
 
+/* Bound in, it is written past the file layer, so that there the kernel alone can hold the limit.
+ */
+static AWAITS int hold_to_size(struct flow *f, const struct store_volume *row)
+{
+	struct workspace *w = &f->workspace;
+	bool hard = false;
+	int fd = -1;
+
+	if (!row->size_limit_bytes && !row->size_limit_inodes)
+		return 0;
+	int r = volume_open(
+		f->x->deps.volumes, row, &fd, &hard, deadline_in_ms(SANDBOX_DEADLINE_MS));
+	if (fd >= 0)
+		close(fd);
+	if (r < 0)
+		return err_trace(r);
+	if (f->x->deps.files_mediated)
+		w->quota = (struct fsal_quota){
+			(uint64_t)row->size_limit_bytes, (uint64_t)row->size_limit_inodes};
+	else if (!hard)
+		return err_raise(-EOPNOTSUPP,
+			"spec.volumes: volume '" SPAN_FMT
+			"' has a limit that this host cannot hold "
+			"sandboxes to: that needs size_limit_bytes, loop devices and mkfs.ext4, or "
+			"a "
+			"kernel with the NFS client (files.mediation in `aegis doctor`)",
+			SPAN_ARG(row->name));
+	return 0;
+}
+
 int flow_volume_attach(struct flow *f)
 {
 	struct arena *a CLEANUP(arena_cleanup) = arena_new(VOLUME_ARENA_BYTES);
@@ -109,16 +141,12 @@ int flow_volume_attach(struct flow *f)
 	if (r < 0)
 		return err_trace(r);
 	w->id = id;
-	w->quota = (struct fsal_quota){
-		(uint64_t)row.size_limit_bytes, (uint64_t)row.size_limit_inodes};
-	/* Bound in, it is written past the file layer, and nothing would hold the limit. */
-	if ((w->quota.bytes || w->quota.inodes) && !f->x->deps.files_mediated) {
+	r = hold_to_size(f, &row);
+	if (r < 0) {
+		char message[ERR_MESSAGE_BYTES];
+		snprintf(message, sizeof(message), "%s", err_message(r));
 		flow_volume_detach(f);
-		return err_raise(-EOPNOTSUPP,
-			"spec.volumes: volume '" SPAN_FMT "' has a size limit, and this host "
-			"cannot hold sandboxes to it: that needs a kernel with the NFS client "
-			"(files.mediation in `aegis doctor`); or use a volume without a limit",
-			SPAN_ARG(row.name));
+		return err_raise(r, "%s", message);
 	}
 	return 0;
 }

@@ -54,6 +54,22 @@ AWAITS int helper_workspace_remove(struct helper *h, struct uuid execution, int6
 	return err_trace(shaped(r, &y, 0, 0));
 }
 
+AWAITS int helper_workspace_limit(
+	struct helper *h, struct uuid id, uint64_t bytes, uint64_t inodes, int64_t deadline_ns)
+{
+	struct wire_limit w = {.execution = id, .bytes = bytes, .inodes = inodes};
+	struct client_reply y = reply_into(NULL, 0);
+	if (bytes < HELPER_IMAGE_BYTES_MIN || bytes > HELPER_IMAGE_BYTES_MAX ||
+		inodes > HELPER_IMAGE_INODES_MAX)
+		return err_raise(-ERANGE,
+			"a size limit of %llu bytes and %llu inodes: the kernel can hold sandboxes "
+			"to 256 KiB up to 16 TiB and at most 2^31 inodes",
+			(unsigned long long)bytes, (unsigned long long)inodes);
+	int r = client_call(
+		h, WIRE_WORKSPACE_LIMIT, &w.header, sizeof(w), NO_TAIL, &y, deadline_ns);
+	return err_trace(shaped(r, &y, 0, 0));
+}
+
 AWAITS int helper_workspace_object(struct helper *h, struct uuid execution, int type,
 	struct span handle, int *ret_fd, int64_t deadline_ns)
 {

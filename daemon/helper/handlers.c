@@ -44,6 +44,12 @@ static int handle_workspace_remove(struct monitor *m, const void *request, struc
 	return err_trace(workspace_remove(&m->host.workspaces, w->execution));
 }
 
+static int handle_workspace_limit(struct monitor *m, const void *request, struct reply *ret)
+{
+	const struct wire_limit *w = request;
+	return err_trace(workspace_limit(&m->host.workspaces, w->execution, w->bytes, w->inodes));
+}
+
 static int handle_workspace_object(struct monitor *m, const void *request, struct reply *ret)
 {
 	const struct wire_object *w = request;
@@ -328,6 +334,7 @@ static const monitor_handler handlers[WIRE_TYPE_END] = {
 	[WIRE_FILES_GET] = handle_files_get,
 	[WIRE_SANDBOX_BEGIN] = handle_sandbox_begin,
 	[WIRE_WORKSPACE_OBJECT] = handle_workspace_object,
+	[WIRE_WORKSPACE_LIMIT] = handle_workspace_limit,
 };
 
 monitor_handler monitor_handler_of(unsigned type)

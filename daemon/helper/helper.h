@@ -70,6 +70,16 @@ AWAITS int helper_workspace_open(
 AWAITS int helper_workspace_remove(
 	struct helper *h, struct uuid execution, int64_t deadline_ns) MUST_USE;
 
+#define HELPER_IMAGE_BYTES_MIN (UINT64_C(256) << 10)
+#define HELPER_IMAGE_BYTES_MAX (UINT64_C(16) << 40)
+#define HELPER_IMAGE_INODES_MAX (UINT64_C(1) << 31)
+
+/* Makes it a file system of that size [24], if it is not one yet, and sees that it is mounted;
+ * before it is opened. One that is there keeps its size. -EOPNOTSUPP: this host cannot;
+ * -ENOTEMPTY: it has files already; -ERANGE. */
+AWAITS int helper_workspace_limit(struct helper *h, struct uuid id, uint64_t bytes, uint64_t inodes,
+	int64_t deadline_ns) MUST_USE;
+
 /* An O_PATH descriptor of an object of that workspace, by the kernel's own handle
  * (name_to_handle_at(2): its type and bytes), wherever it was moved to [20]. -ESTALE: there is no
  * such object; -EPERM: it does not belong to aegisd, does not lie in the workspace, or that cannot

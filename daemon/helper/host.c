@@ -258,7 +258,7 @@ int host_open(struct host *h, const struct host_options *o)
 		.mount_ns = -1,
 		.run = -1,
 		.net.own = -1,
-		.workspaces.dir = -1,
+		.workspaces = {.state = -1, .dir = -1},
 		.cgroups = {.v2 = -1, .v1 = {-1, -1, -1}}};
 	root_set_init(&h->roots, h->staging_path, h->resolv_conf);
 	network_resolv_conf(o->network_range, h->resolv_conf, sizeof(h->resolv_conf));

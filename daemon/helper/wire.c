@@ -164,6 +164,18 @@ static int check_object(const void *packet, size_t bytes)
 	return r < 0 ? err_trace(r) : check_execution(packet, bytes);
 }
 
+static int check_limit(const void *packet, size_t bytes)
+{
+	const struct wire_limit *w = packet;
+	if (uuid_is_nil(w->execution))
+		return err_raise(-EPROTO, "a workspace of nobody");
+	if (w->bytes < HELPER_IMAGE_BYTES_MIN || w->bytes > HELPER_IMAGE_BYTES_MAX ||
+		w->inodes > HELPER_IMAGE_INODES_MAX)
+		return err_raise(-EPROTO, "an image of %llu bytes and %llu inodes",
+			(unsigned long long)w->bytes, (unsigned long long)w->inodes);
+	return 0;
+}
+
 static int check_mount(const void *packet, size_t bytes)
 {
 	const struct wire_mount *w = packet;
@@ -216,6 +228,8 @@ static const struct wire_rule rules[WIRE_TYPE_END] = {
 	[WIRE_FILES_GET] = {"FILES_GET", AFTER, sizeof(struct wire_target), 0, check_target},
 	[WIRE_WORKSPACE_OBJECT] = {"WORKSPACE_OBJECT", AFTER, sizeof(struct wire_object), 0,
 		check_object},
+	[WIRE_WORKSPACE_LIMIT] = {"WORKSPACE_LIMIT", AFTER, sizeof(struct wire_limit), 0,
+		check_limit},
 	[WIRE_SANDBOX_BEGIN] = {"SANDBOX_BEGIN", AFTER, sizeof(struct wire_target), 0,
 		check_target},
 };

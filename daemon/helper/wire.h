@@ -45,6 +45,7 @@ enum wire_type {
 	WIRE_FILES_GET,
 	WIRE_SANDBOX_BEGIN,
 	WIRE_WORKSPACE_OBJECT,
+	WIRE_WORKSPACE_LIMIT,
 	WIRE_TYPE_END,
 	WIRE_REPLY = 0x8000, /* set in the type of a reply */
 	WIRE_EVENT = 0x4000, /* an event: type WIRE_EVENT | enum helper_event.kind, request 0 */
@@ -100,6 +101,13 @@ struct wire_object { /* WORKSPACE_OBJECT */
 	uint32_t handle_type;
 	uint32_t handle_bytes; /* 1..HELPER_HANDLE_BYTES */
 	uint8_t handle[HELPER_HANDLE_BYTES];
+};
+
+struct wire_limit { /* WORKSPACE_LIMIT */
+	struct wire_header header;
+	struct uuid execution;
+	uint64_t bytes; /* HELPER_IMAGE_BYTES_MIN..HELPER_IMAGE_BYTES_MAX */
+	uint64_t inodes; /* 0: as many as suit the size; at most HELPER_IMAGE_INODES_MAX */
 };
 
 struct wire_mount { /* FILES_MOUNT */
@@ -208,6 +216,7 @@ _Static_assert(sizeof(struct wire_target) == 24 + 24, "no padding");
 _Static_assert(sizeof(struct wire_stop) == 24 + 32, "no padding");
 _Static_assert(sizeof(struct wire_call) == 24 + 48, "no padding");
 _Static_assert(sizeof(struct wire_object) == 24 + 16 + 8 + 64, "no padding");
+_Static_assert(sizeof(struct wire_limit) == 24 + 16 + 16, "no padding");
 _Static_assert(sizeof(struct wire_mount) == 24 + 24 + 16 + 8 + 64, "no padding");
 _Static_assert(sizeof(struct wire_limits) == 40, "no padding");
 _Static_assert(sizeof(struct wire_create) == 24 + 16 + 32 + 16 + 40 + 64, "no padding");

@@ -16,6 +16,9 @@
 int workspaces_init(struct workspaces *w, int state_dir, uid_t uid, gid_t gid)
 {
 	*w = (struct workspaces){.dir = -1, .uid = uid, .gid = gid};
+	w->state = fcntl(state_dir, F_DUPFD_CLOEXEC, 0);
+	if (w->state < 0)
+		return err_sys(-errno, "keep the state directory");
 	if (mkdirat(state_dir, "workspaces", 0700) < 0 && errno != EEXIST)
 		return err_sys(-errno, "make workspaces/ in the state directory");
 	w->dir = openat(state_dir, "workspaces", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -36,6 +39,8 @@ int workspaces_init(struct workspaces *w, int state_dir, uid_t uid, gid_t gid)
 
 void workspaces_fini(struct workspaces *w)
 {
+	images_detach(w);
+	fd_cleanup(&w->state);
 	fd_cleanup(&w->dir);
 }
 
@@ -115,6 +120,9 @@ int workspace_remove(const struct workspaces *w, struct uuid execution)
 {
 	char name[UUID_TEXT_BYTES];
 	uuid_text(execution, name);
+	int r = image_remove(w, execution);
+	if (r < 0)
+		return err_trace(r);
 	if (unlinkat(w->dir, name, AT_REMOVEDIR) < 0)
 		return err_sys(-errno, "remove workspace %s", name);
 	return 0;

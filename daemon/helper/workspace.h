@@ -8,6 +8,7 @@
 #include "daemon/base/base.h"
 
 struct workspaces {
+	int state; /* the directory that `dir` and images/ stand in */
 	int dir;
 	uid_t uid; /* aegisd's */
 	gid_t gid;
@@ -23,6 +24,15 @@ int workspace_open(
  * workspace: -EPERM; -ESTALE. */
 int workspace_object(const struct workspaces *w, struct uuid execution, int type,
 	struct span handle, int *ret_fd) MUST_USE;
+/* Makes it, if need be, and mounts its image; an image that is there keeps its size. -EOPNOTSUPP
+ * without loop devices, ext4 or mkfs; -ENOTEMPTY: it has files, and no image. */
+int workspace_limit(
+	const struct workspaces *w, struct uuid id, uint64_t bytes, uint64_t inodes) MUST_USE;
+/* Unmounted and gone; there may be none. */
+int image_remove(const struct workspaces *w, struct uuid id) MUST_USE;
+/* All of them: sandboxes that have one keep it. */
+void images_detach(const struct workspaces *w);
+
 int workspace_remove(const struct workspaces *w, struct uuid execution) MUST_USE;
 
 /* A detached mount of it, nosuid and nodev, in which what aegisd owns on disk belongs to the ids

@@ -115,6 +115,28 @@ int process_workspace_open(
 	return err_trace(r);
 }
 
+struct ask_limit {
+	struct helper_request request;
+	struct uuid id;
+	uint64_t bytes, inodes;
+};
+
+static int do_workspace_limit(struct helper *h, struct helper_request *q, int64_t deadline_ns)
+{
+	struct ask_limit *a = container_of(q, struct ask_limit, request);
+
+	return err_trace(helper_workspace_limit(h, a->id, a->bytes, a->inodes, deadline_ns));
+}
+
+static int process_workspace_limit(struct sandbox_driver *d, struct uuid id, uint64_t bytes,
+	uint64_t inodes, int64_t deadline_ns)
+{
+	struct ask_limit a = {
+		.request.fn = do_workspace_limit, .id = id, .bytes = bytes, .inodes = inodes};
+
+	return err_trace(helper_ask(process_driver_of(d)->link, &a.request, deadline_ns));
+}
+
 static int process_workspace_remove(
 	struct sandbox_driver *d, struct uuid execution, int64_t deadline_ns)
 {
@@ -347,6 +369,7 @@ int sandbox_process_open(const struct sandbox_process_options *o, struct sandbox
 		.set_network = process_set_network,
 		.files_open = process_files_open,
 		.workspace_object = process_workspace_object,
+		.workspace_limit = process_workspace_limit,
 		.release = process_release,
 		.workspace_open = process_workspace_open,
 		.workspace_remove = process_workspace_remove,

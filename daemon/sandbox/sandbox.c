@@ -146,6 +146,15 @@ int sandbox_workspace_open(
 	return err_trace(d->ops->workspace_open(d, execution, ret_fd, deadline_ns));
 }
 
+int sandbox_workspace_limit(struct sandbox_driver *d, struct uuid id, uint64_t bytes,
+	uint64_t inodes, int64_t deadline_ns)
+{
+	if (!d->ops->workspace_limit)
+		return err_raise(
+			-EOPNOTSUPP, "sandboxes of kind %s have no limit of size", d->ops->kind);
+	return err_trace(d->ops->workspace_limit(d, id, bytes, inodes, deadline_ns));
+}
+
 int sandbox_workspace_object(struct sandbox_driver *d, struct uuid execution, int type,
 	struct span handle, int *ret_fd, int64_t deadline_ns)
 {

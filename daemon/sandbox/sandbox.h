@@ -148,6 +148,8 @@ struct sandbox_ops {
 		int64_t deadline_ns); /* NULL: this kind mediates none */
 	int (*workspace_object)(struct sandbox_driver *d, struct uuid execution, int type,
 		struct span handle, int *ret_fd, int64_t deadline_ns); /* may be NULL */
+	int (*workspace_limit)(struct sandbox_driver *d, struct uuid id, uint64_t bytes,
+		uint64_t inodes, int64_t deadline_ns); /* NULL: this kind cannot */
 };
 
 /* A driver embeds these two. */
@@ -227,6 +229,10 @@ AWAITS int sandbox_workspace_open(
  * -ESTALE: it is gone. -EPERM: it must be looked for; also where this kind cannot tell. */
 AWAITS int sandbox_workspace_object(struct sandbox_driver *d, struct uuid execution, int type,
 	struct span handle, int *ret_fd, int64_t deadline_ns) MUST_USE;
+/* Holds it to a size by the kernel, before it is opened; again for one that is held: 0, and its
+ * size stays. -EOPNOTSUPP: this host cannot; -ENOTEMPTY: it has files already; -ERANGE. */
+AWAITS int sandbox_workspace_limit(struct sandbox_driver *d, struct uuid id, uint64_t bytes,
+	uint64_t inodes, int64_t deadline_ns) MUST_USE;
 /* -ENOTEMPTY: empty it first. A workspace that is gone already: 0. */
 AWAITS int sandbox_workspace_remove(
 	struct sandbox_driver *d, struct uuid execution, int64_t deadline_ns) MUST_USE;

@@ -37,6 +37,33 @@ static int empty(void *arg)
 	return err_trace(volume_empty_directory(*(int *)arg));
 }
 
+/* A limit of inodes alone still needs some size. */
+static AWAITS int hold(const struct volumes *v, const struct store_volume *row, bool *ret_hard,
+	int64_t deadline_ns)
+{
+	*ret_hard = false;
+	if (!row->size_limit_bytes)
+		return 0;
+	int r = sandbox_workspace_limit(v->sandboxes, row->id, (uint64_t)row->size_limit_bytes,
+		(uint64_t)row->size_limit_inodes, deadline_ns);
+	if (r == -EOPNOTSUPP || r == -ENOTEMPTY || r == -ERANGE) {
+		err_log(r, "a volume's size cannot be held by the kernel");
+		return 0;
+	}
+	*ret_hard = r == 0;
+	return err_trace(r);
+}
+
+int volume_open(const struct volumes *v, const struct store_volume *row, int *ret_fd,
+	bool *ret_hard, int64_t deadline_ns)
+{
+	int r = hold(v, row, ret_hard, deadline_ns);
+
+	return r < 0
+		? err_trace(r)
+		: err_trace(sandbox_workspace_open(v->sandboxes, row->id, ret_fd, deadline_ns));
+}
+
 int volume_make(const struct volumes *v, struct uuid id, struct arena *a, int64_t deadline_ns)
 {
 	struct store_volume row = {.id = id, .status = volume_word(VOLUME_AVAILABLE)};
@@ -89,8 +116,9 @@ int volume_usage(const struct volumes *v, const struct store_volume *row, struct
 	const struct fsal_quota quota = {INT64_MAX, INT64_MAX};
 	struct fsal_volume *volume = NULL;
 	char id[UUID_TEXT_BYTES];
+	bool hard;
 	int fd = -1;
-	int r = sandbox_workspace_open(v->sandboxes, row->id, &fd, deadline_ns);
+	int r = volume_open(v, row, &fd, &hard, deadline_ns);
 
 	uuid_text(row->id, id);
 	if (r == 0)

@@ -68,6 +68,11 @@ AWAITS int volume_rename(const struct volumes *v, const struct store_volume *row
 AWAITS int volume_usage(const struct volumes *v, const struct store_volume *row,
 	struct fsal_usage *ret, int64_t deadline_ns) MUST_USE;
 
+/* Its directory, held to its size by the kernel where the host can: then *ret_hard. The descriptor
+ * is the caller's. */
+AWAITS int volume_open(const struct volumes *v, const struct store_volume *row, int *ret_fd,
+	bool *ret_hard, int64_t deadline_ns) MUST_USE;
+
 /* Lends it to the execution; again to the same one: 0. VOLUME_CONFLICT names who has it. */
 AWAITS int volume_attach(const struct volumes *v, struct span tenant_id, struct uuid id,
 	struct uuid execution, struct arena *a, struct store_volume *ret, struct span *ret_why,

@@ -77,9 +77,9 @@ const struct verb verb_volume_create = {
 		"if its\n"
 		"manifest names that id: spec.volumes with mount_path /workspace, storage_class "
 		"persistent and\n"
-		"source.volume_id. One execution at a time has it. Limits of size need a host on "
-		"which files are\n"
-		"mediated (aegis doctor, files.mediation); elsewhere such an execution is refused.",
+		"source.volume_id. One execution at a time has it. A limit of size is held by the "
+		"kernel, with a loop\n"
+		"device and mkfs.ext4; where a host cannot, such an execution is refused.",
 	.examples = "aegis volume create models\n"
 		    "aegis volume create scratch --ttl-hours 24 --size 1073741824",
 	.run = run,

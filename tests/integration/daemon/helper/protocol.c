@@ -36,10 +36,13 @@ static size_t valid(unsigned type)
 		w->head.journal = some;
 		w->head.record = 1;
 	} else if (type == WIRE_WORKSPACE_OPEN || type == WIRE_WORKSPACE_REMOVE ||
-		type == WIRE_LAST_HEAD || type == WIRE_WORKSPACE_OBJECT) {
+		type == WIRE_LAST_HEAD || type == WIRE_WORKSPACE_OBJECT ||
+		type == WIRE_WORKSPACE_LIMIT) {
 		((struct wire_execution *)(void *)packet)->execution = some;
 		if (type == WIRE_WORKSPACE_OBJECT)
 			((struct wire_object *)(void *)packet)->handle_bytes = 8;
+		if (type == WIRE_WORKSPACE_LIMIT)
+			((struct wire_limit *)(void *)packet)->bytes = HELPER_IMAGE_BYTES_MIN;
 	} else if (n >= sizeof(struct wire_target)) {
 		struct wire_call *w = (struct wire_call *)(void *)packet;
 		w->id = 1;
@@ -237,7 +240,7 @@ static void test_nil_ids(void **state)
 			type == WIRE_SANDBOX_LIST)
 			continue; /* they name nothing */
 		if (type != WIRE_SANDBOX_CREATE && type != WIRE_SIGN_HEAD &&
-			type != WIRE_WORKSPACE_OBJECT &&
+			type != WIRE_WORKSPACE_OBJECT && type != WIRE_WORKSPACE_LIMIT &&
 			wire_rule(type)->bytes >= sizeof(struct wire_target))
 			execution = id + sizeof(uint64_t);
 		size_t n = valid(type);

@@ -33,7 +33,7 @@ spec:
   security:
     filesystem: {read: [/workspace], write: [/workspace]}
     resources: {cpu: 500, memory: 128Mi, timeout: 240s}
-  tools: [fs.read, fs.write, cmd.run]
+  tools: [fs.read, fs.write, fs.delete, cmd.run]
 """
 go_on = threading.Event()  # lets the model go on with runs whose word is "wait"
 at_rest = threading.Event()  # such a run is there
@@ -45,6 +45,16 @@ def answer(messages):
     if "WORD-write" in text and turn == 0:
         return [("fs.write", {"path": "/workspace/by-tool", "content": "one"}),
                 ("cmd.run", {"command": "python3 -c \"open('/workspace/by-command', 'w').write('two')\""})]
+    fill = "d = open('/workspace/big', 'ab', 0)\nfor i in range(64): d.write(bytes(1 << 18))"
+    if "WORD-fill" in text and turn == 0:
+        return [("fs.write", {"path": "/workspace/fill.py", "content": fill}),
+                ("cmd.run", {"command": "python3 /workspace/fill.py"})]
+    if "WORD-tool" in text and turn == 0:
+        return [("fs.write", {"path": "/workspace/too-much", "content": "x" * (3 << 20)})]
+    if "WORD-empty" in text and turn == 0:
+        return [("fs.delete", {"path": "/workspace/big"}),
+                ("fs.write", {"path": "/workspace/small", "content": "y" * 100000}),
+                ("cmd.run", {"command": "python3 -c \"print('room-' + 'again', len(open('/workspace/small').read()))\""})]
     if "WORD-wait" in text:
         at_rest.set()
         go_on.wait(200)
@@ -161,19 +171,52 @@ def holding(id):
     tap.equal("and goes on to the end", finished(holder)["status"], "completed")
 
 
+def loops():
+    """Loop devices that have a file of this node's."""
+    found = []
+    for name in os.listdir("/sys/block"):
+        backing = nodes.read(f"/sys/block/{name}/loop/backing_file")
+        if node.state in backing:
+            found.append(backing.strip())
+    return found
+
+
 def limits():
-    a = node.ask("POST", "/v1/volumes", {"label": "small", "size_limit_bytes": 1 << 20})
+    """The kernel holds a program that writes past the file layer; a delete gives back."""
+    a = node.ask("POST", "/v1/volumes", {"label": "small", "size_limit_bytes": 4 << 20})
+    tap.equal("a volume with a limit", (a.status, a.json["size_limit_bytes"]), (201, 4 << 20))
     deploy("limited", a.json["id"])
-    end = finished(start("limited", "write"))
-    if node.mediates():
-        tap.equal("a limit is held here", end["status"], "completed")
+    can = os.path.exists("/dev/loop-control") and os.path.exists("/usr/sbin/mkfs.ext4")
+    end = finished(start("limited", "fill"))
+    if can or node.mediates():
+        tap.ok("a program gets ENOSPC", end["status"] == "completed" and "No space left" in end["output"], end)
+        used = volume("small")["used_bytes"]
+        tap.ok("and what is in it is below the limit", 0 < used <= 4 << 20, used)
+        end = finished(start("limited", "tool"))
+        tap.ok("a file tool is held as well", end["status"] == "completed" and "no space left" in
+               end["output"].lower(), end)
+        if not node.mediates():
+            node.kill("helper")
+            node.kill("aegisd")
+            tap.equal("a killed helper leaves one device", len(loops()), 1)
+            node.start()
+        end = finished(start("limited", "empty"))
+        tap.ok("one file system has one device", len(loops()) <= 1, loops())
+        tap.ok("a delete gives back", end["status"] == "completed" and "room-again" in end["output"], end)
     else:
         tap.ok("a limit that cannot be held is refused", end["status"] == "failed"
                and "files.mediation" in json.dumps(end), end)
-        now = volume("small")
-        tap.equal("and nobody has it", now["status"], "detached")
+        for name in ("the limit holds", "below the limit", "a file tool", "a delete gives back"):
+            tap.skip(name, "no loop devices or no mkfs.ext4 here")
+    bare = node.ask("POST", "/v1/volumes", {"label": "bare", "size_limit_inodes": 100}).json
+    end = finished(start(deploy("inodes", bare["id"])["name"], "write"))
+    if not node.mediates():
+        tap.ok("a limit that cannot be held is refused", end["status"] == "failed"
+               and "files.mediation" in json.dumps(end), end)
+        tap.equal("and nobody has it", volume("bare")["status"], "detached")
+    tap.equal("it is deleted", node.ask("DELETE", "/v1/volumes/bare").status, 200)
     quota = node.ask("GET", "/v1/volumes/quota").json
-    tap.equal("the sum of limits", (quota["quota_bytes"], quota["volume_count"]), (1 << 20, 2))
+    tap.equal("the sum of limits", (quota["quota_bytes"], quota["volume_count"]), (4 << 20, 2))
     end = finished(start(deploy("lost", NOBODY)["name"], "write"))
     tap.ok("a volume that is not there fails the run", end["status"] == "failed" and NOBODY in json.dumps(end), end)
 
@@ -244,6 +287,8 @@ def main():
         go_on.set()
         codes = node.stop()
         print(f"# exit statuses {codes}")
+        if not sys.exc_info()[0]:
+            tap.equal("no mount and no loop device is left", (node.mounts(), loops()), ([], []))
         if tap._failed or sys.exc_info()[0]:
             print("\n".join("# " + line for line in node.logs().splitlines()))
         node.remove()
