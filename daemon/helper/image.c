@@ -155,6 +155,16 @@ static int device_take(int file, char path[32], int *ret)
 
 /* ---- the mount ---- */
 
+/* What says that this host does not let us, whatever the image. */
+static int host_cannot(int r)
+{
+	if (r != -EPERM && r != -EACCES && r != -ENODEV && r != -ENXIO)
+		return r;
+	char message[ERR_MESSAGE_BYTES];
+	snprintf(message, sizeof(message), "%s", err_message(r));
+	return err_raise(-EOPNOTSUPP, "this host lets nobody mount images: %s", message);
+}
+
 static int mount_device(const char *path, int *ret_tree)
 {
 	AUTO_FD fs = (int)syscall(SYS_fsopen, "ext4", FSOPEN_CLOEXEC);
@@ -180,7 +190,7 @@ static int image_mount(const struct workspaces *w, const char *name, int file)
 	if (r == 0)
 		r = mount_device(path, &tree);
 	if (r < 0)
-		return err_trace(r);
+		return err_trace(host_cannot(r));
 	/* mkfs makes it, and root's; nothing of the volume may belong to anybody but aegisd. */
 	if (unlinkat(tree, "lost+found", AT_REMOVEDIR) < 0 && errno != ENOENT)
 		r = err_sys(-errno, "clear an image");
@@ -241,7 +251,7 @@ int workspace_limit(const struct workspaces *w, struct uuid id, uint64_t bytes, 
 
 static void unmount(const struct workspaces *w, const char *name)
 {
-	char path[64 + UUID_TEXT_BYTES];
+	char path[64 + 256];
 	snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", w->dir, name);
 	(void)umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW); /* EINVAL: no mount */
 }
