@@ -157,7 +157,10 @@ static const struct table resource_limits_table = {
 
 static const struct table_field mcp_server_fields[] = {
 	ROW(TABLE_STRING, config_mcp_server, name, "name", "Name of the server on this node.",
-		.flags = TABLE_REQUIRED, NAME, .example = "web-search"),
+		.flags = TABLE_REQUIRED, NAME, .pattern = "(?!(fs|cmd|aegis)([.]|$))[^*]+",
+		.pattern_says = "a name without *, but fs, cmd and aegis: the built-in tools have "
+				"those",
+		.example = "web-search"),
 	ROW(TABLE_BOOL, config_mcp_server, enabled, "enabled", "Whether it is started.",
 		.otherwise = "true"),
 	ROW(TABLE_STRING, config_mcp_server, executable, "executable",

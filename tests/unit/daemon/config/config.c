@@ -323,6 +323,10 @@ static void refusals(void **state)
 			"llm_providers; did you mean \"local\"?\n"
 			"c:7:45: spec.llm_selection.fallback_provider: \"cloud\" is none of "
 			"llm_providers\n"},
+		{"  mcp_servers: [{name: fs, executable: python}]\n",
+			"c:6:24: spec.mcp_servers[0].name: \"fs\" is not accepted; accepted: a "
+			"name "
+			"without *, but fs, cmd and aegis: the built-in tools have those\n"},
 		{"  smcp: {private_key_path: /p, audiences: [a, b]}\n",
 			"c:6:43: spec.smcp.audiences: 2 items are not accepted; accepted: 1 to "
 			"1\n"},
