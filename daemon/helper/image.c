@@ -211,6 +211,24 @@ static bool is_mounted(const struct workspaces *w, int fd)
 	return fstat(fd, &here) == 0 && fstat(w->dir, &above) == 0 && here.st_dev != above.st_dev;
 }
 
+int image_restore(const struct workspaces *w, const char *name, int *fd)
+{
+	if (is_mounted(w, *fd))
+		return 0;
+	AUTO_FD dir = openat(w->state, "images", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (dir < 0)
+		return errno == ENOENT ? 0 : err_sys(-errno, "open images/");
+	AUTO_FD file = openat(dir, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	if (file < 0)
+		return errno == ENOENT ? 0 : err_sys(-errno, "open the image of %s", name);
+	int r = image_mount(w, name, file);
+	if (r < 0)
+		return err_trace(r);
+	close(*fd);
+	*fd = openat(w->dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return *fd < 0 ? err_sys(-errno, "open workspace %s", name) : 0;
+}
+
 static int check_empty(int fd, const char *name)
 {
 	int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -70,6 +70,8 @@ int workspace_open(const struct workspaces *w, struct uuid execution, bool make,
 	if (fd < 0)
 		return err_sys(-errno, "open workspace %s", name);
 	int r = give(w, fd);
+	if (r == 0)
+		r = image_restore(w, name, &fd);
 	if (r < 0)
 		return err_trace(r);
 	*ret_fd = TAKE_FD(fd);

@@ -28,6 +28,8 @@ int workspace_object(const struct workspaces *w, struct uuid execution, int type
  * without loop devices, ext4 or mkfs; -ENOTEMPTY: it has files, and no image. */
 int workspace_limit(
 	const struct workspaces *w, struct uuid id, uint64_t bytes, uint64_t inodes) MUST_USE;
+/* Mounts the image of the workspace `*fd`, if it has one that is not mounted, and replaces *fd. */
+int image_restore(const struct workspaces *w, const char *name, int *fd) MUST_USE;
 /* Unmounted and gone; there may be none. */
 int image_remove(const struct workspaces *w, struct uuid id) MUST_USE;
 /* All of them: sandboxes that have one keep it. */

@@ -116,9 +116,8 @@ int volume_usage(const struct volumes *v, const struct store_volume *row, struct
 	const struct fsal_quota quota = {INT64_MAX, INT64_MAX};
 	struct fsal_volume *volume = NULL;
 	char id[UUID_TEXT_BYTES];
-	bool hard;
 	int fd = -1;
-	int r = volume_open(v, row, &fd, &hard, deadline_ns);
+	int r = sandbox_workspace_open(v->sandboxes, row->id, &fd, deadline_ns);
 
 	uuid_text(row->id, id);
 	if (r == 0)

@@ -218,6 +218,11 @@ def limits():
             node.kill("aegisd")
             tap.equal("a killed helper leaves one device", len(loops()), 1)
             node.start()
+            node.stop()
+            tap.equal("one that stops leaves none", loops(), [])
+            node.start()
+            used = volume("small")["used_bytes"]
+            tap.ok("the next one finds the image", used > 1 << 20, used)
         end = finished(start("limited", "empty"))
         tap.ok("one file system has one device", len(loops()) <= 1, loops())
         tap.ok("a delete gives back", end["status"] == "completed" and "room-again" in end["output"], end)
