@@ -26,8 +26,9 @@ def small(name, **more):
 
 
 SERVERS = [
-    small("small", credentials={"SECRET_KEY": "env:AEGIS_TEST_SECRET"}, environment={"COLOUR": "red"},
-          health_check={"interval_seconds": 1, "timeout_seconds": 2, "method": "ping"}, call_timeout_seconds=3600),
+    small("small", credentials={"SECRET_KEY": "env:AEGIS_TEST_SECRET"}, environment={"COLOUR": "red"}),
+    # A machine that stands still may find this one ill at any time: it serves that case alone.
+    small("ill", health_check={"interval_seconds": 1, "timeout_seconds": 2, "method": "ping"}, call_timeout_seconds=3600),
     small("other", capabilities=["echo", "other.look"]),
     {"name": "absent", "executable": "/no/such/program"},
     {"name": "broken", "executable": "python", "args": ["-c", "import sys; sys.exit('no configuration')"]},
@@ -35,7 +36,7 @@ SERVERS = [
 ]
 CONTEXTS = """  security_contexts:
     - name: all
-      capabilities: [{tool_pattern: "small.*"}, {tool_pattern: "other.*"}, {tool_pattern: "broken.*"}]
+      capabilities: [{tool_pattern: "small.*"}, {tool_pattern: "other.*"}, {tool_pattern: "ill.*"}, {tool_pattern: "broken.*"}]
       deny_list: [small.fail]
     - name: narrow
       capabilities: [{tool_pattern: "small.large", max_response_size: 4000}, {tool_pattern: "small.echo", rate_limit: {calls: 1, per_seconds: 3600}}]
@@ -140,12 +141,14 @@ def restarted():
     tap.ok("in the same workspace", json.loads(c.call("small.look")[1])["lives"] == before + 1)
     gone = events("ServerFailed")
     tap.ok("on record with its last words", any("my last words" in e["error"] for e in gone if e["name"] == "small"), gone)
-    before = servers()["small"]["starts"]
-    failed, text = c.call("small.hang")
+    wait_state("ill", "ready")
+    before = servers()["ill"]["starts"]
+    failed, text = c.call("ill.hang")
     tap.ok("one that is silent is found unhealthy and ended", failed and "did not answer" in text, text)
-    wait_state("small", "ready", before + 1)
-    tap.ok("that too", [e for e in events("ServerUnhealthy") if e["name"] == "small"])
-    tap.equal("its tools are back", c.call("small.echo", {"text": "back"}), (False, "back"))
+    wait_state("ill", "ready", before + 1)
+    tap.ok("that too", [e for e in events("ServerUnhealthy") if e["name"] == "ill"])
+    node.wait_for("its tools", lambda: c.call("ill.echo", {"text": "back"}) == (False, "back"), node.aegisd)
+    tap.ok("its tools are back", True)
     c.call("small.grow")
     node.wait_for("a tool that was added", lambda: "small.grown" in client().tools(), node.aegisd)
     tap.ok("a list that changes is read again", True)
@@ -160,7 +163,7 @@ def misconfigured():
     tap.ok("one that is disabled is not there", "off" not in s)
     health = node.call("GET", "/health")[1]["tool_servers"]
     tap.equal("the node's health names their states", (health["absent"], health["small"]), ("failed", "ready"))
-    for words, part in ((["servers"], "backing_off"), (["list"], "small.echo")):
+    for words, part in ((["servers"], "failed"), (["list"], "small.echo")):
         done = subprocess.run([nodes.program("aegis"), "--config", node.config, "tool", *words],
                               capture_output=True, text=True)
         tap.ok(f"aegis tool {words[0]}", done.returncode == 0 and part in done.stdout, done)
