@@ -25,6 +25,12 @@ struct process_driver {
 	int cpus;
 };
 
+/* Denials that went on record one by one in this second. */
+struct denial_budget {
+	int64_t second_ns;
+	uint32_t told;
+};
+
 struct process_sandbox {
 	struct sandbox base;
 	int pidfd; /* -1: it had ended when it was adopted */
@@ -34,8 +40,7 @@ struct process_sandbox {
 	struct sensor_agent *agent; /* NULL: none yet, after an adoption */
 	struct resolver *resolver;
 	struct list alive_link; /* in the driver's `alive` */
-	int64_t second_ns; /* of the denials counted below */
-	uint32_t told; /* in that second */
+	struct denial_budget told_network, told_lsm; /* of their own: neither hides the other */
 };
 
 static inline struct process_driver *process_driver_of(struct sandbox_driver *d)
@@ -74,8 +79,8 @@ AWAITS void process_lsm_close(struct process_driver *d);
 
 /* ---- process_network.c ---- */
 
-/* Whether this denial of the sandbox goes on record one by one; else it has been counted. */
-bool process_denial_is_told(struct process_driver *d, struct process_sandbox *p);
+/* Whether one more denial goes on record by itself; else it has been counted. */
+bool process_denial_is_told(struct process_driver *d, struct denial_budget *b);
 /* Puts the count of those that do not on record, at most once a second. */
 AWAITS void process_tell_lost(struct process_driver *d);
 

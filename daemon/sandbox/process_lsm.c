@@ -40,7 +40,7 @@ static void on_denial(void *ctx, const struct lsm_denial *n)
 		struct process_sandbox *p = list_entry(node, struct process_sandbox, alive_link);
 		if (p->base.identity != n->cgroup || !d->observer.lsm_denied)
 			continue;
-		if (process_denial_is_told(d, p))
+		if (process_denial_is_told(d, &p->told_lsm))
 			d->observer.lsm_denied(d->observer.ctx, &p->base, n);
 		return;
 	}

@@ -46,19 +46,19 @@ static void count_lost(struct process_driver *d, const struct net_denial *n)
 
 /* An agent makes hundreds of thousands of denials a second if it likes; the journal must not grow
  * with them. The kernel's counters have the sum in any case. */
-bool process_denial_is_told(struct process_driver *d, struct process_sandbox *p)
+bool process_denial_is_told(struct process_driver *d, struct denial_budget *b)
 {
 	int64_t now_ns = rt_now_ns();
 
-	if (now_ns - p->second_ns >= NS_PER_S) {
-		p->second_ns = now_ns;
-		p->told = 0;
+	if (now_ns - b->second_ns >= NS_PER_S) {
+		b->second_ns = now_ns;
+		b->told = 0;
 	}
-	if (p->told >= LIMIT_DENIALS_PER_SECOND) {
+	if (b->told >= LIMIT_DENIALS_PER_SECOND) {
 		d->lost++;
 		return false;
 	}
-	p->told++;
+	b->told++;
 	return true;
 }
 
@@ -70,7 +70,7 @@ static void on_denial(void *ctx, const struct net_denial *n)
 	count_lost(d, n);
 	if (!p || !d->observer.denied)
 		return;
-	if (process_denial_is_told(d, p))
+	if (process_denial_is_told(d, &p->told_network))
 		d->observer.denied(d->observer.ctx, &p->base, n,
 			sensor_rule_policy(d->sensor, n->policy, n->rule));
 }

@@ -20,7 +20,7 @@
 #include <unistd.h>
 #include "tests/shell.h"
 
-enum { PORT = 4444, WAIT_MS = 5000 };
+enum { PORT = 4444, WAIT_MS = 60 * 1000 };
 
 static const uint8_t guest_mac[6] = {2, 0, 0, 0, 0, 1}, guest_ip[4] = {10, 9, 9, 9};
 static uint8_t host_mac[6];

@@ -418,12 +418,14 @@ static void a_daemon_may_die(void *arg)
 static void stopping(void *arg)
 {
 	static struct play_step stubborn[] = {
-		{.argv = {"sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"}}};
+		{.argv = {"sh", "-c",
+			 "trap '' TERM; : >/workspace/deaf; while :; do sleep 0.1; done"}}};
 	static struct play_step polite[] = {{.argv = {"sleep", "300"}}};
 	struct play p = {.steps = polite, .count = 1}, q = {.steps = stubborn, .count = 1};
 	struct sandbox_driver *d = open_driver(fixture_socket());
 	struct sandbox_spec spec = spec_of(new_execution());
 	struct sandbox_ending e;
+	int workspace = -1;
 
 	start(&p, d, &spec);
 	while (started(&p) && !p.generated)
@@ -437,9 +439,11 @@ static void stopping(void *arg)
 
 	spec.execution = new_execution();
 	start(&q, d, &spec);
-	while (started(&q) && !q.generated)
+	EXPECT_INT(sandbox_workspace_open(d, spec.execution, &workspace, deadline_in_ms(MS)), 0);
+	while (started(&q) && faccessat(workspace, "deaf", F_OK, 0) < 0)
 		EXPECT_INT(rt_sleep_until(deadline_in_ms(10)), 0);
-	EXPECT_INT(rt_sleep_until(deadline_in_ms(300)), 0);
+	EXPECT_INT(unlinkat(workspace, "deaf", 0), 0);
+	rt_close(workspace);
 	EXPECT_INT(sandbox_end(q.sandbox, NS_PER_S / 2, &e, deadline_in_ms(MS)), 0);
 	EXPECT_INT(e.how, SANDBOX_END_KILLED);
 	EXPECT_INT(e.status, SIGKILL);
