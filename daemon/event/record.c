@@ -91,9 +91,8 @@ static size_t take(struct part *p, struct waiter *ret[WRITE_MAX])
 	return count;
 }
 
-static void settle(struct waiter *w, const struct audit_record *record, int result)
+static void settle(struct waiter *w, int result)
 {
-	*w->record = *record;
 	w->result = result;
 	w->done = true;
 	if (result < 0)
@@ -115,19 +114,20 @@ static void wait_for_company(const struct part *p)
 static AWAITS void write_group(struct part *p)
 {
 	struct waiter *group[WRITE_MAX];
-	struct audit_record one;
 
 	wait_for_company(p);
 	size_t count = take(p, group);
 	struct audit_record *records = calloc(count, sizeof(*records));
-	for (size_t i = 0; records && i < count; i++)
-		records[i] = *group[i]->record;
-	int r = records ? journal_append(p->bus->journal, records, count, DEADLINE_NONE)
-			: err_raise(-ENOMEM, "out of memory");
-	for (size_t i = 0; i < count; i++) {
-		one = records ? records[i] : *group[i]->record;
-		settle(group[i], &one, r);
+	int r = records ? 0 : err_raise(-ENOMEM, "out of memory");
+	if (records) {
+		for (size_t i = 0; i < count; i++)
+			records[i] = *group[i]->record;
+		r = journal_append(p->bus->journal, records, count, DEADLINE_NONE);
+		for (size_t i = 0; i < count; i++)
+			*group[i]->record = records[i];
 	}
+	for (size_t i = 0; i < count; i++)
+		settle(group[i], r);
 	if (r < 0)
 		err_clear();
 	free(records);

@@ -203,6 +203,7 @@ static AWAITS int child_start(void *ctx, const struct tool_server_config *c,
 		child_free(child);
 		return err_trace(r);
 	}
+	CHECK(child->sandbox);
 	*ret = &child->base;
 	child->base.fd = rt_accept(child->sandbox->listener, deadline_ns);
 	if (child->base.fd >= 0)

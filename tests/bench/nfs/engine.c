@@ -68,7 +68,7 @@ int64_t load_cpu_ns(int pid)
 
 static bool more_wanted(const struct engine *e, int64_t now_ns)
 {
-	if (e->load->rate)
+	if (e->load->rate > 0)
 		return false;
 	if (e->limit)
 		return e->next < e->limit;
