@@ -20,6 +20,7 @@ void found(struct doctor_finding *f, enum doctor_level level, const char *how, c
 	PRINTF_LIKE(4, 5);
 
 bool is_root(void);
+bool has_nfs_client(void); /* storage.c: what mounts workspaces into sandboxes */
 
 /* First line of a small file of proc or sys. False if it cannot be read. */
 bool read_line(const char *path, char *ret, size_t size);

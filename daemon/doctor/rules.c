@@ -77,16 +77,14 @@ void probe_rule_files(const struct doctor_options *o, struct doctor_finding *f)
 
 void probe_rule_running(const struct doctor_options *o, struct doctor_finding *f)
 {
-	if (!is_root())
-		found(f, DOCTOR_UNAVAILABLE, "ask as root: sudo aegis doctor",
-			"loading BPF programs is root's");
-	else if (has_lsm(o))
+	if (has_nfs_client())
 		found(f, DOCTOR_PREVENTED, NULL,
-			"by inode, with the next open or execve (BPF LSM)");
+			"the files of workspaces are decided operation by operation; the runtime's "
+			"are read-only");
 	else
-		found(f, DOCTOR_NOT_COVERED, lsm_how,
+		found(f, DOCTOR_NOT_COVERED, "a kernel with an NFS client",
 			"mounts and Landlock are fixed before the first instruction: a stricter "
-			"rule about a file holds for new sandboxes");
+			"rule about a file holds for the file tools, and for new sandboxes");
 }
 
 void probe_rule_neighbours(const struct doctor_options *o, struct doctor_finding *f)

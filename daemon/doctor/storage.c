@@ -62,7 +62,7 @@ static bool file_holds(const char *path, const char *text)
 }
 
 /* Who may not open the file system (which loads its module) reads whether it could be loaded. */
-static bool has_nfs_client(void)
+bool has_nfs_client(void)
 {
 	char path[256];
 	struct utsname u;
