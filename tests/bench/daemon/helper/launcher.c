@@ -261,7 +261,7 @@ struct live launcher_create(struct launcher *l, double *ret_us)
 	struct live s;
 	if (l->iteration == HELPER_ITERATION_MAX)
 		next_execution(l);
-	c.w.execution = s.execution = l->execution;
+	c.w.execution = c.w.workspace = s.execution = l->execution;
 	memcpy(c.tail, argv, sizeof(argv));
 	int64_t t0 = clock_mono_ns();
 	post(l, WIRE_SANDBOX_CREATE, &c, offsetof(__typeof__(c), tail) + sizeof(argv));
