@@ -106,7 +106,9 @@ int iteration_take_rules(struct iteration *it)
 		taken = rule_set_generation(f->rules);
 		it->tools.rules = f->rules;
 		it->tools.rate = f->rate;
-		fsal_attachment_set_rules(f->workspace.attachment, f->rules);
+		if (f->workspace.attachment) /* else it could not be opened, and the iteration ends
+					      */
+			fsal_attachment_set_rules(f->workspace.attachment, f->rules);
 		if (f->sandbox && f->sandbox->state != SANDBOX_ENDED && it->network_by != taken)
 			r = take_network(it);
 	} while (r == 0 && taken != rule_set_generation(f->rules));
