@@ -30,6 +30,7 @@ struct inode {
 struct file {
 	struct inode *f_inode;
 	unsigned int f_mode;
+	unsigned int f_flags;
 } KERNEL;
 struct linux_binprm {
 	struct file *file;
@@ -88,6 +89,7 @@ struct about {
 	struct lsm_file_key file;
 	__u64 cgroup;
 	__u32 rule;
+	__u32 list_rule;
 	__u32 detail;
 };
 
@@ -114,7 +116,7 @@ static __always_inline void record(const struct about *a, enum lsm_verdict v)
 	d->inode = a->file.inode;
 	d->device = a->file.device;
 	d->policy = a->file.policy;
-	d->rule = a->rule;
+	d->rule = v == LSM_DENY_UNLISTED ? a->list_rule : v == LSM_DENY_RULE ? a->rule : 0;
 	d->pid = (__u32)(bpf_get_current_pid_tgid() >> 32);
 	d->cpu = bpf_get_smp_processor_id();
 	d->detail = a->detail;
@@ -135,10 +137,12 @@ static __always_inline void find_agent(struct about *a)
 	if (!agent->policy)
 		return;
 	const struct lsm_policy *p = bpf_map_lookup_elem(&lsm_policies, &a->file.policy);
-	if (p)
+	if (p) {
 		a->q.policy_flags = p->flags;
-	else
+		a->list_rule = p->rule;
+	} else {
 		a->q.phase = 0; /* of a policy that is not there nothing is known */
+	}
 }
 
 static __always_inline void find_file(struct about *a, const struct file *file)
@@ -189,9 +193,14 @@ int BPF_PROG(lsm_open, struct file *file)
 {
 	struct about a = {.q.hook = LSM_HOOK_OPEN};
 
+	bool executes = (file->f_flags & 0x20) != 0; /* __FMODE_EXEC: by execve, or its loader */
+	a.q.reads = !executes && (file->f_mode & 1) != 0; /* FMODE_READ */
 	a.q.writes = (file->f_mode & 2) != 0; /* FMODE_WRITE */
 	find_agent(&a);
 	find_file(&a, file);
+	/* What is on no list is told apart when the program is known: see lsm_exec. */
+	if (executes && (a.q.rights & LSM_FORBID_EXEC))
+		a.q.hook = LSM_HOOK_EXEC;
 	return answer(&a);
 }
 

@@ -53,7 +53,7 @@ enum lsm_policy_flag {
 
 struct lsm_policy {
 	__u32 flags;
-	__u32 unused;
+	__u32 rule; /* id of the policy rule that made the list */
 };
 
 struct lsm_file_key {

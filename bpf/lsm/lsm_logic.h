@@ -39,12 +39,12 @@ struct lsm_question {
 	__u32 phase; /* enum lsm_phase; 0: the sandbox is unknown */
 	__u32 policy_flags;
 	__u32 rights; /* of the file, enum lsm_right */
+	__u32 reads; /* OPEN: for reading; not to be executed */
 	__u32 writes; /* OPEN: for writing */
 	__u32 family; /* SOCKET */
 	__u32 type;
 	__u32 protocol;
 	__u32 mode; /* PTRACE */
-	__u32 unused;
 };
 
 /* TCP, UDP, Unix sockets and the list of interfaces. */
@@ -81,7 +81,8 @@ LSM_INLINE enum lsm_verdict lsm_decide_open(const struct lsm_question *q)
 {
 	if (lsm_filesystem_steers(q->filesystem))
 		return LSM_DENY_FILESYSTEM;
-	if (q->rights & (q->writes ? LSM_FORBID_WRITE : LSM_FORBID_READ))
+	if ((q->reads && (q->rights & LSM_FORBID_READ)) ||
+		(q->writes && (q->rights & LSM_FORBID_WRITE)))
 		return LSM_DENY_RULE;
 	return LSM_ALLOW;
 }

@@ -71,7 +71,8 @@ AWAITS void record_file(void *ctx, const struct fsal_record *r);
 /* The same for what the kernel denied, and for names: members of a sandbox_network_observer. */
 AWAITS void record_denial(
 	void *ctx, const struct sandbox *s, const struct net_denial *d, struct span policy_id);
-AWAITS void record_lsm_denial(void *ctx, const struct sandbox *s, const struct lsm_denial *d);
+AWAITS void record_lsm_denial(
+	void *ctx, const struct sandbox *s, const struct lsm_denial *d, struct span policy_id);
 AWAITS void record_denials_lost(void *ctx, uint64_t count);
 AWAITS void record_resolution(void *ctx, const struct sandbox *s, const struct resolver_record *r);
 

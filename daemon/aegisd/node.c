@@ -190,9 +190,9 @@ static int folder_open(const struct node *n, const char *folder, int *ret_fd)
 	return *ret_fd < 0 ? err_sys(-errno, "open '%s'", name) : 0;
 }
 
-static bool files_are_mediated(const struct node *n)
+static bool is_prevented(const struct node *n, const char *probe)
 {
-	const struct doctor_finding *f = doctor_find(n->d->doctor, "files.mediation");
+	const struct doctor_finding *f = doctor_find(n->d->doctor, probe);
 	return f && f->level == DOCTOR_PREVENTED;
 }
 
@@ -300,7 +300,8 @@ static AWAITS int flows_start(struct node *n)
 		.source = tool_servers_source(n->servers),
 		.smcp = n->smcp,
 		.snapshots_fd = n->snapshots,
-		.files_mediated = files_are_mediated(n),
+		.files_mediated = is_prevented(n, "files.mediation"),
+		.programs_decided = is_prevented(n, "rules.programs"),
 		.replies_fd = n->replies,
 		.file_observer = record_file,
 		.file_observer_ctx = n->journal,

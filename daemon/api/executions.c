@@ -248,6 +248,7 @@ static AWAITS void execution_show(struct api_call *c)
 	json_object(&w);
 	execution_members(&w, &v);
 	json_field_cstr(&w, "file_access", executions_file_access(c->api->deps.executions));
+	json_field_cstr(&w, "program_access", executions_program_access(c->api->deps.executions));
 	volumes_put(&w, &volumes);
 	api_put_json(&w, "input", v.input);
 	api_put_text(&w, "output", v.final_output);

@@ -87,6 +87,21 @@ void probe_rule_running(const struct doctor_options *o, struct doctor_finding *f
 			"rule about a file holds for the file tools, and for new sandboxes");
 }
 
+void probe_rule_programs(const struct doctor_options *o, struct doctor_finding *f)
+{
+	if (!is_root())
+		found(f, DOCTOR_UNAVAILABLE, "ask as root: sudo aegis doctor",
+			"loading BPF programs is root's");
+	else if (has_lsm(o))
+		found(f, DOCTOR_PREVENTED, NULL,
+			"by inode, in running sandboxes too (BPF LSM); policies that ask for a "
+			"command's words are decided for calls of cmd.run only");
+	else
+		found(f, DOCTOR_NOT_COVERED, lsm_how,
+			"policy about programs and the runtime's files is decided for tool calls; "
+			"inside a sandbox a program starts and reads whatever the runtime brings");
+}
+
 void probe_rule_neighbours(const struct doctor_options *o, struct doctor_finding *f)
 {
 	if (!is_root())

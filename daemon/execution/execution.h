@@ -59,6 +59,8 @@ struct execution_deps {
 	struct span node_id;
 	int snapshots_fd; /* directory that keeps snapshots, one folder per execution; -1: none
 			     are taken. Stays the caller's */
+	bool programs_decided; /* policy about programs and the runtime's files holds in the kernel
+				*/
 	bool files_mediated; /* sandboxes get /workspace over NFS, else it is bound in */
 	int replies_fd; /* directory for what NFS was answered, over restarts; -1: kept in memory.
 			   Stays the caller's */
@@ -90,6 +92,8 @@ void executions_policy_sets(struct executions *x,
 /* How programs in a sandbox reach files, in words: for the journal and for those who look at an
  * execution. The file tools are another way: each call of theirs is decided and recorded. */
 const char *executions_file_access(const struct executions *x);
+/* Likewise of programs, and of the files of its runtime. */
+const char *executions_program_access(const struct executions *x);
 
 /* ---- asking for work ---- */
 

@@ -212,6 +212,15 @@ void flow_files_close(struct flow *f)
 
 /* ---- in words ---- */
 
+const char *executions_program_access(const struct executions *x)
+{
+	return x->deps.programs_decided
+		? "decided: what policy forbids of the runtime's files and of programs, the kernel "
+		  "denies to every process of the sandbox"
+		: "confined to the sandbox's mounts: policy about the runtime's files and about "
+		  "programs is decided for tool calls only, this kernel having no BPF LSM";
+}
+
 const char *executions_file_access(const struct executions *x)
 {
 	return x->deps.files_mediated

@@ -192,8 +192,7 @@ struct iteration {
 	bool own_program;
 
 	struct tool_context tools;
-	uint64_t network_by; /* generation of the set whose rules the sandbox's network has; 0: none
-			      */
+	uint64_t kernel_by; /* generation of the set whose rules the kernel has of it; 0: none */
 
 	struct http_listener *listener;
 	struct group group;
@@ -233,7 +232,7 @@ AWAITS int iteration_run(struct flow *f) MUST_USE;
 
 /* Opens the workspace, starts the sandbox or adopts it, and lets its agent in. */
 AWAITS int iteration_open(struct iteration *it) MUST_USE;
-/* Hands the flow's rules to the tools, the files and the network of the iteration. */
+/* Hands the flow's rules to the tools, the files and the kernel, for the iteration. */
 AWAITS int iteration_take_rules(struct iteration *it) MUST_USE;
 /* Ends the sandbox, if need be, and records how it ended. */
 AWAITS int iteration_close(struct iteration *it) MUST_USE;

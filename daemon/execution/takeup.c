@@ -60,11 +60,17 @@ struct lowering {
 static int lower(void *arg)
 {
 	struct lowering *l = arg;
-	return err_trace(rule_set_kernel_rules(l->rules, &l->who, l->arena, l->ret));
+	int r = rule_set_kernel_rules(l->rules, &l->who, l->arena, l->ret);
+
+	if (r == 0)
+		r = rule_set_path_rules(l->rules, &l->who, l->arena, l->ret);
+	return err_trace(r);
 }
 
-/* Whom the sandbox may talk to, by the execution's set of policies. */
-static AWAITS int network_rules(struct iteration *it, struct arena *a, struct kernel_rules *ret)
+/* What the kernel decides by, of the execution's set of policies: whom the sandbox may talk to,
+ * which files and programs of its runtime it may have. */
+static AWAITS int kernel_rules(struct iteration *it, struct arena *a, struct kernel_rules *ret,
+	struct lsm_table *ret_paths)
 {
 	struct flow *f = it->f;
 	struct lowering l = {
@@ -79,20 +85,35 @@ static AWAITS int network_rules(struct iteration *it, struct arena *a, struct ke
 	int r = offload_call(f->x->deps.files, lower, &l,
 		deadline_earlier(it->deadline_ns, deadline_in_ms(SANDBOX_DEADLINE_MS)));
 	rule_set_unref(held);
+	const struct sandbox_paths q = {
+		.language = span_cstr(f->manifest->spec.runtime.language),
+		.version = span_cstr(f->manifest->spec.runtime.version),
+		.own_program = it->own_program,
+		.rules = ret,
+		.offload = f->x->deps.files,
+		.arena = a,
+	};
+	if (r == 0)
+		r = sandbox_lower_paths(f->x->deps.sandboxes, &q, ret_paths,
+			deadline_earlier(it->deadline_ns, deadline_in_ms(SANDBOX_DEADLINE_MS)));
 	return err_trace(r);
 }
 
 /* The iteration's own fibers go on meanwhile, so that its arena is not to be used. */
-static AWAITS int take_network(struct iteration *it)
+static AWAITS int take_kernel_rules(struct iteration *it)
 {
 	struct arena *a CLEANUP(arena_cleanup) = arena_new(LIMIT_ITERATION_ARENA_BYTES);
-	struct kernel_rules network = {0};
+	struct kernel_rules rules = {0};
+	struct lsm_table paths = {0};
 
-	it->network_by = rule_set_generation(it->f->rules);
-	int r = a ? network_rules(it, a, &network) : err_raise(-ENOMEM, "rules: out of memory");
+	it->kernel_by = rule_set_generation(it->f->rules);
+	int r = a ? kernel_rules(it, a, &rules, &paths)
+		  : err_raise(-ENOMEM, "rules: out of memory");
 	if (r == 0)
 		r = sandbox_set_network(
-			it->f->sandbox, &network, deadline_in_ms(SANDBOX_DEADLINE_MS));
+			it->f->sandbox, &rules, deadline_in_ms(SANDBOX_DEADLINE_MS));
+	if (r == 0)
+		r = sandbox_set_paths(it->f->sandbox, &paths, deadline_in_ms(SANDBOX_DEADLINE_MS));
 	return err_trace(r);
 }
 
@@ -109,8 +130,8 @@ int iteration_take_rules(struct iteration *it)
 		if (f->workspace.attachment) /* else it could not be opened, and the iteration ends
 					      */
 			fsal_attachment_set_rules(f->workspace.attachment, f->rules);
-		if (f->sandbox && f->sandbox->state != SANDBOX_ENDED && it->network_by != taken)
-			r = take_network(it);
+		if (f->sandbox && f->sandbox->state != SANDBOX_ENDED && it->kernel_by != taken)
+			r = take_kernel_rules(it);
 	} while (r == 0 && taken != rule_set_generation(f->rules));
 	return err_trace(r);
 }
@@ -145,6 +166,7 @@ static AWAITS int spawned_record(struct iteration *it)
 		snprintf(id, sizeof(id), "%llu", (unsigned long long)it->f->sandbox->identity);
 		json_field_cstr(&rec.w, "cgroup_id", id);
 		json_field_cstr(&rec.w, "file_access", executions_file_access(it->f->x));
+		json_field_cstr(&rec.w, "program_access", executions_program_access(it->f->x));
 		json_field_cstr(&rec.w, "public_key", it->f->public_key_text);
 		r = record_event_end(&rec);
 	}
@@ -168,7 +190,8 @@ static AWAITS int start_sandbox(struct iteration *it)
 		.workspace = f->workspace.id,
 		.read_only = f->workspace.read_only,
 	};
-	struct kernel_rules network = {0};
+	struct kernel_rules rules = {0};
+	struct lsm_table paths = {0};
 	struct sandbox_files files = {
 		.volume = f->workspace.id,
 		.read_only = f->workspace.read_only,
@@ -177,18 +200,19 @@ static AWAITS int start_sandbox(struct iteration *it)
 	};
 	char **env;
 
-	it->network_by = rule_set_generation(f->rules);
+	it->kernel_by = rule_set_generation(f->rules);
 	int r = prompt_render(f, it->number, !it->own_program, it->arena, &prompt);
 
 	if (r == 0)
 		r = environment_make(f, it->number, it->arena, &env);
 	if (r == 0)
-		r = network_rules(it, it->arena, &network);
+		r = kernel_rules(it, it->arena, &rules, &paths);
 	if (r < 0)
 		return err_trace(r);
 	s.prompt = prompt;
 	s.env = env;
-	s.network = &network;
+	s.network = &rules;
+	s.paths = &paths;
 	if (f->x->deps.files_mediated) {
 		files.tenant = arena_cstr(it->arena, f->tenant);
 		if (!files.tenant)

@@ -124,6 +124,7 @@ static int fill_create(
 		.execution = spec->execution,
 		.iteration = spec->iteration,
 		.network_policy = spec->network_policy,
+		.file_policy = spec->file_policy,
 		.files = spec->files,
 		.read_only = spec->read_only,
 		.workspace = uuid_is_nil(spec->workspace) ? spec->execution : spec->workspace,

@@ -115,6 +115,8 @@ struct helper_sandbox_spec {
 	char *const *envp; /* "NAME=value", NULL-ended */
 	uint32_t network_policy; /* 0: loopback only; else a policy that was entered into the maps
 				    of helper_network_open: it decides from the first packet on */
+	uint32_t file_policy; /* 0: none; else a policy that was entered into the maps of
+				 helper_lsm_open: it decides from the first instruction on */
 	enum helper_files files;
 	struct uuid
 		workspace; /* whose directory is bound in: opened before; nil: the execution's */

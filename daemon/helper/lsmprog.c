@@ -128,6 +128,22 @@ int lsmprog_seal(struct lsmprog *l, uint64_t cgroup_id)
 	return err_trace(put(l, cgroup_id, LSM_SEALED, BPF_EXIST));
 }
 
+int lsmprog_bind(struct lsmprog *l, uint64_t cgroup_id, uint32_t policy)
+{
+	const struct lsm_agent agent = {.phase = LSM_SEALED, .policy = policy};
+	struct lsm_policy entered;
+
+	if (policy == 0)
+		return 0;
+	if (!l->loaded ||
+		bpf_map_lookup_elem(l->programs.maps[LSM_MAP_POLICIES], &policy, &entered) < 0)
+		return err_raise(-EINVAL, "policy %u about files was not entered", policy);
+	if (bpf_map_update_elem(l->programs.maps[LSM_MAP_AGENTS], &cgroup_id, &agent, BPF_EXIST) <
+		0)
+		return err_sys(-errno, "put a sandbox under a policy about files");
+	return 0;
+}
+
 void lsmprog_dismiss(struct lsmprog *l, uint64_t cgroup_id)
 {
 	if (l->loaded)

@@ -36,4 +36,6 @@ int lsmprog_admit(struct lsmprog *l, uint64_t cgroup_id) MUST_USE;
 /* It lives since an earlier helper, and keeps what it had. */
 int lsmprog_adopt(struct lsmprog *l, uint64_t cgroup_id) MUST_USE;
 int lsmprog_seal(struct lsmprog *l, uint64_t cgroup_id) MUST_USE; /* for good: -ENOENT */
+/* Puts it under a policy about files; 0: none. -EINVAL if no such policy was entered. */
+int lsmprog_bind(struct lsmprog *l, uint64_t cgroup_id, uint32_t policy) MUST_USE;
 void lsmprog_dismiss(struct lsmprog *l, uint64_t cgroup_id);

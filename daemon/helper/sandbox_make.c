@@ -129,7 +129,9 @@ int sandbox_create(
 		return err_trace(r);
 	set->wanted_runtime = runtime;
 	set->wanted_limits = w->limits;
-	r = w->network_policy ? sandbox_link(set, s, w->network_policy) : 0;
+	r = lsmprog_bind(&set->host->lsm, s->cgroup_id, w->file_policy);
+	if (r == 0 && w->network_policy)
+		r = sandbox_link(set, s, w->network_policy);
 	if (r == 0 && w->files == HELPER_FILES_NFS)
 		r = sandbox_files_prepare(set, s, w);
 	else if (r == 0)

@@ -147,6 +147,8 @@ struct wire_create {
 	uint32_t network_policy; /* number of a policy that was entered; 0: no network */
 	uint32_t files; /* enum helper_files */
 	uint32_t read_only; /* its workspace, where that is bound in; 0 or 1 */
+	uint32_t file_policy; /* number of a policy that was entered; 0: none */
+	uint32_t unused;
 	struct uuid workspace;
 	struct wire_limits limits;
 	char runtime[HELPER_RUNTIME_BYTES]; /* [a-z0-9._-]+, NUL-padded to the end */
@@ -219,7 +221,7 @@ _Static_assert(sizeof(struct wire_object) == 24 + 16 + 8 + 64, "no padding");
 _Static_assert(sizeof(struct wire_limit) == 24 + 16 + 16, "no padding");
 _Static_assert(sizeof(struct wire_mount) == 24 + 24 + 16 + 8 + 64, "no padding");
 _Static_assert(sizeof(struct wire_limits) == 40, "no padding");
-_Static_assert(sizeof(struct wire_create) == 24 + 16 + 32 + 16 + 40 + 64, "no padding");
+_Static_assert(sizeof(struct wire_create) == 24 + 16 + 40 + 16 + 40 + 64, "no padding");
 _Static_assert(sizeof(struct wire_sign) == 24 + 96, "no padding");
 _Static_assert(sizeof(struct head_signed) == 168, "no padding");
 _Static_assert(sizeof(struct wire_reply) == 264, "no padding");

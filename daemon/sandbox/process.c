@@ -342,7 +342,9 @@ static void process_forget(struct sandbox *s)
 {
 	struct process_sandbox *p = process_of(s);
 
-	process_network_end(p, s->state != SANDBOX_RELEASED && s->state != SANDBOX_ENDED);
+	bool alive = s->state != SANDBOX_RELEASED && s->state != SANDBOX_ENDED;
+	process_network_end(p, alive);
+	p->paths = alive ? lsm_policy_forget(p->paths) : lsm_policy_unref(p->paths);
 	list_remove(&p->alive_link);
 	rt_close(p->pidfd);
 	free(p);
@@ -375,6 +377,8 @@ int sandbox_process_open(const struct sandbox_process_options *o, struct sandbox
 		.workspace_remove = process_workspace_remove,
 		.forget = process_forget,
 		.close = process_close,
+		.lower_paths = process_lower_paths,
+		.set_paths = process_set_paths,
 	};
 	struct process_driver *p = calloc(1, sizeof(*p));
 

@@ -40,6 +40,7 @@ struct process_sandbox {
 	struct sensor_agent *agent; /* NULL: none yet, after an adoption */
 	struct resolver *resolver;
 	struct list alive_link; /* in the driver's `alive` */
+	struct lsm_policy_entry *paths; /* NULL: none */
 	struct denial_budget told_network, told_lsm; /* of their own: neither hides the other */
 };
 
@@ -76,6 +77,14 @@ AWAITS int process_workspace_object(struct sandbox_driver *d, struct uuid execut
 /* Reads from now on what the LSM programs deny, where there are some. */
 AWAITS int process_lsm_ready(struct process_driver *d, int64_t deadline_ns) MUST_USE;
 AWAITS void process_lsm_close(struct process_driver *d);
+
+/* Rules about files, once process_lsm_ready() has been called. *ret NULL: nothing is said. */
+int process_paths_policy(struct process_driver *d, const struct lsm_table *paths,
+	struct lsm_policy_entry **ret) MUST_USE;
+AWAITS int process_lower_paths(struct sandbox_driver *d, const struct sandbox_paths *q,
+	struct lsm_table *ret, int64_t deadline_ns) MUST_USE;
+AWAITS int process_set_paths(
+	struct sandbox *s, const struct lsm_table *paths, int64_t deadline_ns) MUST_USE;
 
 /* ---- process_network.c ---- */
 

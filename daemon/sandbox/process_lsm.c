@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /*
- * What the LSM programs deny to sandboxes, on its way to the observer. Rare: seccomp, mounts and
- * Landlock stand in front of them, so whatever gets here has passed by one of those.
+ * What the LSM programs deny to sandboxes, on its way to the observer; and the policies about files
+ * that they decide by.
  */
 #include "daemon/sandbox/process_internal.h"
 #include "daemon/sensor/lsm.h"
@@ -41,7 +41,8 @@ static void on_denial(void *ctx, const struct lsm_denial *n)
 		if (p->base.identity != n->cgroup || !d->observer.lsm_denied)
 			continue;
 		if (process_denial_is_told(d, &p->told_lsm))
-			d->observer.lsm_denied(d->observer.ctx, &p->base, n);
+			d->observer.lsm_denied(d->observer.ctx, &p->base, n,
+				lsm_rule_policy(d->lsm, n->policy, n->rule));
 		return;
 	}
 }
@@ -73,6 +74,19 @@ void process_lsm_close(struct process_driver *d)
 	d->lsm_instance = 0;
 }
 
+/* What stands in the maps half entered must not be taken for something of ours. */
+static int open_sensor(struct process_driver *d, int maps[LSM_MAPS])
+{
+	size_t gone = 0;
+	int r = lsm_sensor_new(maps, on_denial, d, &d->lsm);
+
+	if (r == 0)
+		r = lsm_sweep(d->lsm, &gone);
+	if (r == 0 && gone > 0)
+		log_info("%zu entries of former policies about files are taken out", gone);
+	return err_trace(r);
+}
+
 int process_lsm_ready(struct process_driver *d, int64_t deadline_ns)
 {
 	struct ask_lsm a = {.request.fn = do_lsm, .instance = d->lsm_instance};
@@ -83,9 +97,15 @@ int process_lsm_ready(struct process_driver *d, int64_t deadline_ns)
 			fd_cleanup(&a.maps[i]);
 		return err_trace(r);
 	}
+	if (a.opened && d->lsm && lsm_sensor_has_maps(d->lsm, a.maps)) {
+		for (int i = 0; i < LSM_MAPS; i++)
+			fd_cleanup(&a.maps[i]);
+		d->lsm_instance = a.instance; /* it took over what the one before had */
+		return 0;
+	}
 	process_lsm_close(d); /* of the helper before */
 	if (a.opened)
-		r = lsm_sensor_new(a.maps, on_denial, d, &d->lsm);
+		r = open_sensor(d, a.maps);
 	if (r == 0 && d->lsm)
 		r = group_spawn(&d->lsm_group, "LSM denials", FIBER_LARGE, read_denials, d);
 	if (r < 0) {
@@ -94,4 +114,80 @@ int process_lsm_ready(struct process_driver *d, int64_t deadline_ns)
 	}
 	d->lsm_instance = a.instance;
 	return 0;
+}
+
+/* ---- policies about files ---- */
+
+int process_paths_policy(
+	struct process_driver *d, const struct lsm_table *paths, struct lsm_policy_entry **ret)
+{
+	*ret = NULL;
+	if (!paths || lsm_table_is_empty(paths))
+		return 0;
+	if (!d->lsm)
+		return err_raise(-EOPNOTSUPP, "this kernel does not decide by files: no BPF LSM");
+	return err_trace(lsm_policy_new(d->lsm, paths, ret));
+}
+
+struct lowering {
+	const struct kernel_rules *rules;
+	const struct runtime *runtime;
+	const char *const *programs;
+	struct arena *arena;
+	struct lsm_table *ret;
+};
+
+static int lower(void *arg)
+{
+	const struct lowering *l = arg;
+	struct lsm_place places[LIMIT_RUNTIME_BINDS];
+
+	for (size_t i = 0; i < l->runtime->bind_count; i++)
+		places[i] =
+			(struct lsm_place){l->runtime->binds[i].host, l->runtime->binds[i].inside};
+	return err_trace(lsm_table_make(
+		l->rules, places, l->runtime->bind_count, l->programs, l->arena, l->ret));
+}
+
+int process_lower_paths(struct sandbox_driver *d, const struct sandbox_paths *q,
+	struct lsm_table *ret, int64_t deadline_ns)
+{
+	struct process_driver *p = process_driver_of(d);
+	const char *programs[2] = {NULL, NULL};
+	struct lowering l = {
+		.rules = q->rules, .programs = programs, .arena = q->arena, .ret = ret};
+	int r = process_lsm_ready(p, deadline_ns);
+
+	if (r < 0 || !p->lsm || q->rules->path_count == 0)
+		return err_trace(r);
+	r = runtime_registry_match(p->registry, q->language, q->version, &l.runtime);
+	if (r < 0)
+		return err_trace(r);
+	if (q->own_program)
+		programs[0] = l.runtime->interpreter[0];
+	return err_trace(offload_call(q->offload, lower, &l, deadline_ns));
+}
+
+int process_set_paths(struct sandbox *s, const struct lsm_table *paths, int64_t deadline_ns)
+{
+	struct process_sandbox *p = process_of(s);
+	struct process_driver *d = process_driver_of(s->driver);
+	struct lsm_policy_entry *next;
+	size_t gone;
+	int r = process_lsm_ready(d, deadline_ns);
+
+	if (r == 0)
+		r = process_paths_policy(d, paths, &next);
+	if (r < 0 || !d->lsm)
+		return err_trace(r);
+	bool adopted = !p->paths;
+	r = lsm_agent_set_policy(d->lsm, s->identity, next);
+	if (r < 0) {
+		lsm_policy_unref(next);
+		return err_trace(r);
+	}
+	lsm_policy_unref(p->paths);
+	p->paths = next;
+	/* It may have had the former daemon's. */
+	return adopted ? err_trace(lsm_sweep(d->lsm, &gone)) : 0;
 }

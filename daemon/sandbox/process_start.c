@@ -208,6 +208,7 @@ int process_start(struct sandbox_driver *d, const struct sandbox_spec *spec, str
 	const struct runtime *t;
 	char **argv = NULL, **envp = NULL;
 	struct sensor_policy *policy = NULL;
+	struct lsm_policy_entry *paths = NULL;
 	int workspace = -1;
 
 	if (!arena)
@@ -226,11 +227,15 @@ int process_start(struct sandbox_driver *d, const struct sandbox_spec *spec, str
 		rt_close(workspace);
 	if (r == 0)
 		r = process_lsm_ready(process_driver_of(d), deadline_ns);
+	if (r == 0)
+		r = process_paths_policy(process_driver_of(d), spec->paths, &paths);
 	if (r == 0 && spec->network && spec->network->net_count > 0)
 		r = process_network_policy(
 			process_driver_of(d), spec->network, &policy, deadline_ns);
-	if (r < 0)
+	if (r < 0) {
+		lsm_policy_unref(paths);
 		return err_trace(r);
+	}
 	struct ask_create a = {.request.fn = do_create,
 		.fds = {-1, -1, -1, -1},
 		.spec = {.execution = spec->execution,
@@ -241,6 +246,7 @@ int process_start(struct sandbox_driver *d, const struct sandbox_spec *spec, str
 			.argv = argv,
 			.envp = envp,
 			.network_policy = policy ? sensor_policy_number(policy) : 0,
+			.file_policy = paths ? lsm_policy_number(paths) : 0,
 			.files = spec->files ? HELPER_FILES_NFS : HELPER_FILES_BOUND,
 			.workspace = spec->workspace,
 			.read_only = spec->read_only}};
@@ -248,5 +254,9 @@ int process_start(struct sandbox_driver *d, const struct sandbox_spec *spec, str
 		r = start_once(d, &a, spec->files, policy, ret, deadline_ns);
 	while (r == PROCESS_START_AGAIN);
 	sensor_policy_unref(policy);
+	if (r == 0)
+		process_of(*ret)->paths = paths;
+	else
+		lsm_policy_unref(paths);
 	return err_trace(r);
 }

@@ -117,6 +117,23 @@ int sandbox_set_network(struct sandbox *s, const struct kernel_rules *rules, int
 		: 0;
 }
 
+int sandbox_lower_paths(struct sandbox_driver *d, const struct sandbox_paths *q,
+	struct lsm_table *ret, int64_t deadline_ns)
+{
+	*ret = (struct lsm_table){0};
+	return d->ops->lower_paths ? err_trace(d->ops->lower_paths(d, q, ret, deadline_ns)) : 0;
+}
+
+int sandbox_set_paths(struct sandbox *s, const struct lsm_table *paths, int64_t deadline_ns)
+{
+	if (s->driver->ops->set_paths)
+		return err_trace(s->driver->ops->set_paths(s, paths, deadline_ns));
+	return paths && !lsm_table_is_empty(paths)
+		? err_raise(-EOPNOTSUPP, "for sandboxes of kind %s nothing decides by files",
+			  s->driver->ops->kind)
+		: 0;
+}
+
 int sandbox_release(struct sandbox *s, int64_t deadline_ns)
 {
 	if (s->state != SANDBOX_ENDED)

@@ -79,6 +79,8 @@ struct sandbox_spec {
 	char *const *env; /* "NAME=value", NULL-ended: on top of sandbox_base_env; may be NULL */
 	const struct kernel_rules *network; /* whom it may talk to, from its first instruction on;
 					       NULL or no rules: its own loopback alone */
+	const struct lsm_table *paths; /* what sandbox_lower_paths() made, from its first
+					  instruction on; NULL or empty: nothing is said */
 	const struct sandbox_files *files; /* NULL: its workspace's directory is bound in */
 	struct uuid workspace; /* that directory's name, see below; nil: the execution's own */
 	bool read_only; /* the directory, where it is bound in */
@@ -120,6 +122,15 @@ enum sandbox_stop_how {
 /* Outcome: processes of the call were still there and were killed, or kept as asked [6]. */
 #define SANDBOX_CALL_HAD_REST 1
 
+/* Rules about files and programs, to be looked up in a runtime. */
+struct sandbox_paths {
+	struct span language, version; /* as in struct sandbox_spec */
+	bool own_program; /* the agent brings one, which the runtime's interpreter runs */
+	const struct kernel_rules *rules;
+	struct offload *offload; /* looks through the runtime's files */
+	struct arena *arena; /* for what comes of it */
+};
+
 /* The operations of a kind. All AWAIT. `s` is as the driver's start or adopt made it. */
 struct sandbox_ops {
 	const char *kind; /* "process" */
@@ -150,6 +161,10 @@ struct sandbox_ops {
 		struct span handle, int *ret_fd, int64_t deadline_ns); /* may be NULL */
 	int (*workspace_limit)(struct sandbox_driver *d, struct uuid id, uint64_t bytes,
 		uint64_t inodes, int64_t deadline_ns); /* NULL: this kind cannot */
+	int (*lower_paths)(struct sandbox_driver *d, const struct sandbox_paths *q,
+		struct lsm_table *ret, int64_t deadline_ns); /* NULL: nothing decides by paths */
+	int (*set_paths)(struct sandbox *s, const struct lsm_table *paths,
+		int64_t deadline_ns); /* NULL likewise */
 };
 
 /* A driver embeds these two. */
@@ -205,6 +220,17 @@ AWAITS int sandbox_call_close(struct sandbox *s, struct uuid call, bool keep_res
 AWAITS int sandbox_set_network(
 	struct sandbox *s, const struct kernel_rules *rules, int64_t deadline_ns) MUST_USE;
 
+/* What the rules come to on the runtime's files as they are now; empty where the kernel does not
+ * decide by files (no BPF LSM). The errors of lsm_table_make() (daemon/sensor/lsm.h): such a
+ * sandbox must not run. */
+AWAITS int sandbox_lower_paths(struct sandbox_driver *d, const struct sandbox_paths *q,
+	struct lsm_table *ret, int64_t deadline_ns) MUST_USE;
+
+/* Other rules from the next open or exec on, by one store; on failure the old ones hold. To be
+ * called after sandbox_adopt: until then it goes on under those of the former daemon. */
+AWAITS int sandbox_set_paths(
+	struct sandbox *s, const struct lsm_table *paths, int64_t deadline_ns) MUST_USE;
+
 AWAITS int sandbox_stop(struct sandbox *s, enum sandbox_stop_how how, int64_t deadline_ns) MUST_USE;
 
 /* Until it has ended. May be called again. -ETIME. */
@@ -251,8 +277,9 @@ struct sandbox_network_observer {
 	AWAITS void (*lost)(void *ctx, uint64_t count);
 	AWAITS void (*resolved)(
 		void *ctx, const struct sandbox *s, const struct resolver_record *r);
-	/* The LSM programs denied something. */
-	AWAITS void (*lsm_denied)(void *ctx, const struct sandbox *s, const struct lsm_denial *d);
+	/* The LSM programs denied something; `policy_id` empty: no rule of a policy did. */
+	AWAITS void (*lsm_denied)(void *ctx, const struct sandbox *s, const struct lsm_denial *d,
+		struct span policy_id);
 	void *ctx;
 };
 

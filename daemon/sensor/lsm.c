@@ -1,15 +1,9 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
-#include "daemon/sensor/lsm.h"
+#include "daemon/sensor/lsm_internal.h"
+#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <stdlib.h>
-
-struct lsm_sensor {
-	int maps[LSM_MAPS];
-	struct ring_buffer *denials;
-	lsm_denial_fn fn;
-	void *ctx;
-};
 
 static int take_one(void *ctx, void *p, size_t bytes)
 {
@@ -30,6 +24,7 @@ int lsm_sensor_new(int maps[LSM_MAPS], lsm_denial_fn fn, void *ctx, struct lsm_s
 	}
 	for (int i = 0; i < LSM_MAPS; i++)
 		s->maps[i] = TAKE_FD(maps[i]);
+	list_init(&s->policies);
 	s->fn = fn;
 	s->ctx = ctx;
 	s->denials = ring_buffer__new(s->maps[LSM_MAP_DENIALS], take_one, s, NULL);
@@ -46,11 +41,26 @@ struct lsm_sensor *lsm_sensor_free(struct lsm_sensor *s)
 {
 	if (!s)
 		return NULL;
+	lsm_policies_orphan(s);
 	ring_buffer__free(s->denials);
 	for (int i = 0; i < LSM_MAPS; i++)
 		fd_cleanup(&s->maps[i]);
 	free(s);
 	return NULL;
+}
+
+static uint32_t map_id(int fd)
+{
+	struct bpf_map_info info = {0};
+	uint32_t bytes = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(fd, &info, &bytes) == 0 ? info.id : 0;
+}
+
+bool lsm_sensor_has_maps(const struct lsm_sensor *s, const int maps[LSM_MAPS])
+{
+	uint32_t id = map_id(s->maps[LSM_MAP_AGENTS]);
+	return id != 0 && id == map_id(maps[LSM_MAP_AGENTS]);
 }
 
 int lsm_sensor_fd(const struct lsm_sensor *s)

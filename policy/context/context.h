@@ -271,6 +271,13 @@ struct kernel_rules;
 int rule_set_kernel_rules(const struct rule_set *s, const struct decision_request *who,
 	struct arena *a, struct kernel_rules *ret) MUST_USE;
 
+/* Adds to *ret what the set forbids of fs:read, fs:write and exec, likewise. A policy about exec
+ * that asks for the command is none of them: it is about calls of cmd.run, whose words the kernel
+ * does not see. Neither is one about fs:* that forbids all but certain folders: it is about
+ * volumes, and decided by the file layer. */
+int rule_set_path_rules(const struct rule_set *s, const struct decision_request *who,
+	struct arena *a, struct kernel_rules *ret) MUST_USE;
+
 /* ---- the tools that AEGIS itself serves ---- */
 
 /* What a call of the tool asks for besides `tool:NAME`: fs:read, fs:write, or neither. */

@@ -37,3 +37,33 @@ int net_terms_of(struct arena *a, const struct residual *r, bool negated, bool d
 	struct net_terms *ret) MUST_USE;
 int net_terms_and(struct arena *a, const struct net_terms *x, const struct net_terms *y,
 	struct net_terms *ret) MUST_USE;
+
+/* What the set's policies still ask of the action, for the execution, agent and tenant of `who`,
+ * when the resource and these attributes of the context are unknown. */
+int kernel_residuals(struct arena *a, const struct rule_set *s, const struct decision_request *who,
+	const char *resource_type, const struct span *unknown, size_t unknown_count,
+	struct cedar_residuals *ret) MUST_USE;
+
+/* A condition on a path. Names are as policies have them. */
+struct kernel_path_test {
+	enum {
+		PATH_TEST_CONST, /* `value` */
+		PATH_TEST_NOT, /* kids[0] */
+		PATH_TEST_AND,
+		PATH_TEST_OR,
+		PATH_TEST_IS, /* the path `text`, or what it leads to */
+		PATH_TEST_IN, /* the same, or below */
+		PATH_TEST_GLOB, /* `text` */
+		PATH_TEST_LIKE, /* `like`, of the whole path or of its last component */
+		PATH_TEST_VOLUME, /* in some volume */
+	} op;
+	bool value;
+	bool of_name;
+	struct span text;
+	struct span led_to;
+	struct {
+		const struct pattern_piece *pieces;
+		size_t count;
+	} like;
+	struct kernel_path_test *kids[2];
+};

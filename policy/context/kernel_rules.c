@@ -134,36 +134,45 @@ static int lower_forbid(
 	return err_trace(cut_permits(l, &terms, info));
 }
 
+int kernel_residuals(struct arena *a, const struct rule_set *s, const struct decision_request *who,
+	const char *resource_type, const struct span *unknown, size_t unknown_count,
+	struct cedar_residuals *ret)
+{
+	struct cedar_policies policies = {0};
+	struct question question;
+
+	int r = question_make(a, s, who, 0, &question);
+	policies.items = arena_make_array(a, const struct cedar_policy *, s->count + 1);
+	if (r < 0 || !policies.items)
+		return r < 0 ? err_trace(r) : no_memory();
+	for (size_t i = 0; i < cedar_set_count(s->verdicts); i++)
+		policies.items[policies.count++] = cedar_set_policy(s->verdicts, i);
+	const struct cedar_known known = {
+		.principal = question.request.principal,
+		.action = question.request.action,
+		.resource = {.type = span_cstr(resource_type)},
+		.resource_unknown = true,
+		.unknown = unknown,
+		.unknown_count = unknown_count,
+		.entities = question.entities,
+		.entities_closed = true,
+		.unknown_exist = true,
+	};
+	return err_trace(cedar_partial(a, &policies, &known, ret));
+}
+
 static int residuals_of(
 	struct lowering *l, const struct decision_request *who, struct cedar_residuals *ret)
 {
 	static const struct span context[] = {{"ip", 2}, {"port", 4}, {"protocol", 8}};
 	struct decision_request q = *who;
-	struct cedar_policies policies = {0};
-	struct question question;
 
 	q.action = SPAN("net:connect");
 	q.address = SPAN("0.0.0.0"); /* for the entities of who asks; the resource is unknown */
 	q.domain = SPAN("");
 	q.path_count = 0;
-	int r = question_make(l->arena, l->set, &q, 0, &question);
-	policies.items = arena_make_array(l->arena, const struct cedar_policy *, l->set->count + 1);
-	if (r < 0 || !policies.items)
-		return r < 0 ? err_trace(r) : no_memory();
-	for (size_t i = 0; i < cedar_set_count(l->set->verdicts); i++)
-		policies.items[policies.count++] = cedar_set_policy(l->set->verdicts, i);
-	const struct cedar_known known = {
-		.principal = question.request.principal,
-		.action = question.request.action,
-		.resource = {.type = l->domain ? SPAN("Domain") : SPAN("Address")},
-		.resource_unknown = true,
-		.unknown = context,
-		.unknown_count = ARRAY_LEN(context),
-		.entities = question.entities,
-		.entities_closed = true,
-		.unknown_exist = true,
-	};
-	return err_trace(cedar_partial(l->arena, &policies, &known, ret));
+	return err_trace(kernel_residuals(l->arena, l->set, &q, l->domain ? "Domain" : "Address",
+		context, ARRAY_LEN(context), ret));
 }
 
 static int run(struct lowering *l, const struct decision_request *who)

@@ -21,7 +21,39 @@ struct kernel_net_rule {
 	struct span policy_id;
 };
 
+/*
+ * One rule about files: what it is true of is forbidden. Policies about files and programs that
+ * permit are not among them: what is in a sandbox is what its runtime and its volumes brought.
+ */
+struct kernel_path_test;
+struct kernel_path_rule {
+	enum { KERNEL_EXEC, KERNEL_READ, KERNEL_WRITE } right;
+	struct kernel_path_test *when; /* NULL: the kernel cannot check it, see `why` */
+	const char *why; /* for people; NULL if it can */
+	const char *where; /* for people: policy, file and line */
+	struct span policy_id;
+};
+
 struct kernel_rules {
 	const struct kernel_net_rule *net;
 	size_t net_count;
+	const struct kernel_path_rule *paths;
+	size_t path_count;
 };
+
+/* ---- what rules about files say of a path: canonical, as the sandbox sees it ---- */
+
+bool kernel_path_holds(const struct kernel_path_test *t, struct span path);
+
+/* Of a path that no rule names. */
+bool kernel_path_holds_elsewhere(const struct kernel_path_test *t);
+
+/* Of a folder and all that may ever be in it. */
+enum kernel_path_extent { KERNEL_PATH_NONE, KERNEL_PATH_SOME, KERNEL_PATH_ALL };
+enum kernel_path_extent kernel_path_extent(const struct kernel_path_test *t, struct span folder);
+
+/* The folders and files that a rule names, `fn` once for each, as the folder below which all lies
+ * that the name may mean. `*led_to` is empty; if a name is a link to another place, set it there:
+ * the rule means what it leads to, too. A negative answer ends the walk and is returned. */
+typedef int (*kernel_path_name_fn)(void *ctx, struct span name, struct span *led_to);
+int kernel_path_names(struct kernel_path_test *t, kernel_path_name_fn fn, void *ctx) MUST_USE;

@@ -49,7 +49,7 @@ static void put_outcome(struct buf *b, const struct json *v)
 static int run(struct cli *c)
 {
 	static const char *const members[] = {"id", "agent_id", "agent_version", "status",
-		"started_at", "ended_at", "file_access", "error", NULL};
+		"started_at", "ended_at", "file_access", "program_access", "error", NULL};
 	return session_view(c, "/v1/executions/", members, put_outcome);
 }
 

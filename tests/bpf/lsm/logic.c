@@ -64,12 +64,17 @@ static void files_by_their_rights(void **state)
 	q = (struct lsm_question){.hook = LSM_HOOK_OPEN, .phase = LSM_SEALED};
 	expect(&q, LSM_ALLOW);
 	q.rights = LSM_FORBID_WRITE;
+	q.reads = 1;
 	expect(&q, LSM_ALLOW);
 	q.writes = 1;
 	expect(&q, LSM_DENY_RULE);
-	q.rights = LSM_FORBID_READ;
+	q.rights = LSM_FORBID_READ; /* of one that is opened for both, too */
+	expect(&q, LSM_DENY_RULE);
 	q.writes = 0;
 	expect(&q, LSM_DENY_RULE);
+	q.reads = 0; /* to be executed */
+	expect(&q, LSM_ALLOW);
+	q.reads = 1;
 	static const uint64_t steering[] = {CGROUP2_SUPER_MAGIC, CGROUP_SUPER_MAGIC, BPF_FS_MAGIC,
 		DEBUGFS_MAGIC, TRACEFS_MAGIC, SECURITYFS_MAGIC, SYSFS_MAGIC};
 	for (size_t i = 0; i < ARRAY_LEN(steering); i++) {

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/* What the files about the LSM programs share. */
+#pragma once
+
+#include "daemon/sensor/lsm.h"
+#include <sys/stat.h>
+
+struct ring_buffer;
+struct lsm_sensor {
+	int maps[LSM_MAPS];
+	struct ring_buffer *denials;
+	lsm_denial_fn fn;
+	void *ctx;
+	struct list policies;
+	uint32_t last_number; /* 0: not looked up yet */
+};
+
+/* To its policies it is gone from here on. */
+void lsm_policies_orphan(struct lsm_sensor *s);
+
+/* ---- lsm_walk.c: the files of a runtime, as a sandbox sees them ---- */
+
+/* Large: not for a stack. */
+struct lsm_tree {
+	const struct lsm_place *places;
+	size_t place_count;
+	size_t visited;
+	/* Of whoever is at work, so that no frame has to hold them. */
+	char host[LIMIT_PATH_BYTES + 1], rest[LIMIT_PATH_BYTES + 1], spare[LIMIT_PATH_BYTES + 1];
+	char at[LIMIT_PATH_BYTES + 1];
+	struct { /* of a file system, as stat(2) has it and as the kernel has it itself */
+		dev_t seen;
+		uint32_t device;
+		bool known;
+	} last_device;
+};
+
+/* Where a path inside leads to, links followed as the sandbox would. Of what is not there, the name
+ * that it would have. `ret` has LIMIT_PATH_BYTES + 1. -ELOOP, -ENAMETOOLONG. */
+int lsm_tree_resolve(struct lsm_tree *t, struct span inside, char *ret) MUST_USE;
+
+/* Regular files and folders, `path` itself among them; nothing if it is not there. */
+typedef int (*lsm_tree_fn)(
+	void *ctx, struct span path, const struct lsm_file_key *key, mode_t mode);
+int lsm_tree_walk(struct lsm_tree *t, struct span path, lsm_tree_fn fn, void *ctx) MUST_USE;

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/*
+ * Rules about files as entries by inode. What is there is asked one by one; of what may yet come,
+ * in the folders where a sandbox writes, a rule about programs must say the same throughout: either
+ * nothing, or that all of it is forbidden, which makes a list of what is not.
+ */
+#include "daemon/sensor/lsm_internal.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Where files come to be. */
+static const struct span writable[] = {{"/workspace", 10}, {"/tmp", 4}, {"/dev/shm", 8}};
+enum { SCRATCH = 1 }; /* from here on nobody's but the agent's own */
+
+struct making {
+	const struct kernel_rules *rules;
+	struct arena *arena;
+	struct lsm_tree *tree;
+	struct lsm_entry *entries;
+	size_t count, room;
+	struct lsm_table table;
+	bool whole; /* each file is asked */
+	const struct kernel_path_rule *rule; /* whose names are looked up */
+	struct span own; /* what the agent is run by */
+};
+
+static int no_memory(void)
+{
+	return err_raise(-ENOMEM, "rules about files: out of memory");
+}
+
+static int cannot(const struct kernel_path_rule *r, const char *why)
+{
+	return err_raise(-EOPNOTSUPP, "%s: %s", r->where, why);
+}
+
+/* ---- what is to come ---- */
+
+static int check_exec(struct making *m, const struct kernel_path_rule *r, size_t number)
+{
+	enum kernel_path_extent first = kernel_path_extent(r->when, writable[0]);
+	bool same = first != KERNEL_PATH_SOME;
+
+	for (size_t i = 1; i < ARRAY_LEN(writable); i++)
+		same = same && kernel_path_extent(r->when, writable[i]) == first;
+	if (!same)
+		return cannot(r,
+			"the kernel knows programs by their inode, and cannot foresee those that "
+			"will be written to /workspace, /tmp and /dev/shm: forbid nothing there, "
+			"or all that is not on a list of the runtime's files");
+	if (first == KERNEL_PATH_ALL) {
+		m->table.flags |= LSM_LISTED_PROGRAMS;
+		if (!m->table.rule)
+			m->table.rule = (uint32_t)number;
+	}
+	if (kernel_path_holds_elsewhere(r->when) != (first == KERNEL_PATH_ALL))
+		m->whole = true;
+	return 0;
+}
+
+static int is_scratch(void *ctx, struct span name, struct span *led_to)
+{
+	const struct kernel_path_rule *r = ctx;
+
+	for (size_t i = SCRATCH; i < ARRAY_LEN(writable); i++)
+		if (span_starts(name, writable[i]) &&
+			(name.n == writable[i].n || name.p[writable[i].n] == '/'))
+			return cannot(r,
+				"the kernel cannot decide file by file in /tmp and /dev/shm, where "
+				"an agent keeps what it wrote itself");
+	return 0;
+}
+
+static int check(struct making *m, const struct kernel_path_rule *r, size_t number)
+{
+	if (!r->when)
+		return cannot(r, r->why);
+	if (r->right == KERNEL_EXEC)
+		return err_trace(check_exec(m, r, number));
+	return err_trace(kernel_path_names(r->when, is_scratch, (void *)r));
+}
+
+/* ---- what is there ---- */
+
+static int add(struct making *m, const struct lsm_file_key *key, uint32_t rights, uint32_t rule)
+{
+	if (m->count == m->room) {
+		size_t room = m->room ? 2 * m->room : 64;
+		struct lsm_entry *items = reallocarray(m->entries, room, sizeof(*items));
+		if (!items)
+			return no_memory();
+		m->entries = items;
+		m->room = room;
+	}
+	m->entries[m->count++] = (struct lsm_entry){*key, {rights, rule}};
+	return 0;
+}
+
+/* Runs whatever it is given. */
+static bool is_loader(struct span path)
+{
+	ssize_t slash = -1;
+
+	for (size_t i = 0; i < path.n; i++)
+		if (path.p[i] == '/')
+			slash = (ssize_t)i;
+	struct span name = span_sub(path, (size_t)(slash + 1), path.n);
+	return span_starts(name, SPAN("ld-")) || span_starts(name, SPAN("ld.so")) ||
+		span_starts(name, SPAN("ld64.so"));
+}
+
+static int ask(void *ctx, struct span path, const struct lsm_file_key *key, mode_t mode)
+{
+	static const uint32_t forbids[] = {[KERNEL_EXEC] = LSM_FORBID_EXEC | LSM_FORBID_READ,
+		[KERNEL_READ] = LSM_FORBID_READ,
+		[KERNEL_WRITE] = LSM_FORBID_WRITE};
+	struct making *m = ctx;
+	bool listed = (m->table.flags & LSM_LISTED_PROGRAMS) && S_ISREG(mode) && (mode & 0111) &&
+		!is_loader(path);
+	uint32_t rights = 0, by = 0;
+
+	for (size_t i = 0; i < m->rules->path_count; i++) {
+		const struct kernel_path_rule *r = &m->rules->paths[i];
+		bool exec = r->right == KERNEL_EXEC, holds = kernel_path_holds(r->when, path);
+		if (exec && holds)
+			listed = false;
+		/* What is only not on a list is a matter of the flag. */
+		if (!holds ||
+			(exec &&
+				(!S_ISREG(mode) ||
+					kernel_path_extent(r->when, writable[0]) ==
+						KERNEL_PATH_ALL)))
+			continue;
+		rights |= forbids[r->right];
+		if (!by)
+			by = (uint32_t)i + 1;
+	}
+	rights |= listed ? LSM_PERMIT_EXEC : 0;
+	return rights ? err_trace(add(m, key, rights, by)) : 0;
+}
+
+/* What the agent is run by is on every list, and may not be forbidden by name. */
+static int ask_own(void *ctx, struct span path, const struct lsm_file_key *key, mode_t mode)
+{
+	struct making *m = ctx;
+
+	if (!S_ISREG(mode) || !span_eq(path, m->own))
+		return 0;
+	for (size_t i = 0; i < m->rules->path_count; i++) {
+		const struct kernel_path_rule *r = &m->rules->paths[i];
+		if (r->right == KERNEL_EXEC && kernel_path_holds(r->when, path) &&
+			kernel_path_extent(r->when, writable[0]) != KERNEL_PATH_ALL)
+			return err_raise(-EPERM,
+				"%s forbids " SPAN_FMT ", which the agent is run by", r->where,
+				SPAN_ARG(path));
+	}
+	return err_trace(add(m, key, LSM_PERMIT_EXEC, 0));
+}
+
+static int look_up(void *ctx, struct span name, struct span *led_to)
+{
+	struct making *m = ctx;
+	char *real = arena_bytes(m->arena, LIMIT_PATH_BYTES + 1);
+
+	if (!real)
+		return no_memory();
+	int r = lsm_tree_resolve(m->tree, name, real);
+	if (r < 0)
+		return err_wrap(r, "%s", m->rule->where);
+	if (!span_eq(span_cstr(real), name))
+		*led_to = span_cstr(real);
+	return 0;
+}
+
+static int walk_name(void *ctx, struct span name, struct span *led_to)
+{
+	struct making *m = ctx;
+	struct span at = led_to->n ? *led_to : name;
+	int r = lsm_tree_walk(m->tree, at, ask, m);
+
+	return r < 0 ? err_wrap(r, "%s", m->rule->where) : 0;
+}
+
+static int walk(struct making *m)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < m->rules->path_count; i++) {
+		m->rule = &m->rules->paths[i];
+		r = kernel_path_names(m->rule->when, look_up, m);
+	}
+	if (r == 0 && m->whole)
+		return err_trace(lsm_tree_walk(m->tree, SPAN("/"), ask, m));
+	for (size_t i = 0; r == 0 && i < m->rules->path_count; i++) {
+		m->rule = &m->rules->paths[i];
+		r = kernel_path_names(m->rule->when, walk_name, m);
+	}
+	return err_trace(r);
+}
+
+static int walk_own(struct making *m, const char *const *programs)
+{
+	int r = 0;
+
+	if (!(m->table.flags & LSM_LISTED_PROGRAMS) && m->rules->path_count == 0)
+		return 0;
+	for (; r == 0 && programs && *programs; programs++) {
+		char *real = arena_bytes(m->arena, LIMIT_PATH_BYTES + 1);
+		if (!real)
+			return no_memory();
+		r = lsm_tree_resolve(m->tree, span_cstr(*programs), real);
+		m->own = span_cstr(real);
+		if (r == 0)
+			r = lsm_tree_walk(m->tree, m->own, ask_own, m);
+	}
+	return err_trace(r);
+}
+
+/* ---- the table ---- */
+
+static int by_key(const void *x, const void *y)
+{
+	const struct lsm_file_key *a = &((const struct lsm_entry *)x)->key,
+				  *b = &((const struct lsm_entry *)y)->key;
+	if (a->device != b->device)
+		return a->device < b->device ? -1 : 1;
+	return a->inode < b->inode ? -1 : a->inode > b->inode;
+}
+
+/* One entry for each file, whatever names it has. */
+static int finish(struct making *m)
+{
+	size_t kept = 0;
+
+	if (m->count)
+		qsort(m->entries, m->count, sizeof(*m->entries), by_key);
+	for (size_t i = 0; i < m->count; i++) {
+		struct lsm_entry *e = &m->entries[i];
+		if (kept && by_key(&m->entries[kept - 1], e) == 0) {
+			m->entries[kept - 1].value.rights |= e->value.rights;
+			if (!m->entries[kept - 1].value.rule)
+				m->entries[kept - 1].value.rule = e->value.rule;
+		} else {
+			m->entries[kept++] = *e;
+		}
+	}
+	if (kept > LSM_POLICY_FILES_MAX)
+		return err_raise(-E2BIG,
+			"the policies speak of %zu files of the runtime; the kernel's table takes "
+			"%d of one sandbox",
+			kept, LSM_POLICY_FILES_MAX);
+	struct lsm_entry *entries = arena_make_array(m->arena, struct lsm_entry, kept + 1);
+	struct span *ids = arena_make_array(m->arena, struct span, m->rules->path_count + 1);
+	if (!entries || !ids)
+		return no_memory();
+	if (kept)
+		memcpy(entries, m->entries, kept * sizeof(*entries));
+	for (size_t i = 0; i < m->rules->path_count; i++)
+		ids[i] = m->rules->paths[i].policy_id;
+	m->table.entries = entries;
+	m->table.count = kept;
+	m->table.policies = ids;
+	m->table.policy_count = m->rules->path_count;
+	return 0;
+}
+
+int lsm_table_make(const struct kernel_rules *rules, const struct lsm_place *places,
+	size_t place_count, const char *const *programs, struct arena *a, struct lsm_table *ret)
+{
+	struct making m = {.rules = rules, .arena = a};
+	int r = 0;
+
+	m.tree = calloc(1, sizeof(*m.tree));
+	if (!m.tree)
+		return no_memory();
+	m.tree->places = places;
+	m.tree->place_count = place_count;
+	for (size_t i = 0; r == 0 && i < rules->path_count; i++)
+		r = check(&m, &rules->paths[i], i + 1);
+	if (r == 0)
+		r = walk(&m);
+	if (r == 0)
+		r = walk_own(&m, programs);
+	if (r == 0)
+		r = finish(&m);
+	if (r == 0)
+		*ret = m.table;
+	free(m.entries);
+	free(m.tree);
+	return err_trace(r);
+}
+
+bool lsm_table_is_empty(const struct lsm_table *t)
+{
+	return t->count == 0 && t->flags == 0;
+}
