@@ -56,6 +56,9 @@ int models_open(const struct config *c, struct tls_client *tls, struct llm **ret
 int servers_open(const struct config *c, const struct tool_servers_options *with,
 	struct tool_servers **ret) MUST_USE;
 
+/* What has changed in them; the rest goes on. -EINVAL: nothing has changed. `c` must stay. */
+AWAITS int servers_reload(const struct config *c, struct tool_servers *s) MUST_USE;
+
 /* Audit heads are signed by the helper; ctx is the link to it. An audit_sign_fn. */
 AWAITS int signer_key(struct helper_link *l, uint8_t ret_key[HEAD_PUBLIC_KEY_BYTES],
 	int64_t deadline_ns) MUST_USE;
@@ -99,8 +102,10 @@ AWAITS int policy_start(const struct config *c, struct offload *files, struct st
 AWAITS int policy_reload(const struct config *c, struct policies *p, struct store *store,
 	struct journal *journal, struct buf *findings) MUST_USE;
 
-/* Loads the configuration's file and the certificate again; what fails leaves the old in place. */
-AWAITS void aegisd_reload(struct aegisd *d, struct offload *files, struct tls_server *tls);
+/* Loads the configuration's file and the certificate again; what fails leaves the old in place.
+ * False if the file was refused. *findings: what is wrong with it, and warnings. */
+AWAITS bool aegisd_reload(
+	struct aegisd *d, struct offload *files, struct tls_server *tls, struct buf *findings);
 
 /* Tells systemd, if it asked (NOTIFY_SOCKET, sd_notify(3)). Best effort. */
 void notify_manager(const char *state);

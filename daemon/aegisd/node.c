@@ -45,6 +45,8 @@ struct node {
 	struct executions *executions;
 	struct api *api;
 	struct doors doors;
+	bool reloading;
+	struct waitq reloaded;
 };
 
 void notify_manager(const char *state)
@@ -160,10 +162,9 @@ static AWAITS int started_record(struct node *n)
 
 /* ---- policy ---- */
 
-/* On SIGHUP and on demand: policies by the configuration that holds now, for what runs, too. */
-static AWAITS int policy_again(void *ctx, struct buf *findings)
+/* Policies by the configuration that holds now, for what runs, too. */
+static AWAITS int policy_again(struct node *n, struct buf *findings)
 {
-	struct node *n = ctx;
 	int r = policy_reload(n->d->config, n->policies, n->store, n->journal, findings);
 
 	if (r != 0)
@@ -174,6 +175,44 @@ static AWAITS int policy_again(void *ctx, struct buf *findings)
 	if (n->smcp)
 		smcp_rules_changed(n->smcp);
 	return 0;
+}
+
+/* On SIGHUP and on demand: the configuration, the policies and the tool servers. A part that is
+ * refused stays as it was: POLICY_INVALID, and *findings says what is wrong. */
+static AWAITS int reload_all(struct node *n, struct buf *findings)
+{
+	const struct config *c;
+	bool taken = aegisd_reload(n->d, n->files, n->doors.tls, findings);
+	int r = policy_again(n, findings);
+
+	if (r < 0)
+		return err_trace(r);
+	c = config_ref(n->d->config);
+	int servers = servers_reload(c, n->servers);
+	config_unref(c);
+	if (servers < 0) {
+		buf_printf(findings, "%s\n", err_message(servers));
+		err_log(servers, "reload: the tool servers stay as they were");
+	}
+	return taken && servers == 0 ? r : POLICY_INVALID;
+}
+
+static AWAITS int node_reload(void *ctx, struct buf *findings)
+{
+	struct node *n = ctx;
+	int r = 0;
+
+	while (r == 0 && n->reloading)
+		r = waitq_wait(&n->reloaded, DEADLINE_NONE);
+	if (r < 0)
+		return r;
+	n->reloading = true;
+	notify_manager("RELOADING=1");
+	r = reload_all(n, findings);
+	notify_manager("READY=1");
+	n->reloading = false;
+	waitq_wake_all(&n->reloaded);
+	return err_trace(r);
 }
 
 /* ---- flows ---- */
@@ -385,7 +424,7 @@ static AWAITS int api_start(struct node *n)
 		.doctor = doctor_answer,
 		.status = status_answer,
 		.policies = n->policies,
-		.policy_reload = policy_again,
+		.policy_reload = node_reload,
 		.ctx = n,
 		.started_ns = rt_now_ns(),
 		.list_max = c->max_execution_list_limit,
@@ -481,12 +520,9 @@ static AWAITS void serve(struct node *n)
 			log_info("stopping; sandboxes go on and are taken up at the next start");
 			return;
 		}
-		notify_manager("RELOADING=1");
-		aegisd_reload(n->d, n->files, n->doors.tls);
 		struct buf findings CLEANUP(buf_fini) = buf_init(POLICY_FINDINGS_BYTES);
-		if (policy_again(n, &findings) < 0)
-			err_log(-EIO, "SIGHUP: policies");
-		notify_manager("READY=1");
+		if (node_reload(n, &findings) < 0)
+			err_log(-EIO, "SIGHUP: load again");
 	}
 }
 
@@ -494,6 +530,7 @@ void aegisd_main(void *arg)
 {
 	struct node n = {.d = arg, .snapshots = -1, .replies = -1};
 	group_init(&n.group);
+	waitq_init(&n.reloaded);
 	int r = node_open(&n);
 	if (r < 0) {
 		err_log(r, "start");

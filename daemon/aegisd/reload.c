@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
-/* SIGHUP: a new snapshot of the configuration, or the old one and a word why. */
+/* A new snapshot of the configuration, or the old one and a word why. */
 #include "daemon/aegisd/aegisd.h"
 #include <stdio.h>
 
@@ -30,30 +30,34 @@ static int load(void *arg)
 	return r;
 }
 
-void aegisd_reload(struct aegisd *d, struct offload *files, struct tls_server *tls)
+bool aegisd_reload(
+	struct aegisd *d, struct offload *files, struct tls_server *tls, struct buf *findings)
 {
 	struct errand e = {.old = d->config, .findings = buf_init(FINDINGS_BYTES)};
 
 	if (!d->config->file) {
-		log_warn("SIGHUP: there is no configuration file: the embedded defaults go on to "
+		log_warn("reload: there is no configuration file: the embedded defaults go on to "
 			 "hold");
-		return;
+		return true;
 	}
 	int r = offload_call(files, load, &e, deadline_in_ms(60000));
 	if (r != 0) {
-		log_error("SIGHUP: the old configuration goes on to hold: " SPAN_FMT,
+		log_error("reload: the old configuration goes on to hold: " SPAN_FMT,
 			SPAN_ARG(buf_view(&e.findings)));
 	} else {
 		if (e.findings.len)
-			log_warn("SIGHUP: " SPAN_FMT, SPAN_ARG(buf_view(&e.findings)));
+			log_warn("reload: " SPAN_FMT, SPAN_ARG(buf_view(&e.findings)));
 		const struct config *old = d->config;
 		d->config = e.fresh;
 		config_unref(old);
-		log_info("SIGHUP: configuration loaded again from %s", d->config->file);
+		log_info("reload: configuration loaded again from %s", d->config->file);
 	}
+	bool taken = r == 0;
 	err_clear();
+	buf_span(findings, buf_view(&e.findings));
 	buf_fini(&e.findings);
 	r = tls ? tls_server_reload(tls) : 0;
 	if (r < 0)
-		err_log(r, "SIGHUP: the certificate stays as it was");
+		err_log(r, "reload: the certificate stays as it was");
+	return taken;
 }

@@ -3,6 +3,8 @@
 #include "daemon/aegisd/aegisd.h"
 #include <stdlib.h>
 
+enum { SERVERS_BYTES = 1 << 20 };
+
 static int variables_make(
 	struct arena *a, const struct config_mcp_server *c, struct tool_server_config *to)
 {
@@ -59,20 +61,51 @@ static int server_make(
 	return err_trace(variables_make(a, c, to));
 }
 
-int servers_open(
-	const struct config *c, const struct tool_servers_options *with, struct tool_servers **ret)
+/* Those that are to run. Texts are the configuration's. */
+static int servers_make(const struct config *c, struct arena *a,
+	const struct tool_server_config **ret, size_t *ret_count)
 {
-	struct arena *a CLEANUP(arena_cleanup) = arena_new(1 << 20);
-	struct tool_servers_options o = *with;
 	struct tool_server_config *servers =
-		a ? arena_make_array(a, struct tool_server_config, c->mcp_servers.count + 1) : NULL;
+		arena_make_array(a, struct tool_server_config, c->mcp_servers.count + 1);
 	int r = servers ? 0 : err_raise(-ENOMEM, "tool servers: out of memory");
+	size_t count = 0;
 
 	for (size_t i = 0; r == 0 && i < c->mcp_servers.count; i++)
 		if (c->mcp_servers.items[i].enabled)
-			r = server_make(a, &c->mcp_servers.items[i], &servers[o.count++]);
-	o.servers = servers;
+			r = server_make(a, &c->mcp_servers.items[i], &servers[count++]);
+	*ret = servers;
+	*ret_count = count;
+	return err_trace(r);
+}
+
+int servers_open(
+	const struct config *c, const struct tool_servers_options *with, struct tool_servers **ret)
+{
+	struct arena *a CLEANUP(arena_cleanup) = arena_new(SERVERS_BYTES);
+	struct tool_servers_options o = *with;
+	int r = a ? servers_make(c, a, &o.servers, &o.count)
+		  : err_raise(-ENOMEM, "tool servers: out of memory");
+
 	if (r == 0)
 		r = tool_servers_new(&o, ret);
 	return r < 0 ? err_wrap(r, "spec.mcp_servers") : 0;
+}
+
+int servers_reload(const struct config *c, struct tool_servers *s)
+{
+	struct arena *a CLEANUP(arena_cleanup) = arena_new(SERVERS_BYTES);
+	struct tool_servers_changes changes;
+	const struct tool_server_config *servers;
+	size_t count;
+	int r = a ? servers_make(c, a, &servers, &count)
+		  : err_raise(-ENOMEM, "tool servers: out of memory");
+
+	if (r == 0)
+		r = tool_servers_reload(s, servers, count, &changes);
+	if (r < 0)
+		return err_wrap(r, "spec.mcp_servers");
+	if (changes.added + changes.changed + changes.removed)
+		log_info("tool servers: %zu added, %zu changed, %zu removed", changes.added,
+			changes.changed, changes.removed);
+	return 0;
 }

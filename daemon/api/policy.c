@@ -133,9 +133,10 @@ static AWAITS void policy_reload(struct api_call *c)
 	json_object(&w);
 	if (r == POLICY_INVALID) {
 		char *error = arena_printf(c->arena,
-			"the policies are not valid; those that held go on to hold:\n" SPAN_FMT,
+			"what is not valid is not taken, and what held goes on to hold:\n" SPAN_FMT,
 			SPAN_ARG(span_trim(buf_view(&findings))));
-		json_field_cstr(&w, "error", error ? error : "the policies are not valid");
+		json_field_cstr(
+			&w, "error", error ? error : "not valid: what held goes on to hold");
 		json_field_cstr(&w, "code", "invalid_policy");
 	}
 	json_field_span(&w, "policy_set", rule_set_hash(policy_rules(s)));

@@ -41,6 +41,8 @@ void mcp_client_break(struct mcp_client *c, int r)
 		snprintf(c->why, sizeof(c->why), "%s", err_message(r));
 	err_clear();
 	c->broken = true;
+	if (c->link->broken)
+		c->link->broken(c->link);
 	list_for_each (node, &c->pending)
 		waitq_wake_all(&list_entry(node, struct pending, link)->wake);
 	waitq_wake_all(&c->news);

@@ -10,6 +10,8 @@ struct mcp_link {
 	/* One message, without a line's end. Negative: the conversation is broken, but for -ETIME
 	 * and -ECANCELED. */
 	AWAITS int (*send)(struct mcp_link *l, struct span message, int64_t deadline_ns);
+	/* The conversation is broken: nobody shall stay in `send`. May be NULL. */
+	void (*broken)(struct mcp_link *l);
 };
 
 struct mcp_client {

@@ -110,27 +110,77 @@ static AWAITS int read_answer(struct mcp_endpoint *e, struct http_exchange *h)
 		SPAN_ARG(span_sub(type, 0, 100)));
 }
 
-int mcp_endpoint_send(struct mcp_link *l, struct span message, int64_t deadline_ns)
+/* ---- one message ---- */
+
+/* In a fiber of its own, so that a conversation that breaks can end it. */
+struct sending {
+	struct list link;
+	struct group group;
+	struct mcp_endpoint *e;
+	struct span message;
+	int64_t deadline_ns;
+	int outcome;
+	char why[ERR_MESSAGE_BYTES];
+};
+
+static AWAITS void send_one(void *arg)
 {
-	struct mcp_endpoint *e = container_of(l, struct mcp_endpoint, link);
+	struct sending *s = arg;
 	struct arena *arena CLEANUP(arena_cleanup) = arena_new(ARENA_BYTES);
 	struct http_exchange *h = NULL;
 	struct exchange x;
+	int r = arena ? 0 : err_raise(-ENOMEM, "a message to a tool server");
 
-	if (!arena)
-		return err_raise(-ENOMEM, "a message to a tool server");
-	exchange_make(&x, e, "POST", message, deadline_ns);
-	int r = http_open(e->http, arena, &x.call, &h);
+	if (r == 0) {
+		exchange_make(&x, s->e, "POST", s->message, s->deadline_ns);
+		r = http_open(s->e->http, arena, &x.call, &h);
+	}
 	if (r == 0)
-		r = read_answer(e, h);
+		r = read_answer(s->e, h);
+	if (r < 0)
+		snprintf(s->why, sizeof(s->why), "%s", err_message(r));
 	http_exchange_close(h);
-	return r;
+	err_clear();
+	s->outcome = r;
 }
+
+int mcp_endpoint_send(struct mcp_link *l, struct span message, int64_t deadline_ns)
+{
+	struct mcp_endpoint *e = container_of(l, struct mcp_endpoint, link);
+	struct sending s = {
+		.e = e, .message = message, .deadline_ns = deadline_ns, .outcome = -ECANCELED};
+
+	group_init(&s.group);
+	list_push_back(&e->sending, &s.link);
+	int r = group_spawn(&s.group, "tool server", FIBER_LARGE, send_one, &s);
+	if (r == 0)
+		r = group_join(&s.group, DEADLINE_NONE); /* the exchange has the deadline */
+	group_close(&s.group);
+	list_remove(&s.link);
+	if (r < 0)
+		return r;
+	if (s.outcome == -ECANCELED && e->client->broken)
+		return err_raise(-EPIPE, "%s", e->client->why);
+	if (s.outcome == -ECANCELED || s.outcome == -ETIME)
+		return s.outcome;
+	return s.outcome < 0 ? err_raise(s.outcome, "%s", s.why) : 0;
+}
+
+void mcp_endpoint_broken(struct mcp_link *l)
+{
+	struct mcp_endpoint *e = container_of(l, struct mcp_endpoint, link);
+
+	list_for_each (node, &e->sending)
+		group_cancel(&list_entry(node, struct sending, link)->group);
+}
+
+/* ---- up and down ---- */
 
 int mcp_endpoint_open(struct mcp_endpoint *e, struct mcp_client *c, struct http_client *http,
 	const struct tool_server_config *config)
 {
 	*e = (struct mcp_endpoint){.link = e->link, .client = c, .http = http, .config = config};
+	list_init(&e->sending);
 	return http ? 0 : err_raise(-EINVAL, "no client for HTTP was given");
 }
 

@@ -12,6 +12,7 @@ struct mcp_endpoint {
 	struct http_client *http;
 	const struct tool_server_config *config;
 	char session[256]; /* Mcp-Session-Id; "" if it gave none */
+	struct list sending; /* exchanges under way */
 };
 
 /* The client has been made with &e->link. */
@@ -20,5 +21,6 @@ int mcp_endpoint_open(struct mcp_endpoint *e, struct mcp_client *c, struct http_
 /* Ends the session there, if it can be reached. */
 AWAITS void mcp_endpoint_close(struct mcp_endpoint *e);
 
-/* The link's send: returns when the whole answer has been delivered. */
+/* The link's two: `send` returns when the whole answer has been delivered. */
+void mcp_endpoint_broken(struct mcp_link *l);
 AWAITS int mcp_endpoint_send(struct mcp_link *l, struct span message, int64_t deadline_ns);

@@ -55,7 +55,8 @@ static AWAITS int conversation_open(struct tool_server *s, struct conversation *
 	const struct tool_launcher *l = &s->all->o.launcher;
 
 	if (s->config.url) {
-		c->endpoint.link.send = mcp_endpoint_send;
+		c->endpoint.link = (struct mcp_link){mcp_endpoint_send, mcp_endpoint_broken};
+		list_init(&c->endpoint.sending);
 		mcp_client_init(&c->client, &c->endpoint.link, s->config.name);
 		return err_trace(
 			mcp_endpoint_open(&c->endpoint, &c->client, s->all->o.http, &s->config));
@@ -95,6 +96,7 @@ static AWAITS int list_again(struct tool_server *s, int64_t deadline_ns)
 	int r = toolset_read(s->client, &s->config, &now, deadline_ns);
 	if (r < 0)
 		return r;
+	now->server = s->number;
 	toolset_unref(s->tools);
 	s->tools = now;
 	return err_trace(tool_servers_publish(s->all));
@@ -191,6 +193,8 @@ static AWAITS int live(struct tool_server *s)
 		r = become_ready(s, &c.client);
 	if (r == 0)
 		r = attend(s);
+	if (s->ending && fiber_cancelled())
+		r = err_raise(-EPIPE, "%s", s->ending);
 	good = s->ready_ns && rt_now_ns() - began_ns >= s->all->o.good_life_ms * NS_PER_MS;
 	snprintf(s->error, sizeof(s->error), "%s", err_message(r));
 	mcp_client_break(&c.client, r);
@@ -237,8 +241,10 @@ void tool_server_run(void *server)
 			break;
 		move(s, TOOL_SERVER_STARTING);
 	}
+	if (s->ending)
+		snprintf(s->error, sizeof(s->error), "%s", s->ending);
 	move(s, TOOL_SERVER_STOPPED);
 	fiber_shield_begin();
-	tool_server_record(s, EVENT_TOOL_SERVER_STOPPED, NULL);
+	tool_server_record(s, EVENT_TOOL_SERVER_STOPPED, s->ending);
 	fiber_shield_end();
 }

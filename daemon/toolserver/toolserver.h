@@ -103,6 +103,17 @@ struct tool_servers;
 int tool_servers_new(const struct tool_servers_options *o, struct tool_servers **ret) MUST_USE;
 /* Starts all; does not wait for them. */
 int tool_servers_start(struct tool_servers *s) MUST_USE;
+/*
+ * Another configuration. Servers whose own has not changed go on undisturbed, but for those that
+ * failed; the others end, calls to them with an error that says why, and start again or for the
+ * first time. Returns when those that had to end have ended; does not wait for the new ones.
+ * -EINVAL names the server whose configuration cannot be: nothing has changed then.
+ */
+struct tool_servers_changes {
+	size_t added, changed, removed;
+};
+AWAITS int tool_servers_reload(struct tool_servers *s, const struct tool_server_config *servers,
+	size_t count, struct tool_servers_changes *ret) MUST_USE;
 /* Ends them, SIGTERM first; nobody may be in a call. NULL is allowed. */
 AWAITS void tool_servers_stop(struct tool_servers *s);
 

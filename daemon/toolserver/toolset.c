@@ -239,8 +239,10 @@ int toolset_read(struct mcp_client *c, const struct tool_server_config *config,
 	}
 	c->listed = true;
 	qsort(t->items, t->count, sizeof(*t->items), by_name);
-	for (size_t i = 0; i < t->count; i++)
+	for (size_t i = 0; i < t->count; i++) {
+		t->items[i].set = t;
 		t->items[i].offer.of = &t->items[i];
+	}
 	*ret = t;
 	return 0;
 }

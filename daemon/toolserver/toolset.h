@@ -8,9 +8,11 @@
 
 struct toolset {
 	int refs;
+	uint64_t server; /* its number, of who offers this */
 	struct arena *arena;
 	size_t count;
 	struct toolset_item {
+		const struct toolset *set;
 		struct tool_offer offer;
 		struct jsonschema *arguments;
 	} * items; /* in order of name */

@@ -39,14 +39,20 @@ const struct verb verb_policy_reload = {
 	.group = "policy",
 	.name = "reload",
 	.arguments = "",
-	.summary = "Let the daemon load the node's policies again",
-	.help = "Loads policy.d and the security contexts of the configuration that holds, as "
-		"SIGHUP\n"
-		"does. If anything is not valid, the old policies go on to hold, and what is wrong "
-		"is\n"
-		"said with file, line and column. Running executions go over to the new ones;\n"
-		"one that cannot run by them (its security context is gone, or the kernel cannot\n"
-		"check a rule) is cancelled, and the reason says so.",
+	.summary = "Let the daemon load configuration, policies and tool servers again",
+	.help = "Loads the configuration, policy.d and the security contexts again, as SIGHUP "
+		"does. What is not valid\n"
+		"is not taken: the old goes on to hold, and what is wrong is said with file, line "
+		"and column.\n"
+		"Running executions go over to the new policies; one that cannot run by them (its "
+		"security\n"
+		"context is gone, or the kernel cannot check a rule) is cancelled, and the reason "
+		"says so.\n"
+		"Tool servers that were added to spec.mcp_servers start, those taken out end, "
+		"those "
+		"that changed\n"
+		"start again; calls to these end with an error that says so. What only a restart "
+		"takes up is named.",
 	.examples = "aegis policy reload",
 	.run = run,
 };

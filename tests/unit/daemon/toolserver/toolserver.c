@@ -36,11 +36,11 @@ static void await_state(struct tool_servers *s, enum tool_server_state state)
 	int64_t deadline_ns = deadline_in_ms(PATIENCE_MS);
 	int r = 0;
 
-	while (r == 0 && s->items[0].state != (int)state)
+	while (r == 0 && s->items[0]->state != (int)state)
 		r = waitq_wait(&s->changed, deadline_ns);
 	if (r < 0)
 		print_message("# it is %s: %s\n",
-			state_name(&tool_server_states, s->items[0].state), s->items[0].error);
+			state_name(&tool_server_states, s->items[0]->state), s->items[0]->error);
 	EXPECT_INT(r, 0);
 }
 
@@ -77,8 +77,8 @@ static void bad_starts(void *arg)
 		struct tool_server_config c = config();
 		struct tool_servers *s = start(&f, &c);
 		await_state(s, TOOL_SERVER_BACKING_OFF);
-		EXPECT(says(s->items[0].error, rows[i].error));
-		EXPECT(says(s->items[0].error, "it last said: goodbye"));
+		EXPECT(says(s->items[0]->error, rows[i].error));
+		EXPECT(says(s->items[0]->error, "it last said: goodbye"));
 		EXPECT(s->catalog->count == 0);
 		tool_servers_stop(s);
 		EXPECT_INT(f.starts, 1);
@@ -117,7 +117,7 @@ static void comes_back(void *arg)
 	await_state(s, TOOL_SERVER_READY);
 	EXPECT_INT(f.starts, 4);
 	EXPECT_INT(f.stops, 3);
-	EXPECT_INT(s->items[0].failures, 3);
+	EXPECT_INT(s->items[0]->failures, 3);
 	tool_servers_stop(s);
 	EXPECT_INT(f.stops, 4);
 }
@@ -134,7 +134,7 @@ static void is_asked_for_its_health(void *arg)
 	struct tool_servers *s = start(&f, &c);
 	await_state(s, TOOL_SERVER_UNHEALTHY);
 	await_state(s, TOOL_SERVER_BACKING_OFF);
-	EXPECT(says(s->items[0].error, "did not answer 'ping' within 50 ms, twice"));
+	EXPECT(says(s->items[0]->error, "did not answer 'ping' within 50 ms, twice"));
 	EXPECT(f.cancelled > 0);
 	tool_servers_stop(s);
 }
@@ -208,7 +208,7 @@ static void bad_calls(void *arg)
 		EXPECT_INT(a.result, 0);
 		EXPECT(a.failed);
 		EXPECT(says(a.text, rows[i].text));
-		EXPECT_INT(s->items[0].calls, 0);
+		EXPECT_INT(s->items[0]->calls, 0);
 		tool_servers_stop(s);
 	}
 }
