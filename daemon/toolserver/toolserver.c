@@ -269,6 +269,30 @@ void tool_server_record(struct tool_server *s, enum event_type type, const char 
 		err_log(r, "a tool server's event");
 }
 
+/* By what it is held, whatever it wants; of a child also while it is down: it starts so or not at
+ * all. */
+static void confinement_put(struct json_writer *w, const struct tool_server_config *c)
+{
+	struct buf b CLEANUP(buf_fini) = buf_init(4096);
+
+	json_field_bool(w, "confined", c->executable != NULL);
+	if (c->url) {
+		json_field_cstr(w, "confined_by",
+			"nothing of this node's: it runs elsewhere, and only calls to it are "
+			"decided here");
+		return;
+	}
+	buf_printf(&b,
+		"a sandbox of its own: namespaces, seccomp, Landlock, cgroup (%u thousandths of a "
+		"processor, %llu MiB); network: ",
+		c->cpu_millis, (unsigned long long)(c->memory_bytes >> 20));
+	if (c->network_count)
+		buf_printf(&b, "%zu entries, checked by the kernel", c->network_count);
+	else
+		buf_puts(&b, "its own loopback alone");
+	json_field_span(w, "confined_by", buf_view(&b));
+}
+
 void tool_servers_put(struct json_writer *w, const struct tool_servers *s)
 {
 	json_array(w);
@@ -278,6 +302,9 @@ void tool_servers_put(struct json_writer *w, const struct tool_servers *s)
 		json_field_cstr(w, "name", x->config.name);
 		json_field_cstr(w, "transport", x->config.url ? "http" : "stdio");
 		json_field_cstr(w, "state", state_name(&tool_server_states, x->state));
+		json_field_bool(w, "up",
+			x->state == TOOL_SERVER_READY || x->state == TOOL_SERVER_UNHEALTHY);
+		confinement_put(w, &x->config);
 		json_field_i64(w, "tools", x->tools ? (int64_t)x->tools->count : 0);
 		json_field_i64(w, "starts", x->starts);
 		json_field_i64(w, "calls", x->calls);

@@ -120,7 +120,8 @@ AWAITS void tool_servers_stop(struct tool_servers *s);
 /* Their tools. Valid until tool_servers_stop; calls after that fail. */
 const struct tool_source *tool_servers_source(struct tool_servers *s);
 
-/* An array with one object for each: name, transport, state, tools, restarts, error. */
+/* An array with one object for each: name, transport, state, up, confined, confined_by, tools,
+ * starts, calls, error. */
 void tool_servers_put(struct json_writer *w, const struct tool_servers *s);
 
 /* The short form, for everybody's eyes: an object of names and states. */

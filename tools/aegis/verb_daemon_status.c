@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 #include "tools/aegis/daemon_plan.h"
 #include "tools/aegis/session.h"
+#include "tools/aegis/tool_servers.h"
 #include "tools/aegis/verbs.h"
 #include <stdio.h>
 
@@ -22,13 +23,16 @@ static void put_process(struct json_writer *w, const struct daemon_plan *p, enum
 	json_end(w);
 }
 
-/* {"aegis-helper":{...},"aegisd":{...},"door":"unix:...","health":{...} or null} */
+/* {"aegis-helper":{...},"aegisd":{...},"door":"unix:...","health":{...} or
+ * null,"tool_servers":[...] if it answers} */
 static int report(struct session *s, const struct daemon_plan *p, struct buf *b)
 {
 	const struct client_request q = {
 		.method = "GET", .path = "/health", .timeout_ms = 5000, .quiet_if_away = true};
-	const struct json *health = NULL;
+	const struct json *health = NULL, *servers = NULL;
 	int code = client_call(s->client, &q, s->arena, &health);
+	if (code == CLI_OK)
+		code = tool_servers_ask(s->client, s->arena, &servers);
 	struct json_writer w = json_writer(b);
 	json_object(&w);
 	put_process(&w, p, DAEMON_HELPER);
@@ -39,6 +43,10 @@ static int report(struct session *s, const struct daemon_plan *p, struct buf *b)
 		json_put(&w, health);
 	else
 		json_put_null(&w);
+	if (servers) {
+		json_key(&w, "tool_servers");
+		json_put(&w, servers);
+	}
 	json_end(&w);
 	return code;
 }
@@ -56,6 +64,8 @@ static void put_line(struct buf *b, const char *name, const struct json *v)
 static void put_health(struct buf *b, const struct json *health)
 {
 	json_for_each (member, health) {
+		if (span_is(member->key, "tool_servers"))
+			continue; /* these have lines of their own */
 		struct buf value CLEANUP(buf_fini) = buf_init(LIMIT_JSON_BYTES);
 		struct json_writer w = json_writer(&value);
 		if (member->type == JSON_STRING)
@@ -81,6 +91,8 @@ static int print_text(const struct json *v)
 		SPAN_ARG(json_str(v, "door", SPAN("?"))));
 	if (health && health->type == JSON_OBJECT)
 		put_health(&b, health);
+	if (json_get(v, "tool_servers"))
+		tool_servers_lines(&b, json_get(v, "tool_servers"));
 	return cli_write(buf_view(&b));
 }
 
@@ -124,7 +136,8 @@ const struct verb verb_daemon_status = {
 	.summary = "Say whether the daemon runs, and how it is",
 	.help = "Shows both processes and what the daemon says about itself: version, time up, "
 		"settings\n"
-		"that weaken a guarantee. The exit code is 5 if it does not answer.",
+		"that weaken a guarantee, its tool servers and by what they are confined. The exit "
+		"code is 5 if it does not answer.",
 	.examples = "aegis daemon status\naegis daemon status --output json",
 	.run = run,
 };

@@ -3,6 +3,7 @@
 #include "daemon/doctor/doctor.h"
 #include "tools/aegis/config_source.h"
 #include "tools/aegis/session.h"
+#include "tools/aegis/tool_servers.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -62,6 +63,8 @@ static int print_text(const struct json *v)
 			buf_putc(&b, '\n');
 		}
 	}
+	if (json_get(v, "tool_servers"))
+		tool_servers_lines(&b, json_get(v, "tool_servers"));
 	return cli_write(buf_view(&b));
 }
 
@@ -74,17 +77,54 @@ static int print_report(const struct cli *c, const struct json *v)
 						  : cli_print(c, v, NULL);
 }
 
+/* The report with the tool servers as a further member. */
+static int with_servers(const struct json *report, const struct json *servers, struct arena *a,
+	const struct json **ret)
+{
+	struct buf b CLEANUP(buf_fini) = buf_init(LIMIT_DOC_BYTES);
+	struct json_writer w = json_writer(&b);
+
+	json_object(&w);
+	json_for_each (member, report) {
+		json_key_span(&w, member->key);
+		json_put(&w, member);
+	}
+	if (servers) {
+		json_key(&w, "tool_servers");
+		json_put(&w, servers);
+	}
+	json_end(&w);
+	int r = buf_error(&b);
+	return r < 0 ? r : json_parse(a, buf_view(&b), NULL, ret);
+}
+
 static int ask_daemon(struct cli *c)
 {
 	struct session s;
-	const struct json *v = NULL;
+	const struct json *v = NULL, *servers = NULL;
 	int code = session_open(&s, c);
 	if (code == CLI_OK)
 		code = session_call(&s, "GET", "/v1/doctor", NULL, SPAN(""), &v);
 	if (code == CLI_OK)
+		code = tool_servers_ask(s.client, s.arena, &servers);
+	if (code == CLI_OK && v && with_servers(v, servers, s.arena, &v) < 0)
+		code = cli_fail(CLI_INTERNAL, "no memory");
+	if (code == CLI_OK)
 		code = v ? print_report(c, v) : cli_fail(CLI_INTERNAL, "the daemon gave no report");
 	session_close(&s);
 	return code;
+}
+
+/* How the tool servers fare, if the daemon can tell, else which there would be. */
+static int find_servers(
+	struct cli *c, const struct config *config, struct arena *a, const struct json **ret)
+{
+	struct client *client CLEANUP(client_cleanup) = NULL;
+
+	*ret = NULL;
+	if (client_open(c, &client) == CLI_OK && tool_servers_ask(client, a, ret) == CLI_OK && *ret)
+		return CLI_OK;
+	return tool_servers_of(config, a, ret) < 0 ? cli_fail(CLI_INTERNAL, "no memory") : CLI_OK;
 }
 
 static int examine(struct cli *c, const struct config *config)
@@ -92,7 +132,7 @@ static int examine(struct cli *c, const struct config *config)
 	struct doctor_report *report = calloc(1, sizeof(*report));
 	struct arena *a CLEANUP(arena_cleanup) = arena_new(LIMIT_JSON_BYTES);
 	struct buf text CLEANUP(buf_fini) = buf_init(LIMIT_DOC_BYTES);
-	const struct json *v;
+	const struct json *v, *servers;
 	if (!report || !a) {
 		free(report);
 		return cli_fail(CLI_INTERNAL, "no memory");
@@ -100,7 +140,11 @@ static int examine(struct cli *c, const struct config *config)
 	doctor_run(&(struct doctor_options){.data_dir = config->daemon.data_directory}, report);
 	doctor_write_json(report, &text);
 	int r = json_parse(a, buf_view(&text), NULL, &v);
-	int code = r < 0 ? cli_fail_errno(r) : print_report(c, v);
+	int code = r < 0 ? cli_fail_errno(r) : find_servers(c, config, a, &servers);
+	if (code == CLI_OK) {
+		r = with_servers(v, servers, a, &v);
+		code = r < 0 ? cli_fail_errno(r) : print_report(c, v);
+	}
 	if (code == CLI_OK)
 		code = check_require(config, report);
 	free(report);
@@ -137,7 +181,8 @@ const struct verb verb_doctor = {
 		"the running daemon\n"
 		"is asked instead. If the configuration has a `require` section, what falls short "
 		"of it is named,\n"
-		"and the exit code is 2.",
+		"and the exit code is 2. The MCP tool servers stand below: up or not, and by what "
+		"they are confined.",
 	.examples = "aegis doctor\n"
 		    "sudo aegis doctor --output table\n"
 		    "aegis doctor --daemon --output json",

@@ -5,9 +5,11 @@ ones, offered to MCP clients and to the model, started again when they end."""
 
 import json
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 
 sys.path[:0] = [os.environ.get("AEGIS_SOURCE", ".") + "/tests" + path
                 for path in ("", "/integration/spine", "/integration/daemon/api", "/integration/daemon/toolserver")]
@@ -169,6 +171,59 @@ def misconfigured():
         tap.ok(f"aegis tool {words[0]}", done.returncode == 0 and part in done.stdout, done)
 
 
+def cli(*words):
+    return subprocess.run([nodes.program("aegis"), "--config", node.config, *words], capture_output=True, text=True)
+
+
+def confinement():
+    s = servers()
+    tap.ok("what confines a server is said", s["small"]["confined"] and "seccomp" in s["small"]["confined_by"] and s["small"]["up"], s["small"])
+    for words in (["doctor"], ["doctor", "--daemon"], ["daemon", "status"]):
+        lines = [line for line in cli(*words).stdout.splitlines() if "tool server small" in line]
+        tap.ok(f"by aegis {' '.join(words)}, too", lines and lines[0].startswith("ready") and "confined by a sandbox" in lines[0], lines)
+
+
+def write_servers(old, new):
+    node.configure(json.dumps(old), json.dumps(new))
+
+
+def reloaded():
+    """SIGHUP and `aegis policy reload` add, change and remove servers, and leave the others alone."""
+    before = servers()
+    c = client()
+    changed = [small("small", environment={"COLOUR": "blue"})] + [s for s in SERVERS if s["name"] in ("ill", "absent")]
+    changed += [small("late"), {"name": "away", "url": "http://127.0.0.1:9/mcp"}]
+    waiting = threading.Thread(target=lambda: answers_to.append(client().call("small.hang")), daemon=True)
+    answers_to = []
+    waiting.start()
+    node.wait_for("a call under way", lambda: servers()["small"]["calls"] == 1, node.aegisd)
+    write_servers(SERVERS, changed)
+    node.aegisd.send_signal(signal.SIGHUP)
+    waiting.join(120)
+    tap.ok("a running call to a changed server ends with the reason",
+           answers_to and answers_to[0][0] and "its configuration has changed" in answers_to[0][1], answers_to)
+    node.wait_for("the new list", lambda: set(servers()) == {"small", "ill", "absent", "late", "away"}, node.aegisd)
+    wait_state("small", "ready")
+    wait_state("late", "ready")
+    tap.equal("the changed one has its new environment", json.loads(c.call("small.environ")[1]).get("COLOUR"), "blue")
+    tap.ok("and the old credential no more", "SECRET_KEY" not in json.loads(c.call("small.environ")[1]))
+    tap.equal("one that did not change went on", servers()["ill"]["starts"], before["ill"]["starts"])
+    tap.ok("the tools of the removed one are gone", "other.echo" not in c.tools(), c.tools())
+    tap.ok("on record with the reason", any("taken out" in e.get("reason", "") for e in events("ServerStopped") if e["name"] == "other"), events("ServerStopped"))
+    tap.ok("an address is not confined", not servers()["away"]["confined"], servers()["away"])
+    bad = changed + [small("two.words")]
+    write_servers(changed, bad)
+    done = cli("policy", "reload")
+    tap.ok("a bad list is refused with its mistake", done.returncode == 2 and "two.words" in done.stderr, done)
+    tap.ok("and changes nothing", "two.words" not in servers() and servers()["late"]["starts"] == 1, servers())
+    write_servers(bad, SERVERS)
+    done = cli("policy", "reload")
+    tap.equal("aegis policy reload takes the servers up, too", done.returncode, 0)
+    node.wait_for("the first list", lambda: "other" in servers() and "late" not in servers(), node.aegisd)
+    wait_state("small", "ready")
+    wait_state("other", "ready")
+
+
 def deploy(name, tools):
     text = AGENT.replace("NAME", name).replace("TOOLS", json.dumps(tools))
     status, body = node.call("POST", "/v1/agents", text)
@@ -197,6 +252,8 @@ try:
     confined()
     restarted()
     misconfigured()
+    confinement()
+    reloaded()
     in_executions()
     node.stop()
     tap.ok("all ended with the daemon", {e["name"] for e in events("ServerStopped")} >= {"small", "other"}, events("ServerStopped"))
