@@ -75,8 +75,8 @@ static int sandboxes_open(struct node *n)
 		.link = n->helper,
 		.registry = d->registry,
 		.resolvers = d->resolvers.count > 0 ? &d->resolvers : NULL,
-		.observer = {record_denial, record_denials_lost, record_resolution,
-			record_lsm_denial, n->journal},
+		.observer = {record_denial, record_gap, record_resolution, record_lsm_denial,
+			record_events, record_counted, n->journal},
 	};
 	return err_trace(sandbox_process_open(&o, &n->sandboxes));
 }

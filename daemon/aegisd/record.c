@@ -23,18 +23,27 @@ static void decision_put(struct json_writer *w, const struct fsal_record *r)
 		err_clear();
 }
 
-static AWAITS void gap(
-	struct journal *j, enum audit_source source, uint64_t count, const char *reason)
+static AWAITS void gap(struct journal *j, const struct audit_gap *g)
 {
 	fiber_shield_begin();
-	int r = journal_gap(j, source, count, reason, DEADLINE_NONE);
+	int r = journal_gap(j, g, DEADLINE_NONE);
 	if (r < 0)
 		err_log(r, "record that records were lost");
 	fiber_shield_end();
 }
 
-/* Never lost in silence: what cannot be written leaves a gap that says so. */
-static AWAITS void post(struct journal *j, struct audit_record *record, struct buf *payload)
+void record_gap(void *ctx, const struct sandbox *s, uint64_t count, const char *reason)
+{
+	struct audit_gap g = {.source = AUDIT_KERNEL, .count = count, .reason = reason};
+
+	if (s) {
+		g.execution_id = s->execution;
+		g.iteration = s->iteration;
+	}
+	gap(ctx, &g);
+}
+
+void record_post(struct journal *j, struct audit_record *record, struct buf *payload)
 {
 	record->payload = buf_view(payload);
 	fiber_shield_begin();
@@ -43,7 +52,12 @@ static AWAITS void post(struct journal *j, struct audit_record *record, struct b
 		bad = journal_post(j, record, DEADLINE_NONE);
 	if (bad < 0) {
 		err_log(bad, "put a record into the journal");
-		gap(j, record->source, 1, "the record could not be written");
+		gap(j,
+			&(struct audit_gap){.source = record->source,
+				.count = 1,
+				.reason = "the record could not be written",
+				.execution_id = record->execution_id,
+				.iteration = record->iteration});
 	}
 	fiber_shield_end();
 }
@@ -53,7 +67,9 @@ void record_file(void *ctx, const struct fsal_record *r)
 	struct buf b CLEANUP(buf_fini) = buf_init(LIMIT_AUDIT_PAYLOAD_BYTES);
 	struct json_writer w = json_writer(&b);
 	struct audit_record record = {
-		.source = AUDIT_FILE, .kind = span_cstr(r->operation ? r->operation : "")};
+		.source = AUDIT_FILE,
+		.kind = span_cstr(r->operation ? r->operation : ""),
+		.iteration = r->iteration};
 
 	json_object(&w);
 	json_field_span(&w, "volume_id", r->volume_id);
@@ -71,10 +87,14 @@ void record_file(void *ctx, const struct fsal_record *r)
 	(void)!uuid_parse(r->execution_id, &record.execution_id);
 	(void)!uuid_parse(r->call_id, &record.call_id);
 	if (r->lost_before)
-		gap(ctx, AUDIT_FILE, r->lost_before,
-			"more file operations than are told one by one");
+		gap(ctx,
+			&(struct audit_gap){.source = AUDIT_FILE,
+				.count = r->lost_before,
+				.reason = "more file operations than are told one by one",
+				.execution_id = record.execution_id,
+				.iteration = r->iteration});
 	if (r->operation)
-		post(ctx, &record, &b);
+		record_post(ctx, &record, &b);
 }
 
 /* ---- network ---- */
@@ -97,8 +117,9 @@ void record_denial(
 	struct buf b CLEANUP(buf_fini) = buf_init(LIMIT_AUDIT_PAYLOAD_BYTES);
 	struct json_writer w = json_writer(&b);
 	struct audit_record record = {.source = AUDIT_KERNEL,
-		.kind = SPAN("NetworkDenied"),
-		.execution_id = s->execution};
+		.kind = SPAN(AUDIT_KIND_NETWORK_DENIED),
+		.execution_id = s->execution,
+		.iteration = s->iteration};
 
 	json_object(&w);
 	json_field_i64(&w, "iteration", s->iteration);
@@ -114,7 +135,7 @@ void record_denial(
 	json_field_span(&w, "command", span_of(d->comm, strnlen(d->comm, sizeof(d->comm))));
 	json_field_i64(&w, "boot_time_ns", (int64_t)d->time_ns);
 	json_end(&w);
-	post(ctx, &record, &b);
+	record_post(ctx, &record, &b);
 }
 
 void record_lsm_denial(
@@ -122,8 +143,10 @@ void record_lsm_denial(
 {
 	struct buf b CLEANUP(buf_fini) = buf_init(LIMIT_AUDIT_PAYLOAD_BYTES);
 	struct json_writer w = json_writer(&b);
-	struct audit_record record = {
-		.source = AUDIT_KERNEL, .kind = SPAN("KernelDenied"), .execution_id = s->execution};
+	struct audit_record record = {.source = AUDIT_KERNEL,
+		.kind = SPAN(AUDIT_KIND_KERNEL_DENIED),
+		.execution_id = s->execution,
+		.iteration = s->iteration};
 
 	json_object(&w);
 	json_field_i64(&w, "iteration", s->iteration);
@@ -139,12 +162,7 @@ void record_lsm_denial(
 	json_field_span(&w, "command", span_of(d->comm, strnlen(d->comm, sizeof(d->comm))));
 	json_field_i64(&w, "boot_time_ns", (int64_t)d->time_ns);
 	json_end(&w);
-	post(ctx, &record, &b);
-}
-
-void record_denials_lost(void *ctx, uint64_t count)
-{
-	gap(ctx, AUDIT_KERNEL, count, "more denials than are told one by one");
+	record_post(ctx, &record, &b);
 }
 
 void record_resolution(void *ctx, const struct sandbox *s, const struct resolver_record *r)
@@ -152,8 +170,9 @@ void record_resolution(void *ctx, const struct sandbox *s, const struct resolver
 	struct buf b CLEANUP(buf_fini) = buf_init(LIMIT_AUDIT_PAYLOAD_BYTES);
 	struct json_writer w = json_writer(&b);
 	struct audit_record record = {.source = AUDIT_KERNEL,
-		.kind = r->denied ? SPAN("NameDenied") : SPAN("NameResolved"),
-		.execution_id = s->execution};
+		.kind = r->denied ? SPAN(AUDIT_KIND_NAME_DENIED) : SPAN(AUDIT_KIND_NAME_RESOLVED),
+		.execution_id = s->execution,
+		.iteration = s->iteration};
 
 	json_object(&w);
 	json_field_i64(&w, "iteration", s->iteration);
@@ -167,5 +186,5 @@ void record_resolution(void *ctx, const struct sandbox *s, const struct resolver
 	json_field_span(&w, "policy_id", r->policy_id);
 	json_field_i64(&w, "latency_ns", r->latency_ns);
 	json_end(&w);
-	post(ctx, &record, &b);
+	record_post(ctx, &record, &b);
 }

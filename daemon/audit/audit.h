@@ -35,6 +35,18 @@ enum audit_source {
 };
 const char *audit_source_name(enum audit_source s); /* "event" */
 
+/* Kinds of AUDIT_KERNEL. FORMAT.md has what their payloads say. */
+#define AUDIT_KIND_FORKED "ProcessForked"
+#define AUDIT_KIND_EXECUTED "ProcessExecuted"
+#define AUDIT_KIND_EXITED "ProcessExited"
+#define AUDIT_KIND_RING "RingCreated"
+#define AUDIT_KIND_FLOW "NetworkFlow"
+#define AUDIT_KIND_COUNTED "KernelCounted"
+#define AUDIT_KIND_NETWORK_DENIED "NetworkDenied"
+#define AUDIT_KIND_KERNEL_DENIED "KernelDenied"
+#define AUDIT_KIND_NAME_DENIED "NameDenied"
+#define AUDIT_KIND_NAME_RESOLVED "NameResolved"
+
 struct audit_record {
 	uint64_t number; /* (journal) from 1, without gaps */
 	int64_t wall_ns; /* 0: now */
@@ -100,9 +112,16 @@ AWAITS int journal_post(
 	struct journal *j, const struct audit_record *record, int64_t deadline_ns) MUST_USE;
 AWAITS int journal_sync(struct journal *j, int64_t deadline_ns) MUST_USE;
 
-/* Records that `source` lost `count` records before they came here. */
-AWAITS int journal_gap(struct journal *j, enum audit_source source, uint64_t count,
-	const char *reason, int64_t deadline_ns) MUST_USE;
+/* Records that never came here. */
+struct audit_gap {
+	enum audit_source source; /* who lost them */
+	uint64_t count;
+	const char *reason;
+	struct uuid execution_id; /* whose they were; nil: of several, or nobody knows */
+	uint32_t iteration;
+};
+AWAITS int journal_gap(
+	struct journal *j, const struct audit_gap *gap, int64_t deadline_ns) MUST_USE;
 
 /* Syncs, has the newest record signed as a head, and appends the signed head as a record. 0 also
  * if nothing came since the last head. */

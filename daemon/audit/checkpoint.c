@@ -113,26 +113,28 @@ int journal_checkpoint(struct journal *j, int64_t deadline_ns)
 	return r;
 }
 
-int journal_gap(struct journal *j, enum audit_source source, uint64_t count, const char *reason,
-	int64_t deadline_ns)
+int journal_gap(struct journal *j, const struct audit_gap *gap, int64_t deadline_ns)
 {
 	struct buf b CLEANUP(buf_fini) = buf_init(PAYLOAD_BYTES);
 	struct json_writer w = json_writer(&b);
 
 	json_object(&w);
-	json_field_cstr(&w, "source", audit_source_name(source));
+	json_field_cstr(&w, "source", audit_source_name(gap->source));
 	json_key(&w, "lost");
-	json_put_u64(&w, count);
-	json_field_span(&w, "reason", span_sub(span_cstr(reason), 0, REASON_BYTES));
+	json_put_u64(&w, gap->count);
+	json_field_span(&w, "reason", span_sub(span_cstr(gap->reason), 0, REASON_BYTES));
 	json_end(&w);
 	int r = buf_error(&b);
 	if (r < 0)
 		return err_trace(r);
-	struct audit_record record = {
-		.source = AUDIT_JOURNAL, .kind = SPAN("Gap"), .payload = buf_view(&b)};
+	struct audit_record record = {.source = AUDIT_JOURNAL,
+		.kind = SPAN("Gap"),
+		.execution_id = gap->execution_id,
+		.iteration = gap->iteration,
+		.payload = buf_view(&b)};
 	struct entry e = {.records = &record,
 		.count = 1,
 		.bytes = FRAME_OVERHEAD_BYTES + b.len,
-		.gaps = count};
+		.gaps = gap->count};
 	return journal_run(j, &e, deadline_ns);
 }

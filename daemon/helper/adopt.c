@@ -78,7 +78,7 @@ static int take_over(struct sandbox *s)
 }
 
 /* The calls are the directories below; those kept for background work count as open again. */
-static void find_calls(struct sandbox *s)
+static void find_calls(struct sandbox_set *set, struct sandbox *s)
 {
 	int fd = openat(s->cgroup, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
@@ -90,8 +90,11 @@ static void find_calls(struct sandbox *s)
 		struct uuid call;
 		struct stat st;
 		if (e->d_name[0] == 'c' && uuid_parse(span_cstr(e->d_name + 1), &call) == 0 &&
-			fstatat(dirfd(d), e->d_name, &st, 0) == 0)
+			fstatat(dirfd(d), e->d_name, &st, 0) == 0) {
 			s->calls[s->call_count++] = (struct sandbox_call){call, st.st_ino};
+			if (recordprog_call(&set->host->record, st.st_ino, call) < 0)
+				err_clear();
+		}
 	}
 	closedir(d);
 }
@@ -105,8 +108,11 @@ static void adopt_running(struct sandbox_set *set, struct sandbox *s)
 		r = network_admit(&set->host->network, s->cgroup_id, s->mark.slot);
 	if (r == 0)
 		r = lsmprog_adopt(&set->host->lsm, s->cgroup_id);
+	if (r == 0)
+		r = recordprog_adopt(
+			&set->host->record, s->cgroup_id, s->mark.execution, s->mark.iteration);
 	if (r == 0) {
-		find_calls(s);
+		find_calls(set, s);
 		r = set->watch(set->arg, s);
 	}
 	if (r == 0) {
@@ -185,5 +191,7 @@ int sandbox_adopt_all(struct sandbox_set *set)
 		lsmprog_detach(&set->host->lsm, set->host->cgroups.v2);
 	else if (r == 0)
 		r = lsmprog_attach(&set->host->lsm, set->host->cgroups.v2);
+	if (r == 0 && set->count > 0)
+		r = recordprog_attach(&set->host->record, set->host->cgroups.v2);
 	return err_trace(r);
 }

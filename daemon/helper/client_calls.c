@@ -297,6 +297,19 @@ AWAITS int helper_lsm_open(struct helper *h, int ret_maps[LSM_MAPS], int64_t dea
 	return 0;
 }
 
+AWAITS int helper_record_open(
+	struct helper *h, int ret_fds[RECORD_MAPS + RECORD_HOOKS], int64_t deadline_ns)
+{
+	struct wire_plain w = {0};
+	struct client_reply y = reply_into(NULL, 0);
+	int r = client_call(h, WIRE_RECORD_OPEN, &w.header, sizeof(w), NO_TAIL, &y, deadline_ns);
+	r = shaped(r, &y, 0, RECORD_MAPS + RECORD_HOOKS);
+	if (r < 0)
+		return err_trace(r);
+	memcpy(ret_fds, y.fds, (RECORD_MAPS + RECORD_HOOKS) * sizeof(ret_fds[0]));
+	return 0;
+}
+
 AWAITS int helper_resolver_get(struct helper *h, uint64_t id, struct uuid execution, int *ret_udp,
 	int *ret_tcp, int64_t deadline_ns)
 {

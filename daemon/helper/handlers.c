@@ -170,7 +170,7 @@ static int handle_call_open(struct monitor *m, const void *request, struct reply
 	int r = find(m, w->id, w->execution, &s);
 	item.call = w->call;
 	if (r == 0)
-		r = sandbox_call_open(s, w->call, &item.cgroup_id);
+		r = sandbox_call_open(&m->host, s, w->call, &item.cgroup_id);
 	if (r < 0)
 		return err_trace(r);
 	ret->payload = &item;
@@ -266,6 +266,20 @@ static int handle_lsm_open(struct monitor *m, const void *request, struct reply 
 	return 0;
 }
 
+static int handle_record_open(struct monitor *m, const void *request, struct reply *ret)
+{
+	struct recordprog *p = &m->host.record;
+	if (!p->loaded)
+		return err_raise(-EOPNOTSUPP, "this kernel cannot record what sandboxes do");
+	int r = recordprog_attach(p, m->host.cgroups.v2);
+	if (r < 0)
+		return err_trace(r);
+	memcpy(ret->fds, p->programs.maps, RECORD_MAPS * sizeof(ret->fds[0]));
+	memcpy(ret->fds + RECORD_MAPS, p->links, RECORD_HOOKS * sizeof(ret->fds[0]));
+	ret->fd_count = RECORD_MAPS + RECORD_HOOKS;
+	return 0;
+}
+
 static int handle_resolver_get(struct monitor *m, const void *request, struct reply *ret)
 {
 	const struct wire_target *w = request;
@@ -329,6 +343,7 @@ static const monitor_handler handlers[WIRE_TYPE_END] = {
 	[WIRE_LAST_HEAD] = handle_last_head,
 	[WIRE_NETWORK_OPEN] = handle_network_open,
 	[WIRE_LSM_OPEN] = handle_lsm_open,
+	[WIRE_RECORD_OPEN] = handle_record_open,
 	[WIRE_RESOLVER_GET] = handle_resolver_get,
 	[WIRE_FILES_MOUNT] = handle_files_mount,
 	[WIRE_FILES_GET] = handle_files_get,

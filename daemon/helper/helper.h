@@ -19,6 +19,7 @@
 
 #include "bpf/lsm/lsm_api.h"
 #include "bpf/net/net_api.h"
+#include "bpf/record/record_api.h"
 #include "daemon/rt/rt.h"
 #include "daemon/audit/audit.h"
 
@@ -251,6 +252,14 @@ AWAITS int helper_resolver_get(struct helper *h, uint64_t id, struct uuid execut
  * close. They stay the same until the helper is another instance. -EOPNOTSUPP: this kernel has no
  * BPF LSM. */
 AWAITS int helper_lsm_open(struct helper *h, int ret_maps[LSM_MAPS], int64_t deadline_ns) MUST_USE;
+
+/* ---- recording programs ---- */
+
+/* The descriptors of their maps, in the order of enum record_map, and of the links by which they
+ * hang: bpf/record/record_api.h. The caller's to close; while it holds the links, recording goes on
+ * without the helper. From here on they hang. -EOPNOTSUPP: this kernel cannot record. */
+AWAITS int helper_record_open(
+	struct helper *h, int ret_fds[RECORD_MAPS + RECORD_HOOKS], int64_t deadline_ns) MUST_USE;
 
 /* ---- dispatched calls [6] ---- */
 

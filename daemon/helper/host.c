@@ -279,6 +279,8 @@ int host_open(struct host *h, const struct host_options *o)
 		r = network_open(&h->network, o->network_range, o->cgroup_parent, h->cgroups.v2);
 	if (r == 0)
 		r = lsmprog_open(h->cgroups.v2, h->network.constants.level, &h->lsm);
+	if (r == 0)
+		r = recordprog_open(h->cgroups.v2, h->network.constants.level, &h->record);
 	if (r < 0)
 		host_close(h);
 	return err_trace(r);
@@ -298,6 +300,7 @@ void host_close(struct host *h)
 	root_set_fini(&h->roots);
 	network_close(&h->network);
 	lsmprog_close(&h->lsm);
+	recordprog_close(&h->record);
 	netpool_fini(&h->net);
 	cgroup_host_close(&h->cgroups);
 	workspaces_fini(&h->workspaces);

@@ -10,6 +10,7 @@
 #include "daemon/helper/lsmprog.h"
 #include "daemon/helper/namespaces.h"
 #include "daemon/helper/network.h"
+#include "daemon/helper/recordprog.h"
 #include "daemon/helper/root.h"
 #include "daemon/helper/signer.h"
 #include "daemon/helper/workspace.h"
@@ -48,6 +49,7 @@ struct host {
 	struct netpool net;
 	struct network network;
 	struct lsmprog lsm;
+	struct recordprog record;
 	struct root_set roots;
 	struct runtime_registry *registry;
 	struct seccomp_program seccomp;

@@ -249,6 +249,8 @@ int launch_prepare(struct host *h, struct sandbox *s, struct seat *seat, int *re
 	if (r == 0)
 		r = lsmprog_attach(&h->lsm, h->cgroups.v2);
 	if (r == 0)
+		r = recordprog_attach(&h->record, h->cgroups.v2);
+	if (r == 0)
 		r = make_ends(h, s, &e);
 	if (r == 0) {
 		s->mark.control_cookie = host_socket_cookie(e.control_helper);

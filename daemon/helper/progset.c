@@ -28,7 +28,7 @@ static int attached_program(int cgroup, const struct progset_program *p)
 	uint32_t ids[ATTACHED_MAX], flags[ATTACHED_MAX];
 	LIBBPF_OPTS(bpf_prog_query_opts, opts, .prog_ids = ids, .prog_cnt = ATTACHED_MAX);
 
-	if (p->type == PROGSET_ELSEWHERE)
+	if (p->type < 0)
 		return -1;
 	if (p->type == BPF_LSM_CGROUP) /* then the kernel wants room for them */
 		opts.prog_attach_flags = flags;
@@ -86,12 +86,14 @@ static int reuse_maps(const struct progset_plan *plan, struct bpf_object *o, int
 		struct bpf_prog_info info = {
 			.nr_map_ids = PROGRAM_MAPS_MAX, .map_ids = (uintptr_t)maps};
 		uint32_t bytes = sizeof(info);
-		AUTO_FD fd = attached_program(cgroup, &plan->programs[i]);
+		const struct progset_program *p = &plan->programs[i];
+		AUTO_FD fd = p->type == PROGSET_FOUND ? plan->find(cgroup, p)
+						      : attached_program(cgroup, p);
 
 		if (fd < 0)
 			continue;
 		if (bpf_obj_get_info_by_fd(fd, &info, &bytes) < 0)
-			return err_sys(-errno, "attached program %s", plan->programs[i].name);
+			return err_sys(-errno, "attached program %s", p->name);
 		for (uint32_t m = 0; m < info.nr_map_ids && m < PROGRAM_MAPS_MAX; m++) {
 			int r = reuse_map(plan, o, maps[m]);
 			if (r < 0)
@@ -245,7 +247,7 @@ int progset_attach(const struct progset *s, int cgroup)
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < s->plan->program_count; i++)
-		if (s->plan->programs[i].type != PROGSET_ELSEWHERE)
+		if (s->plan->programs[i].type >= 0)
 			r = attach(s->programs[i], cgroup, &s->plan->programs[i]);
 	return err_trace(r);
 }

@@ -14,6 +14,7 @@ enum {
 	PROGSET_MAPS_MAX = 16,
 	PROGSET_PROGRAMS_MAX = 16,
 	PROGSET_ELSEWHERE = -1, /* as a type: attached by others, to other things */
+	PROGSET_FOUND = -2, /* likewise, and the plan's find() knows where */
 };
 
 struct progset_program {
@@ -31,6 +32,8 @@ struct progset_plan {
 	 * program reads, and tells whether they are attached. */
 	const struct progset_program *programs;
 	size_t program_count;
+	/* A descriptor of the program that an earlier helper attached for this cgroup, or -1. */
+	int (*find)(int cgroup, const struct progset_program *p);
 };
 
 struct progset {

@@ -285,9 +285,12 @@ static bool finish_release(struct sandbox_set *set, struct sandbox *s)
 	}
 	if (s->has_slot)
 		host_slot_give_back(set->host, s->mark.slot);
+	recordprog_dismiss(&set->host->record, s->cgroup_id);
 	sandbox_forget(set, s);
-	if (set->count == 0)
+	if (set->count == 0) {
 		lsmprog_detach(&set->host->lsm, set->host->cgroups.v2);
+		recordprog_detach(&set->host->record);
+	}
 	return true;
 }
 

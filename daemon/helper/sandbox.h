@@ -115,7 +115,8 @@ int sandbox_release(struct sandbox_set *set, struct sandbox *s) MUST_USE; /* -EB
 void sandbox_gone(struct sandbox_set *set, struct sandbox *s); /* its pidfd is readable */
 void sandbox_set_tick(struct sandbox_set *set); /* what could not be finished at once */
 
-int sandbox_call_open(struct sandbox *s, struct uuid call, uint64_t *ret_cgroup_id) MUST_USE;
+int sandbox_call_open(
+	struct host *h, struct sandbox *s, struct uuid call, uint64_t *ret_cgroup_id) MUST_USE;
 int sandbox_call_close(struct sandbox *s, struct uuid call, enum helper_call_rest rest,
 	struct helper_usage *ret) MUST_USE; /* HELPER_CALL_HAD_REST */
 

@@ -48,7 +48,7 @@ static int hand_over(const struct sandbox *s, int dir, struct uuid call)
 	return err_trace(tell_call(s, LAUNCH_CALL_OPEN, call, fds, LAUNCH_CALL_FDS));
 }
 
-int sandbox_call_open(struct sandbox *s, struct uuid call, uint64_t *ret_cgroup_id)
+int sandbox_call_open(struct host *h, struct sandbox *s, struct uuid call, uint64_t *ret_cgroup_id)
 {
 	char name[CGROUP_NAME_BYTES];
 	struct stat st;
@@ -62,7 +62,9 @@ int sandbox_call_open(struct sandbox *s, struct uuid call, uint64_t *ret_cgroup_
 		return err_sys(-errno, "make the cgroup of call %s", name + 1);
 	AUTO_FD dir = openat(s->cgroup, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int r = dir < 0 || fstat(dir, &st) < 0 ? err_sys(-errno, "open the cgroup of a call")
-					       : hand_over(s, dir, call);
+					       : recordprog_call(&h->record, st.st_ino, call);
+	if (r == 0)
+		r = hand_over(s, dir, call);
 	if (r < 0) {
 		(void)unlinkat(s->cgroup, name, AT_REMOVEDIR);
 		return err_trace(r);

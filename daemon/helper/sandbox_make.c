@@ -130,6 +130,8 @@ int sandbox_create(
 	set->wanted_runtime = runtime;
 	set->wanted_limits = w->limits;
 	r = lsmprog_bind(&set->host->lsm, s->cgroup_id, w->file_policy);
+	if (r == 0)
+		r = recordprog_admit(&set->host->record, s->cgroup_id, w->execution, w->iteration);
 	if (r == 0 && w->network_policy)
 		r = sandbox_link(set, s, w->network_policy);
 	if (r == 0 && w->files == HELPER_FILES_NFS)

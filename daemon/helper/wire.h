@@ -14,7 +14,7 @@
 
 enum {
 	WIRE_MAGIC = 0x41474831, /* "AGH1" */
-	WIRE_VERSION = 5, /* changes with every change of this header */
+	WIRE_VERSION = 7, /* changes with every change of this header */
 	WIRE_MESSAGE_BYTES = 232,
 	WIRE_FDS_MAX = NET_MAPS,
 	WIRE_LIST_MAX = 64, /* sandboxes in one reply; ask again after the last id */
@@ -41,6 +41,7 @@ enum wire_type {
 	WIRE_NETWORK_OPEN,
 	WIRE_RESOLVER_GET,
 	WIRE_LSM_OPEN,
+	WIRE_RECORD_OPEN,
 	WIRE_FILES_MOUNT,
 	WIRE_FILES_GET,
 	WIRE_SANDBOX_BEGIN,
@@ -62,7 +63,7 @@ struct wire_header {
 
 /* ---- requests ---- */
 
-struct wire_plain { /* HELLO, PUBLIC_KEY, NETWORK_OPEN, LSM_OPEN */
+struct wire_plain { /* HELLO, PUBLIC_KEY, NETWORK_OPEN, LSM_OPEN, RECORD_OPEN */
 	struct wire_header header;
 };
 
@@ -213,6 +214,7 @@ struct wire_event {
 	struct wire_sandbox sandbox;
 };
 
+_Static_assert(RECORD_MAPS + RECORD_HOOKS <= WIRE_FDS_MAX, "room for all");
 _Static_assert(sizeof(struct wire_header) == 24, "no padding");
 _Static_assert(sizeof(struct wire_target) == 24 + 24, "no padding");
 _Static_assert(sizeof(struct wire_stop) == 24 + 32, "no padding");

@@ -169,7 +169,7 @@ static int process_list(struct sandbox_driver *d, struct sandbox_entry **ret, si
 	return 0;
 }
 
-static int process_adopt(struct sandbox_driver *d, const struct sandbox_entry *e,
+static AWAITS int adopt(struct sandbox_driver *d, const struct sandbox_entry *e,
 	struct sandbox **ret, int64_t deadline_ns)
 {
 	struct ask_sandbox a = {.request.fn = do_get,
@@ -179,6 +179,8 @@ static int process_adopt(struct sandbox_driver *d, const struct sandbox_entry *e
 	int r = process_lsm_ready(process_driver_of(d), deadline_ns);
 
 	if (r == 0)
+		r = process_record_ready(process_driver_of(d), deadline_ns);
+	if (r == 0)
 		r = helper_ask(process_driver_of(d)->link, &a.request, deadline_ns);
 	if (r == 0 && a.found.state == HELPER_SANDBOX_RUNNING) {
 		a.request.fn = do_listener;
@@ -187,6 +189,15 @@ static int process_adopt(struct sandbox_driver *d, const struct sandbox_entry *e
 			r = 0;
 	}
 	return r < 0 ? err_trace(r) : err_trace(process_take(d, &a.found, &a.fds, ret));
+}
+
+static int process_adopt(struct sandbox_driver *d, const struct sandbox_entry *e,
+	struct sandbox **ret, int64_t deadline_ns)
+{
+	process_driver_of(d)->starting++;
+	int r = adopt(d, e, ret, deadline_ns);
+	process_driver_of(d)->starting--;
+	return err_trace(r);
 }
 
 /* ---- calls ---- */
@@ -335,12 +346,14 @@ static int process_release(struct sandbox *s, int64_t deadline_ns)
 {
 	struct ask_sandbox a = ask_about(s, do_release);
 
+	process_record_end(process_of(s)); /* while the kernel still has its counters */
 	return err_trace(helper_ask(link_of(s), &a.request, deadline_ns));
 }
 
 static void process_forget(struct sandbox *s)
 {
 	struct process_sandbox *p = process_of(s);
+	struct process_driver *d = process_driver_of(s->driver);
 
 	bool alive = s->state != SANDBOX_RELEASED && s->state != SANDBOX_ENDED;
 	process_network_end(p, alive);
@@ -348,12 +361,14 @@ static void process_forget(struct sandbox *s)
 	list_remove(&p->alive_link);
 	rt_close(p->pidfd);
 	free(p);
+	process_record_rest(d);
 }
 
 static void process_close(struct sandbox_driver *d)
 {
 	process_network_close(process_driver_of(d));
 	process_lsm_close(process_driver_of(d));
+	process_record_close(process_driver_of(d));
 	free(process_driver_of(d));
 }
 
@@ -395,6 +410,8 @@ int sandbox_process_open(const struct sandbox_process_options *o, struct sandbox
 	list_init(&p->alive);
 	group_init(&p->group);
 	group_init(&p->lsm_group);
+	group_init(&p->record_group);
+	waitq_init(&p->record_free);
 	*ret = &p->base;
 	return 0;
 }

@@ -19,6 +19,12 @@ struct process_driver {
 	uint64_t lsm_instance; /* of the helper that was asked for it */
 	struct group lsm_group; /* the reader of what it denies */
 	struct group group; /* the reader of denials */
+	struct record_sensor *record; /* likewise, and while no sandbox lives */
+	uint64_t record_instance;
+	struct group record_group; /* the reader of what they do */
+	bool record_taken; /* some fiber empties the ring */
+	struct waitq record_free;
+	int starting; /* sandboxes that are being made or taken up: records are read for them */
 	uint64_t lost; /* denials that are on no record: not read, or more than are told */
 	int64_t lost_told_ns; /* when that was last reported */
 	uint64_t *next_sequence; /* by CPU */
@@ -41,6 +47,8 @@ struct process_sandbox {
 	struct resolver *resolver;
 	struct list alive_link; /* in the driver's `alive` */
 	struct lsm_policy_entry *paths; /* NULL: none */
+	int64_t record_told_ns; /* when its lost records were last asked for */
+	bool record_ended; /* its counters are on record */
 	struct denial_budget told_network, told_lsm; /* of their own: neither hides the other */
 };
 
@@ -85,6 +93,17 @@ AWAITS int process_lower_paths(struct sandbox_driver *d, const struct sandbox_pa
 	struct lsm_table *ret, int64_t deadline_ns) MUST_USE;
 AWAITS int process_set_paths(
 	struct sandbox *s, const struct lsm_table *paths, int64_t deadline_ns) MUST_USE;
+
+/* ---- process_record.c ---- */
+
+/* Reads from now on what sandboxes do, where the kernel can tell. */
+AWAITS int process_record_ready(struct process_driver *d, int64_t deadline_ns) MUST_USE;
+/* The sandbox has ended: all that it did is with the observer when this returns, and its counters.
+ */
+AWAITS void process_record_end(struct process_sandbox *p);
+/* Reads no more, if nobody is left to be read about. */
+AWAITS void process_record_rest(struct process_driver *d);
+AWAITS void process_record_close(struct process_driver *d);
 
 /* ---- process_network.c ---- */
 

@@ -85,7 +85,8 @@ void process_tell_lost(struct process_driver *d)
 	d->lost = 0;
 	d->lost_told_ns = now_ns;
 	if (d->observer.lost)
-		d->observer.lost(d->observer.ctx, lost);
+		d->observer.lost(
+			d->observer.ctx, NULL, lost, "more denials than are told one by one");
 }
 
 static void read_denials(void *arg)

@@ -199,8 +199,8 @@ static AWAITS int start_once(struct sandbox_driver *d, struct ask_create *a,
 	return 0;
 }
 
-int process_start(struct sandbox_driver *d, const struct sandbox_spec *spec, struct sandbox **ret,
-	int64_t deadline_ns)
+static AWAITS int start(struct sandbox_driver *d, const struct sandbox_spec *spec,
+	struct sandbox **ret, int64_t deadline_ns)
 {
 	struct arena *arena CLEANUP(arena_cleanup) =
 		arena_new(2 * (HELPER_ARGV_BYTES_MAX + HELPER_ENV_BYTES_MAX));
@@ -227,6 +227,8 @@ int process_start(struct sandbox_driver *d, const struct sandbox_spec *spec, str
 		rt_close(workspace);
 	if (r == 0)
 		r = process_lsm_ready(process_driver_of(d), deadline_ns);
+	if (r == 0)
+		r = process_record_ready(process_driver_of(d), deadline_ns);
 	if (r == 0)
 		r = process_paths_policy(process_driver_of(d), spec->paths, &paths);
 	if (r == 0 && spec->network && spec->network->net_count > 0)
@@ -258,5 +260,16 @@ int process_start(struct sandbox_driver *d, const struct sandbox_spec *spec, str
 		process_of(*ret)->paths = paths;
 	else
 		lsm_policy_unref(paths);
+	return err_trace(r);
+}
+
+int process_start(struct sandbox_driver *d, const struct sandbox_spec *spec, struct sandbox **ret,
+	int64_t deadline_ns)
+{
+	struct process_driver *p = process_driver_of(d);
+
+	p->starting++;
+	int r = start(d, spec, ret, deadline_ns);
+	p->starting--;
 	return err_trace(r);
 }

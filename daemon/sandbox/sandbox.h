@@ -18,6 +18,7 @@
 #include "daemon/rt/rt.h"
 #include "daemon/sandbox/snapshot.h"
 #include "daemon/sensor/lsm.h"
+#include "daemon/sensor/record.h"
 #include "daemon/sensor/resolver.h"
 
 /*
@@ -273,13 +274,19 @@ struct sandbox_network_observer {
 	/* The kernel denied something; `policy_id` empty: no rule speaks of it. */
 	AWAITS void (*denied)(void *ctx, const struct sandbox *s, const struct net_denial *d,
 		struct span policy_id);
-	/* `count` denials could not be reported one by one. */
-	AWAITS void (*lost)(void *ctx, uint64_t count);
+	/* `count` things that the kernel denied or saw are reported no other way. NULL: of
+	 * sandboxes that cannot be told. */
+	AWAITS void (*lost)(void *ctx, const struct sandbox *s, uint64_t count, const char *reason);
 	AWAITS void (*resolved)(
 		void *ctx, const struct sandbox *s, const struct resolver_record *r);
 	/* The LSM programs denied something; `policy_id` empty: no rule of a policy did. */
 	AWAITS void (*lsm_denied)(void *ctx, const struct sandbox *s, const struct lsm_denial *d,
 		struct span policy_id);
+	/* What sandboxes did, in order; each record says whose it is. */
+	AWAITS void (*recorded)(void *ctx, const struct record_event *const *events, size_t count);
+	/* All that an ended sandbox did, counted by the kernel; every record of it was reported. */
+	AWAITS void (*counted)(
+		void *ctx, const struct sandbox *s, const struct record_agent *counters);
 	void *ctx;
 };
 

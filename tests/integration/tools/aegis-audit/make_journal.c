@@ -53,7 +53,8 @@ static void fill(struct journal *j)
 			.call_id = call,
 			.iteration = 2,
 			.payload = SPAN("{\"path\":\"/workspace/a\"}")});
-	CHECK(journal_gap(j, AUDIT_KERNEL, 7, "ring full", DEADLINE_NONE) == 0);
+	CHECK(journal_gap(j, &(struct audit_gap){AUDIT_KERNEL, 7, "ring full", {{0}}, 0},
+		      DEADLINE_NONE) == 0);
 	CHECK(journal_checkpoint(j, DEADLINE_NONE) == 0);
 }
 
@@ -106,7 +107,8 @@ static void fill_denials(struct journal *j)
 	kernel.payload = SPAN("{\"name\":\"bad.example\",\"type\":28,\"rcode\":5,"
 			      "\"policy_id\":\"no-bad\"}");
 	append(j, kernel);
-	CHECK(journal_gap(j, AUDIT_KERNEL, 7, "ring full", DEADLINE_NONE) == 0); /* 8 */
+	CHECK(journal_gap(j, &(struct audit_gap){AUDIT_KERNEL, 7, "ring full", {{0}}, 0},
+		      DEADLINE_NONE) == 0); /* 8 */
 	kernel.kind = SPAN("NetworkDenied"); /* 9: the rule's policy was gone */
 	kernel.wall_ns = 5000 * NS_PER_S;
 	kernel.payload =

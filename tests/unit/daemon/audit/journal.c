@@ -95,7 +95,10 @@ static void test_segments_rotate_and_stay_chained(void **state)
 	append_some(f->journal, 100);
 	append_event(f->journal, 40);
 	append_some(f->journal, 20);
-	assert_int_equal(journal_gap(f->journal, AUDIT_KERNEL, 11, "ring full", DEADLINE_NONE), 0);
+	assert_int_equal(journal_gap(f->journal,
+				 &(struct audit_gap){AUDIT_KERNEL, 11, "ring full", {{0}}, 0},
+				 DEADLINE_NONE),
+		0);
 	append_some(f->journal, 20);
 	fixture_close(f);
 	fixture_open(f);

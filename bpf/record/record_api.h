@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * What the recording programs and user space share: the layout of every map and record. They see
+ * processes of sandboxes come, execute and go, and io_uring rings being made; they decide nothing.
+ * Times are CLOCK_BOOTTIME nanoseconds.
+ *
+ * A sandbox is its cgroup at `level` below the root of the hierarchy. One without an entry in
+ * `record_agents`, and everybody else on the host, costs one look-up and is not recorded. The entry
+ * says whose it is, so that a record is attributed when it is made, whoever reads it and when; a
+ * tool call is the cgroup of its own that it runs in, and `record_calls` says which.
+ *
+ * Accounting is exact for each sandbox: happened = recorded + full + over, for each kind. What is
+ * under way while the counters are read (at most one per CPU) is in `happened` already.
+ */
+#pragma once
+
+#include <linux/types.h>
+
+enum {
+	RECORD_AGENTS_MAX = 16384,
+	RECORD_CALLS_MAX = 16384, /* the ones used last; see record_calls */
+	RECORD_RING_BYTES = 16 * 1024 * 1024,
+	RECORD_WAKE_BYTES = 256 * 1024, /* readers sleep until so much is there, or by their clock
+					 */
+	RECORD_BUDGET = 16384, /* records of one sandbox in one second */
+	RECORD_SECOND_SHIFT = 30, /* of the nanoseconds in which the budget counts */
+};
+
+/* The maps that user space gets, in the order in which their descriptors are handed over; behind
+ * them the links by which the programs hang, in the order of the programs. */
+enum record_map {
+	RECORD_MAP_AGENTS,
+	RECORD_MAP_CALLS,
+	RECORD_MAP_TOLD,
+	RECORD_MAP_RING,
+	RECORD_MAPS,
+};
+enum { RECORD_HOOKS = 4 };
+
+/* What the programs are told before they are loaded. */
+struct record_constants {
+	__u64 home; /* id of the cgroup whose children are the sandboxes */
+	__u32 level; /* of a sandbox's own cgroup */
+	__u32 unused;
+};
+
+enum record_kind {
+	RECORD_FORK = 1, /* a process was made; threads are not told */
+	RECORD_EXEC = 2,
+	RECORD_EXIT = 3, /* the last thread of a process ended */
+	RECORD_RING = 4, /* an io_uring was made */
+	RECORD_KINDS,
+	RECORD_KIND_SLOTS = 8, /* room for counts: a new kind changes no layout */
+};
+
+/* Of one kind. */
+struct record_count {
+	__u64 happened;
+	__u64 full; /* lost: the ring was full */
+	__u64 over; /* lost: more than the budget */
+};
+
+struct record_agent {
+	__u8 execution[16];
+	__u32 iteration;
+	__u32 budget;
+	__u64 second; /* in which `used` counts */
+	__u64 used;
+	struct record_count count[RECORD_KIND_SLOTS];
+};
+
+/* Key: the call's cgroup. Ids of cgroups are never used again, so an entry can be wrong never, and
+ * the oldest ones go by themselves. */
+struct record_call {
+	__u8 call[16];
+};
+
+/* `record_told` is user space's own: how many lost records of a cgroup are on record as lost. It
+ * lives with the counters. */
+
+/* What each record begins with; the whole record of every kind but EXEC. */
+struct record_event {
+	__u64 time_ns;
+	__u64 cgroup; /* of the sandbox */
+	__u64 call_cgroup; /* of the task; the same if it is in no call's */
+	__u64 sequence; /* of this CPU, without gaps where nothing was lost */
+	__u64 start_ns; /* when the process began: with pid, its identity */
+	__u64 parent_start_ns;
+	__u64 value; /* EXIT: nanoseconds of CPU; RING: entries; EXEC: bytes of arguments kept */
+	__u8 execution[16];
+	__u8 call[16]; /* zeros: none */
+	__u32 iteration;
+	__u32 pid; /* of the process, as the host counts; of FORK: the new one's */
+	__u32 parent_pid;
+	__u32 cpu;
+	__u32 status; /* EXIT: as wait(2) has it */
+	__u8 kind;
+	__u8 unused[3];
+	char comm[16];
+};
+
+/* Texts end with NUL; one that fills its room was cut. */
+struct record_exec {
+	struct record_event event;
+	__u64 inode; /* of the program's file (of a script: of its interpreter) */
+	__u32 device; /* major << 20 | minor */
+	__u32 arguments_bytes; /* of all arguments, each with its NUL */
+	char path[240]; /* as it was asked for */
+	char interpreter[64]; /* of a script; else empty */
+	char arguments[576]; /* event.value bytes of them, the rest undefined */
+};
+
+_Static_assert(sizeof(struct record_agent) == 40 + 192, "both compilers lay it out alike");
+_Static_assert(sizeof(struct record_event) == 128, "both compilers lay it out alike");
+_Static_assert(sizeof(struct record_exec) == 1024, "both compilers lay it out alike");

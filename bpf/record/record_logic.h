@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * What the recording programs count, as inline functions over memory: no map, no helper, so that
+ * the same code runs in the kernel and in a test.
+ */
+#pragma once
+
+#include "bpf/record/record_api.h"
+
+#define RECORD_INLINE static inline __attribute__((always_inline))
+
+/* Whether one more record of this sandbox is within its budget. Two CPUs that begin a second at
+ * once may both reset it: then a few more are recorded, and none uncounted. */
+RECORD_INLINE int record_within_budget(struct record_agent *a, __u64 now_ns)
+{
+	__u64 second = now_ns >> RECORD_SECOND_SHIFT;
+
+	if (a->second != second) {
+		a->second = second;
+		a->used = 0;
+	}
+	return __sync_fetch_and_add(&a->used, 1) < a->budget;
+}
+
+/* How many of the arguments are in the record: `bytes` of them fit into `room`. */
+RECORD_INLINE __u32 record_arguments_kept(__u32 bytes, __u32 room)
+{
+	return bytes < room ? bytes : room;
+}
+
+RECORD_INLINE __u64 record_lost(const struct record_count *c)
+{
+	return c->full + c->over;
+}

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/*
+ * What the kernel saw sandboxes do, as records of the journal: a batch becomes durable together,
+ * so the reader is never ahead of the disk, and while it waits the kernel counts what it has no
+ * room for. FORMAT.md has the payloads.
+ */
+#include "daemon/aegisd/aegisd.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+enum {
+	/* Of a batch at its longest: every byte of every text escaped. */
+	BATCH_BYTES = RECORD_SENSOR_BATCH * 8 * 1024,
+	DISK_FULL_MS = 500,
+};
+
+static struct span text_of(const char *p, size_t room)
+{
+	return span_of(p, strnlen(p, room));
+}
+
+static struct uuid uuid_of(const uint8_t *bytes)
+{
+	struct uuid u;
+	memcpy(u.bytes, bytes, sizeof(u.bytes));
+	return u;
+}
+
+static void arguments_put(struct json_writer *w, const struct record_exec *e)
+{
+	struct span rest = span_of(e->arguments, MIN(e->event.value, sizeof(e->arguments)));
+
+	json_key(w, "arguments");
+	json_array(w);
+	while (rest.n > 0) {
+		size_t n = strnlen(rest.p, rest.n);
+		json_put_span(w, span_of(rest.p, n));
+		rest = span_sub(rest, MIN(n + 1, rest.n), rest.n);
+	}
+	json_end(w);
+	json_field_i64(w, "arguments_bytes", e->arguments_bytes);
+	json_field_bool(w, "arguments_cut", e->event.value < e->arguments_bytes);
+}
+
+static void exec_put(struct json_writer *w, const struct record_exec *e)
+{
+	json_field_span(w, "path", text_of(e->path, sizeof(e->path)));
+	if (strnlen(e->path, sizeof(e->path)) >= sizeof(e->path) - 1)
+		json_field_bool(w, "path_cut", true);
+	if (e->interpreter[0])
+		json_field_span(w, "interpreter", text_of(e->interpreter, sizeof(e->interpreter)));
+	arguments_put(w, e);
+	json_field_i64(w, "device", e->device);
+	json_field_i64(w, "inode", (int64_t)e->inode);
+}
+
+static void exit_put(struct json_writer *w, const struct record_event *e)
+{
+	int status = (int)e->status;
+
+	if (WIFSIGNALED(status))
+		json_field_i64(w, "signal", WTERMSIG(status));
+	else
+		json_field_i64(w, "status", WEXITSTATUS(status));
+	json_field_i64(w, "cpu_ns", (int64_t)e->value);
+}
+
+static const char *kind_of(enum record_kind k)
+{
+	switch (k) {
+	case RECORD_FORK:
+		return AUDIT_KIND_FORKED;
+	case RECORD_EXEC:
+		return AUDIT_KIND_EXECUTED;
+	case RECORD_EXIT:
+		return AUDIT_KIND_EXITED;
+	case RECORD_RING:
+		return AUDIT_KIND_RING;
+	case RECORD_KINDS:
+	case RECORD_KIND_SLOTS:
+		break;
+	}
+	return NULL;
+}
+
+static void event_put(struct json_writer *w, const struct record_event *e)
+{
+	json_object(w);
+	json_field_i64(w, "pid", e->pid);
+	json_field_i64(w, "start_ns", (int64_t)e->start_ns);
+	json_field_i64(w, "parent_pid", e->parent_pid);
+	json_field_i64(w, "parent_start_ns", (int64_t)e->parent_start_ns);
+	json_field_span(w, "command", text_of(e->comm, sizeof(e->comm)));
+	if (e->kind == RECORD_EXEC)
+		exec_put(w, (const struct record_exec *)e);
+	else if (e->kind == RECORD_EXIT)
+		exit_put(w, e);
+	else if (e->kind == RECORD_RING)
+		json_field_i64(w, "entries", (int64_t)e->value);
+	json_field_i64(w, "cgroup", (int64_t)e->cgroup);
+	json_field_i64(w, "call_cgroup", (int64_t)e->call_cgroup);
+	json_field_i64(w, "cpu", e->cpu);
+	json_field_i64(w, "sequence", (int64_t)e->sequence);
+	json_field_i64(w, "boot_time_ns", (int64_t)e->time_ns);
+	json_end(w);
+}
+
+struct batch {
+	struct audit_record records[RECORD_SENSOR_BATCH];
+	size_t ends[RECORD_SENSOR_BATCH]; /* of the payloads in `b`, which moves as it grows */
+	size_t count;
+	struct buf b;
+};
+
+static void fill(struct batch *t, const struct record_event *const *events, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		const struct record_event *e = events[i];
+		const char *kind = kind_of((enum record_kind)e->kind);
+		if (!kind)
+			continue;
+		struct json_writer w = json_writer(&t->b);
+		event_put(&w, e);
+		t->ends[t->count] = t->b.len;
+		t->records[t->count++] = (struct audit_record){.source = AUDIT_KERNEL,
+			.kind = span_cstr(kind),
+			.execution_id = uuid_of(e->execution),
+			.call_id = uuid_of(e->call),
+			.iteration = e->iteration};
+	}
+	struct span all = buf_view(&t->b);
+	for (size_t i = 0, at = 0; i < t->count; at = t->ends[i++])
+		t->records[i].payload = span_of(all.p + at, t->ends[i] - at);
+}
+
+/* While the disk is full it waits, and the kernel counts. */
+static AWAITS int append(struct journal *j, struct batch *t)
+{
+	int r;
+
+	while ((r = journal_append(j, t->records, t->count, DEADLINE_NONE)) == -ENOSPC) {
+		err_log(r, "records of what sandboxes do wait for room");
+		r = rt_sleep_until(deadline_in_ms(DISK_FULL_MS));
+		if (r < 0)
+			return err_trace(r);
+	}
+	return err_trace(r);
+}
+
+void record_events(void *ctx, const struct record_event *const *events, size_t count)
+{
+	struct batch *t = calloc(1, sizeof(*t));
+	int r = -ENOMEM;
+
+	CHECK(count <= RECORD_SENSOR_BATCH);
+	fiber_shield_begin();
+	if (t) {
+		t->b = buf_init(BATCH_BYTES);
+		fill(t, events, count);
+		r = buf_error(&t->b);
+		if (r == 0 && t->count > 0)
+			r = append(ctx, t);
+		buf_fini(&t->b);
+	}
+	if (r < 0) {
+		err_log(r, "put what sandboxes did into the journal");
+		record_gap(ctx, NULL, count, "the records could not be written");
+	}
+	free(t);
+	fiber_shield_end();
+}
+
+void record_counted(void *ctx, const struct sandbox *s, const struct record_agent *a)
+{
+	struct buf b CLEANUP(buf_fini) = buf_init(64 * 1024);
+	struct json_writer w = json_writer(&b);
+	struct audit_record record = {.source = AUDIT_KERNEL,
+		.kind = SPAN(AUDIT_KIND_COUNTED),
+		.execution_id = s->execution,
+		.iteration = s->iteration};
+
+	json_object(&w);
+	json_key(&w, "happened");
+	json_object(&w);
+	for (int k = RECORD_FORK; k < RECORD_KINDS; k++)
+		json_field_i64(
+			&w, record_kind_text((enum record_kind)k), (int64_t)a->count[k].happened);
+	json_end(&w);
+	uint64_t happened = record_agent_happened(a), lost = record_agent_lost(a);
+	json_field_i64(&w, "recorded", (int64_t)(happened - lost));
+	json_field_i64(&w, "lost", (int64_t)lost);
+	json_field_i64(&w, "cgroup", (int64_t)s->identity);
+	json_end(&w);
+	record_post(ctx, &record, &b);
+}

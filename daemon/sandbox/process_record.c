@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/*
+ * What the kernel saw sandboxes do, on its way to the observer: in batches, by the clock or when
+ * much has come together. One fiber at a time takes records out, so that they are handed over in
+ * the ring's order, and so that all that a sandbox did is handed over before its counters are.
+ *
+ * What was lost is told within a second, and at the sandbox's end, by the kernel's own count.
+ */
+#include "daemon/sandbox/process_internal.h"
+#include <errno.h>
+#include <poll.h>
+
+enum {
+	READ_MS = 100, /* how late a record may be */
+	DRAIN_MAX = RECORD_RING_BYTES / (int)sizeof(struct record_event),
+};
+
+struct ask_record {
+	struct helper_request request;
+	uint64_t instance; /* in: of which we have the maps; out: the helper's */
+	bool opened;
+	int fds[RECORD_MAPS + RECORD_HOOKS];
+};
+
+static int do_record(struct helper *h, struct helper_request *q, int64_t deadline_ns)
+{
+	struct ask_record *a = container_of(q, struct ask_record, request);
+	uint64_t instance = helper_info(h)->instance;
+
+	if (instance == a->instance)
+		return 0;
+	int r = helper_record_open(h, a->fds, deadline_ns);
+	if (r == -EOPNOTSUPP)
+		err_clear();
+	else if (r < 0)
+		return err_trace(r);
+	a->opened = r == 0;
+	a->instance = instance;
+	return 0;
+}
+
+/* ---- reading ---- */
+
+/* All that is in the ring now; more may come meanwhile. */
+static AWAITS void drain(struct process_driver *d)
+{
+	const struct record_event *const *events;
+	size_t count, all = 0;
+
+	fiber_shield_begin();
+	while (d->record_taken)
+		(void)!waitq_wait(&d->record_free, DEADLINE_NONE);
+	d->record_taken = true;
+	do {
+		count = d->record ? record_sensor_next(d->record, &events) : 0;
+		if (count > 0 && d->observer.recorded)
+			d->observer.recorded(d->observer.ctx, events, count);
+		if (d->record)
+			record_sensor_done(d->record);
+		all += count;
+	} while (count == RECORD_SENSOR_BATCH && all < DRAIN_MAX);
+	d->record_taken = false;
+	(void)waitq_wake_one(&d->record_free);
+	fiber_shield_end();
+}
+
+/* What of this sandbox was lost since it was last told. */
+static AWAITS void tell(struct process_driver *d, struct process_sandbox *p)
+{
+	struct record_agent a;
+	uint64_t cgroup = p->base.identity;
+
+	if (record_sensor_counters(d->record, cgroup, &a) < 0) {
+		err_clear();
+		return;
+	}
+	uint64_t lost = record_agent_lost(&a), told = record_sensor_told(d->record, cgroup);
+	if (lost <= told)
+		return;
+	record_sensor_tell(d->record, cgroup, lost);
+	if (d->observer.lost)
+		d->observer.lost(d->observer.ctx, &p->base, lost - told,
+			"more processes came and went than are recorded");
+}
+
+/* The list may change while something is told. */
+static AWAITS void tell_all(struct process_driver *d)
+{
+	bool again = true;
+	int64_t now_ns = rt_now_ns();
+
+	while (again && d->record) {
+		again = false;
+		list_for_each (node, &d->alive) {
+			struct process_sandbox *p =
+				list_entry(node, struct process_sandbox, alive_link);
+			if (p->record_told_ns >= now_ns)
+				continue;
+			p->record_told_ns = now_ns;
+			tell(d, p);
+			again = true;
+			break;
+		}
+	}
+}
+
+static void read_records(void *arg)
+{
+	struct process_driver *d = arg;
+	int64_t told_ns = rt_now_ns();
+
+	for (;;) {
+		int r = rt_poll(record_sensor_fd(d->record), POLLIN, deadline_in_ms(READ_MS));
+		if (r < 0 && r != -ETIME)
+			return;
+		drain(d);
+		if (rt_now_ns() - told_ns >= NS_PER_S) {
+			told_ns = rt_now_ns();
+			tell_all(d);
+		}
+	}
+}
+
+void process_record_end(struct process_sandbox *p)
+{
+	struct process_driver *d = process_driver_of(p->base.driver);
+	struct record_agent a;
+
+	if (!d->record || p->record_ended)
+		return;
+	drain(d);
+	fiber_shield_begin();
+	if (d->record && !p->record_ended) {
+		p->record_ended = true;
+		tell(d, p);
+		if (record_sensor_counters(d->record, p->base.identity, &a) < 0)
+			err_clear();
+		else if (d->observer.counted)
+			d->observer.counted(d->observer.ctx, &p->base, &a);
+	}
+	fiber_shield_end();
+}
+
+void process_record_close(struct process_driver *d)
+{
+	if (d->record)
+		drain(d);
+	group_close(&d->record_group);
+	group_init(&d->record_group);
+	d->record = record_sensor_free(d->record);
+	d->record_instance = 0;
+}
+
+void process_record_rest(struct process_driver *d)
+{
+	if (list_empty(&d->alive) && d->starting == 0)
+		process_record_close(d);
+}
+
+int process_record_ready(struct process_driver *d, int64_t deadline_ns)
+{
+	struct ask_record a = {.request.fn = do_record, .instance = d->record_instance};
+	int r = helper_ask(d->link, &a.request, deadline_ns);
+
+	if (r < 0 || a.instance == d->record_instance) { /* perhaps by another fiber, meanwhile */
+		for (int i = 0; a.opened && i < RECORD_MAPS + RECORD_HOOKS; i++)
+			fd_cleanup(&a.fds[i]);
+		return err_trace(r);
+	}
+	/* Of the helper before: another map, if aegisd was not there to keep the links. */
+	process_record_close(d);
+	if (a.opened)
+		r = record_sensor_new(a.fds, &d->record);
+	if (r == 0 && d->record)
+		r = group_spawn(&d->record_group, "kernel records", FIBER_LARGE, read_records, d);
+	if (r < 0) {
+		process_record_close(d);
+		return err_trace(r);
+	}
+	d->record_instance = a.instance;
+	return 0;
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/*
+ * The logic of the recording programs: against a table written down by hand, and as the kernel runs
+ * it (BPF_PROG_TEST_RUN, on every kernel) against this compiler's. Both sides have the same layout
+ * of what they share.
+ */
+#include "bpf/record/record_logic.h"
+#include "daemon/base/base.h"
+#include "tests/prop/random.h"
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include "tests/tap.h"
+
+extern const unsigned char record_wrapped_object[], record_wrapped_object_end[];
+extern const unsigned char record_object[], record_object_end[];
+
+enum { ROUNDS = 3000, BUDGET = 5 };
+
+static void a_second_has_its_budget(void **state)
+{
+	struct record_agent a = {.budget = BUDGET};
+	const uint64_t second = UINT64_C(1) << RECORD_SECOND_SHIFT;
+
+	for (uint64_t s = 7; s < 10; s++) {
+		for (int i = 0; i < BUDGET; i++)
+			assert_true(record_within_budget(&a, s * second + (uint64_t)i));
+		for (int i = 0; i < 3; i++)
+			assert_false(record_within_budget(&a, (s + 1) * second - 1));
+	}
+	a.budget = 0;
+	assert_false(record_within_budget(&a, 11 * second));
+}
+
+static void arguments_are_kept_as_far_as_there_is_room(void **state)
+{
+	assert_int_equal(record_arguments_kept(0, 576), 0);
+	assert_int_equal(record_arguments_kept(576, 576), 576);
+	assert_int_equal(record_arguments_kept(577, 576), 576);
+	assert_int_equal(record_arguments_kept(UINT32_MAX, 576), 576);
+}
+
+static void the_kernel_counts_alike(void **state)
+{
+	LIBBPF_OPTS(bpf_object_open_opts, open, .object_name = "record_wrapped");
+	struct bpf_object *o = bpf_object__open_mem(record_wrapped_object,
+		(size_t)(record_wrapped_object_end - record_wrapped_object), &open);
+	assert_non_null(o);
+	assert_int_equal(bpf_object__load(o), 0);
+	struct bpf_program *p = bpf_object__find_program_by_name(o, "record_wrapped");
+	int map = bpf_object__find_map_fd_by_name(o, "wrapped_agent");
+	struct record_agent ours = {.budget = BUDGET}, theirs;
+	uint32_t zero = 0;
+	uint64_t now_ns[8] = {0}; /* as long as a packet must be */
+	struct random random = {20261125};
+
+	assert_int_equal(bpf_map_update_elem(map, &zero, &ours, BPF_ANY), 0);
+	for (int i = 0; i < ROUNDS; i++) {
+		now_ns[0] += random_below(&random, UINT64_C(1) << (RECORD_SECOND_SHIFT - 1));
+		LIBBPF_OPTS(
+			bpf_test_run_opts, opts, .data_in = now_ns, .data_size_in = sizeof(now_ns));
+		assert_int_equal(bpf_prog_test_run_opts(bpf_program__fd(p), &opts), 0);
+		assert_int_equal(opts.retval, (unsigned)record_within_budget(&ours, now_ns[0]));
+		assert_int_equal(bpf_map_lookup_elem(map, &zero, &theirs), 0);
+		assert_memory_equal(&ours, &theirs, sizeof(ours));
+	}
+	bpf_object__close(o);
+}
+
+/* The sizes that the programs were compiled with, from their own type information; those of the
+ * records, which are in no map, are asserted where they are declared. */
+static void both_sides_have_one_layout(void **state)
+{
+	static const struct {
+		const char *name;
+		size_t bytes;
+	} types[] = {
+		{"record_agent", sizeof(struct record_agent)},
+		{"record_call", sizeof(struct record_call)},
+		{"record_constants", sizeof(struct record_constants)},
+	};
+	struct bpf_object *o = bpf_object__open_mem(
+		record_object, (size_t)(record_object_end - record_object), NULL);
+	assert_non_null(o);
+	const struct btf *btf = bpf_object__btf(o);
+	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+		int id = btf__find_by_name_kind(btf, types[i].name, BTF_KIND_STRUCT);
+		if (id < 0)
+			fail_msg("the programs know no %s", types[i].name);
+		assert_int_equal(btf__resolve_size(btf, (unsigned)id), types[i].bytes);
+	}
+	bpf_object__close(o);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_second_has_its_budget),
+		cmocka_unit_test(arguments_are_kept_as_far_as_there_is_room),
+		cmocka_unit_test(both_sides_have_one_layout),
+		cmocka_unit_test(the_kernel_counts_alike),
+	};
+	return cmocka_run_group_tests_name("record logic", tests, NULL, NULL);
+}

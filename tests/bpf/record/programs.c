@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+/*
+ * The recording programs on this kernel: a child in a cgroup does something, and the ring has it;
+ * what the ring has no room for is counted, to the last one.
+ */
+#include "daemon/helper/recordprog.h"
+#include "daemon/sensor/record.h"
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "tests/tap.h"
+
+extern const unsigned char record_object[], record_object_end[];
+
+enum { LEVEL = 2, SMALL_RING = 4096, EVENTS_MAX = 4096 };
+
+static struct recordprog programs;
+static struct record_sensor *sensor;
+static char parent_path[96], child_path[128], call_path[160], why[256];
+static int parent = -1;
+static uint64_t sandbox, call_cgroup;
+static const struct uuid execution = {{1, 2, 3}}, call = {{9, 8, 7}};
+
+static struct record_exec seen[EVENTS_MAX];
+static size_t seen_count;
+
+static void must(int r, const char *what)
+{
+	if (r < 0)
+		fail_msg("%s: %s", what, strerror(errno));
+}
+
+static uint64_t make_cgroup(const char *path)
+{
+	struct stat st;
+	must(mkdir(path, 0755), path);
+	must(stat(path, &st), path);
+	return st.st_ino;
+}
+
+static int open_sensor(void)
+{
+	int fds[RECORD_MAPS + RECORD_HOOKS];
+	for (int i = 0; i < RECORD_MAPS; i++)
+		fds[i] = fcntl(programs.programs.maps[i], F_DUPFD_CLOEXEC, 3);
+	for (int i = 0; i < RECORD_HOOKS; i++)
+		fds[RECORD_MAPS + i] = fcntl(programs.links[i], F_DUPFD_CLOEXEC, 3);
+	return record_sensor_new(fds, &sensor);
+}
+
+static int set_up(void **state)
+{
+	struct statfs fs;
+	const char *root = "/sys/fs/cgroup/unified";
+	if (statfs(root, &fs) < 0 || fs.f_type != CGROUP2_SUPER_MAGIC)
+		root = "/sys/fs/cgroup";
+	snprintf(parent_path, sizeof(parent_path), "%s/aegis-record-test-%d", root, getpid());
+	snprintf(child_path, sizeof(child_path), "%s/sandbox", parent_path);
+	snprintf(call_path, sizeof(call_path), "%s/call", child_path);
+	(void)make_cgroup(parent_path);
+	sandbox = make_cgroup(child_path);
+	call_cgroup = make_cgroup(call_path);
+	parent = open(parent_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int r = recordprog_load(parent, LEVEL, &programs);
+	if (r == -EOPNOTSUPP) {
+		snprintf(why, sizeof(why), "%s", err_message(r));
+		err_clear();
+		return 0;
+	}
+	if (r == 0)
+		r = recordprog_attach(&programs, parent);
+	if (r == 0)
+		r = recordprog_admit(&programs, sandbox, execution, 3);
+	if (r == 0)
+		r = recordprog_call(&programs, call_cgroup, call);
+	if (r == 0)
+		r = open_sensor();
+	if (r < 0)
+		print_message("# %s\n", err_message(r));
+	else
+		print_message("# %u instructions\n", programs.programs.instructions);
+	return r;
+}
+
+static int tear_down(void **state)
+{
+	record_sensor_free(sensor);
+	recordprog_close(&programs);
+	close(parent);
+	return rmdir(call_path) < 0 || rmdir(child_path) < 0 || rmdir(parent_path) < 0 ? -1 : 0;
+}
+
+static void need_programs(void)
+{
+	if (!programs.loaded)
+		test_skip("%s", why);
+}
+
+static void enter(const char *cgroup)
+{
+	char path[192];
+	snprintf(path, sizeof(path), "%s/cgroup.procs", cgroup);
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, "0", 1) != 1)
+		_exit(250);
+	close(fd);
+}
+
+/* Its wait status. */
+static int in_cgroup(const char *cgroup, int (*act)(void), pid_t *ret_pid)
+{
+	int status;
+	pid_t pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		if (cgroup)
+			enter(cgroup);
+		_exit(act());
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	*ret_pid = pid;
+	return status;
+}
+
+static void take_all(void)
+{
+	const struct record_event *const *events;
+	size_t n;
+
+	seen_count = 0;
+	while ((n = record_sensor_next(sensor, &events)) > 0) {
+		for (size_t i = 0; i < n && seen_count < EVENTS_MAX; i++)
+			memcpy(&seen[seen_count++], events[i],
+				events[i]->kind == RECORD_EXEC ? sizeof(struct record_exec)
+							       : sizeof(struct record_event));
+		record_sensor_done(sensor);
+	}
+}
+
+static const struct record_exec *find(enum record_kind kind, uint32_t pid)
+{
+	for (size_t i = 0; i < seen_count; i++)
+		if (seen[i].event.kind == kind && seen[i].event.pid == pid)
+			return &seen[i];
+	return NULL;
+}
+
+static int execute(void)
+{
+	execl("/bin/sh", "a shell", "-c", "kill -TERM $$", "second argument", (char *)NULL);
+	return 127;
+}
+
+static int fork_once(void)
+{
+	int status = 0;
+	pid_t pid = fork();
+	if (pid == 0)
+		_exit(5);
+	return pid > 0 && waitpid(pid, &status, 0) == pid ? WEXITSTATUS(status) : 1;
+}
+
+static int nothing(void)
+{
+	return 0;
+}
+
+static void a_life_is_recorded(void **state)
+{
+	pid_t pid;
+	struct stat st;
+
+	need_programs();
+	take_all();
+	assert_true(WIFSIGNALED(in_cgroup(call_path, execute, &pid)));
+	take_all();
+	const struct record_exec *e = find(RECORD_EXEC, (uint32_t)pid),
+				 *x = find(RECORD_EXIT, (uint32_t)pid);
+	assert_non_null(e);
+	assert_non_null(x);
+	assert_string_equal(e->path, "/bin/sh");
+	assert_string_equal(e->interpreter, "");
+	static const char arguments[] = "a shell\0-c\0kill -TERM $$\0second argument";
+	assert_int_equal(e->arguments_bytes, sizeof(arguments));
+	assert_int_equal(e->event.value, sizeof(arguments));
+	assert_memory_equal(e->arguments, arguments, sizeof(arguments));
+	must(stat("/bin/sh", &st), "/bin/sh");
+	assert_int_equal(e->inode, st.st_ino);
+	assert_int_equal(e->event.parent_pid, getpid());
+	assert_memory_equal(e->event.execution, execution.bytes, sizeof(execution.bytes));
+	assert_memory_equal(e->event.call, call.bytes, sizeof(call.bytes));
+	assert_int_equal(e->event.iteration, 3);
+	assert_int_equal(e->event.cgroup, sandbox);
+	assert_int_equal(e->event.call_cgroup, call_cgroup);
+	assert_int_equal(x->event.start_ns, e->event.start_ns);
+	assert_true(WIFSIGNALED((int)x->event.status));
+	assert_int_equal(WTERMSIG((int)x->event.status), SIGTERM);
+	assert_true(x->event.value > 0 && x->event.time_ns > e->event.time_ns);
+}
+
+static void children_are_recorded_without_a_call(void **state)
+{
+	pid_t pid;
+
+	need_programs();
+	take_all();
+	assert_int_equal(WEXITSTATUS(in_cgroup(child_path, fork_once, &pid)), 5);
+	take_all();
+	assert_int_equal(seen_count, 3); /* one born, two dead */
+	const struct record_event *f = &seen[0].event;
+	static const uint8_t none[16];
+	assert_int_equal(f->kind, RECORD_FORK);
+	assert_int_equal(f->parent_pid, pid);
+	assert_memory_equal(f->call, none, sizeof(none));
+	assert_int_equal(f->call_cgroup, sandbox);
+	const struct record_exec *x = find(RECORD_EXIT, f->pid);
+	assert_non_null(x);
+	assert_int_equal(x->event.start_ns, f->start_ns);
+	assert_int_equal(x->event.parent_start_ns, f->parent_start_ns);
+	assert_int_equal(WEXITSTATUS((int)x->event.status), 5);
+}
+
+static void others_are_not(void **state)
+{
+	pid_t pid;
+
+	need_programs();
+	take_all();
+	(void)in_cgroup(NULL, fork_once, &pid);
+	(void)in_cgroup(parent_path, fork_once, &pid);
+	take_all();
+	assert_int_equal(seen_count, 0);
+}
+
+static void what_is_not_let_go_of_is_there_again(void **state)
+{
+	const struct record_event *const *events;
+	pid_t pid;
+
+	need_programs();
+	take_all();
+	(void)in_cgroup(child_path, fork_once, &pid);
+	size_t n = record_sensor_next(sensor, &events);
+	assert_int_equal(n, 3);
+	uint64_t sequence = events[0]->sequence;
+	record_sensor_free(sensor);
+	assert_int_equal(open_sensor(), 0);
+	assert_int_equal(record_sensor_next(sensor, &events), n);
+	assert_int_equal(events[0]->sequence, sequence);
+	record_sensor_done(sensor);
+	assert_int_equal(record_sensor_next(sensor, &events), 0);
+}
+
+static void beyond_the_budget_is_counted(void **state)
+{
+	enum { FORKS = 200 };
+	struct record_agent a;
+	pid_t pid;
+
+	need_programs();
+	take_all();
+	must(record_sensor_counters(sensor, sandbox, &a), "counters");
+	uint64_t happened = record_agent_happened(&a), lost = record_agent_lost(&a);
+	a.budget = 20;
+	must(bpf_map_update_elem(
+		     programs.programs.maps[RECORD_MAP_AGENTS], &sandbox, &a, BPF_EXIST),
+		"budget");
+	for (int i = 0; i < FORKS; i++)
+		(void)in_cgroup(child_path, nothing, &pid);
+	take_all();
+	must(record_sensor_counters(sensor, sandbox, &a), "counters");
+	assert_int_equal(record_agent_happened(&a) - happened, FORKS); /* ends */
+	assert_true(record_agent_lost(&a) > lost || seen_count == FORKS);
+	assert_int_equal(seen_count + record_agent_lost(&a) - lost, FORKS);
+	assert_int_equal(record_sensor_told(sensor, sandbox), 0);
+	record_sensor_tell(sensor, sandbox, 17);
+	assert_int_equal(record_sensor_told(sensor, sandbox), 17);
+	a.budget = RECORD_BUDGET;
+	must(bpf_map_update_elem(
+		     programs.programs.maps[RECORD_MAP_AGENTS], &sandbox, &a, BPF_EXIST),
+		"budget");
+}
+
+/* As a helper that was started again: aegisd, here the sensor, has kept the links. */
+static void another_helper_goes_on(void **state)
+{
+	struct recordprog again;
+	pid_t pid;
+
+	need_programs();
+	take_all();
+	recordprog_close(&programs);
+	must(recordprog_load(parent, LEVEL, &again), "load");
+	must(recordprog_attach(&again, parent), "attach");
+	must(recordprog_adopt(&again, sandbox, execution, 3), "adopt");
+	(void)in_cgroup(child_path, fork_once, &pid);
+	take_all();
+	assert_int_equal(seen_count, 3); /* neither lost nor twice */
+	programs = again;
+}
+
+static int count_one(void *ctx, void *p, size_t bytes)
+{
+	++*(uint64_t *)ctx;
+	return 0;
+}
+
+/* The same programs over a ring that is full after a few records. */
+static void a_full_ring_is_counted(void **state)
+{
+	enum { FORKS = 100 };
+	const struct record_constants constants = {.level = LEVEL};
+	const struct record_agent agent = {.budget = RECORD_BUDGET};
+	struct record_agent a;
+	struct bpf_program *p;
+	struct bpf_link *links[RECORD_HOOKS];
+	uint64_t recorded = 0;
+	size_t n = 0;
+	pid_t pid;
+
+	need_programs();
+	struct bpf_object *o = bpf_object__open_mem(
+		record_object, (size_t)(record_object_end - record_object), NULL);
+	assert_non_null(o);
+	must(bpf_map__set_max_entries(bpf_object__find_map_by_name(o, "record_ring"), SMALL_RING),
+		"ring");
+	struct bpf_map *m;
+	bpf_object__for_each_map(m, o) if (strstr(bpf_map__name(m), ".rodata"))
+		must(bpf_map__set_initial_value(m, &constants, sizeof(constants)), "constants");
+	must(bpf_object__load(o), "load");
+	bpf_object__for_each_program(p, o)
+	{
+		links[n] = bpf_program__attach(p);
+		assert_non_null(links[n++]);
+	}
+	int agents = bpf_object__find_map_fd_by_name(o, "record_agents");
+	must(bpf_map_update_elem(agents, &sandbox, &agent, BPF_ANY), "admit");
+	for (int i = 0; i < FORKS; i++)
+		(void)in_cgroup(child_path, nothing, &pid);
+	struct ring_buffer *ring = ring_buffer__new(
+		bpf_object__find_map_fd_by_name(o, "record_ring"), count_one, &recorded, NULL);
+	assert_non_null(ring);
+	assert_true(ring_buffer__consume(ring) > 0);
+	must(bpf_map_lookup_elem(agents, &sandbox, &a), "counters");
+	const struct record_count *c = &a.count[RECORD_EXIT];
+	assert_int_equal(c->happened, FORKS);
+	assert_true(c->full > 0);
+	assert_int_equal(recorded + c->full, FORKS);
+	assert_int_equal(c->over, 0);
+	ring_buffer__free(ring);
+	while (n > 0)
+		bpf_link__destroy(links[--n]);
+	bpf_object__close(o);
+	take_all();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_life_is_recorded),
+		cmocka_unit_test(children_are_recorded_without_a_call),
+		cmocka_unit_test(others_are_not),
+		cmocka_unit_test(what_is_not_let_go_of_is_there_again),
+		cmocka_unit_test(beyond_the_budget_is_counted),
+		cmocka_unit_test(another_helper_goes_on),
+		cmocka_unit_test(a_full_ring_is_counted),
+	};
+	return cmocka_run_group_tests_name("record programs", tests, set_up, tear_down);
+}

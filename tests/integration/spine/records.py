@@ -1,0 +1,167 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: AGPL-3.0-only
+"""What the kernel saw an agent's programs do, on a whole node: the tree of a call's processes is in
+the journal, attributed to execution, iteration and call, and what happened is what is recorded and
+what is counted as lost, also over the deaths of the daemon and the helper."""
+
+import json
+import os
+import signal
+import sys
+
+sys.path[:0] = [os.environ.get("AEGIS_SOURCE", ".") + "/tests", os.path.dirname(os.path.abspath(__file__))]
+import model
+import node as nodes
+import tap
+
+MANIFEST = """apiVersion: 100monkeys.ai/v1
+kind: Agent
+metadata: {name: recorded, version: "1.0.0"}
+spec:
+  runtime: {language: python, version: "%d.%d"}
+  task: {instruction: "Work."}
+  security:
+    network: {mode: none}
+    filesystem: {read: [/workspace], write: [/workspace]}
+    resources: {cpu: 1000, memory: 256Mi, timeout: 300s}
+  tools: [fs.write, cmd.run]
+""" % sys.version_info[:2]
+
+# A child that executes, with a grandchild that outlives it and is killed by nobody; one that kills itself.
+TREE = """import os, signal, sys
+child = os.fork()
+if child == 0:
+    if os.fork() == 0:
+        os._exit(3)
+    os.wait()
+    os.execv(sys.executable, [sys.executable, "-c", "raise SystemExit(7)", "mark\\u00e9", "x" * 2000])
+status = os.waitpid(child, 0)[1]
+if os.fork() == 0:
+    os.kill(os.getpid(), signal.SIGUSR1)
+os.wait()
+sys.exit(os.WEXITSTATUS(status))
+"""
+FLOOD = """import os
+for i in range(FLOOD_ROUNDS):
+    if os.fork() == 0:
+        os._exit(0)
+    os.wait()
+"""
+ROUNDS = 3000
+between = {}  # turn: what happens before the model answers
+
+
+def answer(messages):
+    turn = model.turns(messages)
+    between.get(turn, lambda: None)()
+    return [
+        [("fs.write", {"path": "/workspace/tree.py", "content": TREE}),
+         ("fs.write", {"path": "/workspace/flood.py", "content": FLOOD.replace("FLOOD_ROUNDS", str(ROUNDS))})],
+        [("cmd.run", {"command": "python3 tree.py"})],
+        [("cmd.run", {"command": "python3 flood.py"})],
+        "done"][min(turn, 3)]
+
+
+class Journal:
+    def __init__(self, node):
+        lines = node.audit("export").stdout.splitlines()
+        self.records = [json.loads(line) for line in lines]
+
+    def of(self, execution, *kinds):
+        return [r for r in self.records if r.get("execution_id") == execution and (not kinds or r["kind"] in kinds)]
+
+
+def run(node):
+    status, body = node.call("POST", "/v1/executions", {"agent_id": "recorded", "input": {}})
+    if status not in (200, 201, 202):
+        raise RuntimeError(f"execute {status} {body}\n{node.logs()}")
+    execution = body["execution_id"]
+    node.wait_for("the execution's end", lambda: node.call("GET", f"/v1/executions/{execution}")[1]["status"]
+                  in ("completed", "failed", "cancelled"), seconds=600)
+
+    def counted():
+        tail = node.audit("tail", "-n", "200", "--execution", execution, "--output", "json").stdout
+        return "KernelCounted" in tail
+    node.wait_for("the kernel's count in the journal", counted, seconds=120)
+    return execution, Journal(node)
+
+
+def tree(execution, journal):
+    calls = {r["payload"]["arguments"][-1]: r for r in journal.of(execution, "ProcessExecuted")
+             if r["payload"]["path"].startswith("/") and r["payload"]["arguments"]}
+    command = calls.get("tree.py")
+    tap.ok("the command of a call is on record, with its arguments", command, list(calls))
+    if not command:
+        return
+    call, top = command["call_id"], command["payload"]
+    mine = [r for r in journal.of(execution) if r.get("call_id") == call and r["source"] == "kernel"]
+    tap.ok("under the id of the call that the store knows", call and any(
+        r["source"] == "event" and call in json.dumps(r) for r in journal.of(execution)), command)
+    tap.equal("and its iteration", {r["iteration"] for r in mine}, {1})
+
+    def kids(process):
+        return [r for r in mine if r["kind"] == "ProcessForked" and r["payload"]["parent_pid"] == process["pid"]
+                and r["payload"]["parent_start_ns"] == process["start_ns"]]
+
+    def after(fork, kind):
+        return [r["payload"] for r in mine if r["kind"] == kind and r["payload"]["pid"] == fork["payload"]["pid"]
+                and r["payload"]["start_ns"] == fork["payload"]["start_ns"]]
+    children = kids(top)
+    tap.equal("its two children are", len(children), 2)
+    executed = after(children[0], "ProcessExecuted")
+    tap.equal("the first executed a program", len(executed), 1)
+    arguments = executed[0]["arguments"]
+    tap.equal("whose arguments are on record", arguments[1:4], ["-c", "raise SystemExit(7)", "mark\u00e9"])
+    tap.ok("as far as there is room, and it is said", executed[0]["arguments_cut"]
+           and executed[0]["arguments_bytes"] > 2000 and arguments[4].strip("x") == "", arguments)
+    tap.ok("with the file that was executed", executed[0]["inode"] == os.stat("/usr/bin/python3").st_ino,
+           executed)
+    tap.equal("it ended with 7", [e["status"] for e in after(children[0], "ProcessExited")], [7])
+    grandchildren = kids(children[0]["payload"])
+    tap.equal("its child ended with 3", [[e["status"] for e in after(g, "ProcessExited")] for g in grandchildren], [[3]])
+    tap.equal("the second child was killed by its signal",
+              [e.get("signal") for e in after(children[1], "ProcessExited")], [signal.SIGUSR1])
+
+
+def counts(what, execution, journal):
+    """Everything that happened is recorded or lost, and no loss is without a gap."""
+    kinds = {"fork": "ProcessForked", "exec": "ProcessExecuted", "exit": "ProcessExited", "ring": "RingCreated"}
+    counted = [r["payload"] for r in journal.of(execution, "KernelCounted")]
+    tap.equal(f"{what}: one count of all that happened", len(counted), 1)
+    happened = counted[0]["happened"]
+    recorded = {k: len(journal.of(execution, kind)) for k, kind in kinds.items()}
+    gaps = sum(r["payload"]["lost"] for r in journal.of(execution, "Gap"))
+    print(f"# happened {happened}, recorded {recorded}, gaps {gaps}")
+    tap.equal(f"{what}: recorded + lost = happened", sum(recorded.values()) + gaps, sum(happened.values()))
+    tap.equal(f"{what}: the gaps are what the kernel says was lost", gaps, counted[0]["lost"])
+    tap.ok(f"{what}: the flood is in it", happened["fork"] >= ROUNDS and happened["exit"] >= ROUNDS, happened)
+    numbers = [(r["payload"]["cpu"], r["payload"]["sequence"]) for r in journal.of(execution, *kinds.values())]
+    tap.equal(f"{what}: no record is there twice", len(numbers), len(set(numbers)))
+
+
+def main():
+    nodes.as_root_or_skip()
+    node = nodes.Node(model.serve(answer))
+    try:
+        node.start()
+        finding = [f for f in node.call("GET", "/v1/doctor")[1]["findings"] if f["id"] == "bpf.tracing"]
+        if not finding or finding[0]["level"] == "not_covered":
+            tap.skip_all(f"this kernel does not record: {finding}")
+        status, body = node.call("POST", "/v1/agents", MANIFEST)
+        if status not in (200, 201):
+            raise RuntimeError(f"deploy {status} {body}\n{node.logs()}")
+        execution, journal = run(node)
+        tree(execution, journal)
+        counts("undisturbed", execution, journal)
+        tap.equal("the journal holds", node.audit("verify").returncode, 0)
+    finally:
+        codes = node.stop()
+        if tap._failed:
+            print("# " + node.logs(200).replace("\n", "\n# "))
+    tap.equal("both end politely", codes, [0, 0])
+    node.remove_cgroups()
+    node.remove()
+    tap.done()
+
+
+main()
