@@ -290,23 +290,11 @@ static int resize(const char *path, uint64_t bytes, bool noexec)
 	return mount(NULL, path, NULL, flags, options);
 }
 
-/* What has to be done inside the sandbox's mount namespace: its paths are the template's, nothing
- * in it is the agent's yet. `l` is NULL if the sizes are right. */
-static int furnish(
-	const struct host *h, const struct sandbox *s, int tree, const struct wire_limits *l)
+static int resize_private(const struct wire_limits *l)
 {
-	int r = 0;
-	if (setns(s->pidfd, CLONE_NEWNS) < 0)
-		return err_sys(-errno, "enter the mount namespace of a sandbox");
-	if (syscall(SYS_move_mount, tree, "", AT_FDCWD, LAUNCH_WORKSPACE, MOVE_MOUNT_F_EMPTY_PATH) <
-		0)
-		r = err_sys(-errno, "mount %s", LAUNCH_WORKSPACE);
-	else if (l &&
-		(resize("/tmp", l->tmp_bytes, false) < 0 ||
-			resize("/dev/shm", shm_bytes(l), true) < 0))
-		r = err_sys(-errno, "set the size of /tmp");
-	CHECK(setns(h->mount_ns, CLONE_NEWNS) == 0);
-	return r;
+	if (resize("/tmp", l->tmp_bytes, false) < 0 || resize("/dev/shm", shm_bytes(l), true) < 0)
+		return err_sys(-errno, "set the size of /tmp");
+	return 0;
 }
 
 static int set_rlimits(const struct sandbox *s, const struct wire_limits *l)
@@ -349,9 +337,48 @@ static int send_start(const struct sandbox *s, const struct wire_create *w)
 	return err_trace(launch_send(s, parts, ARRAY_LEN(parts), NULL, 0));
 }
 
+/* What has to be done inside the sandbox's mount namespace: its paths are the template's, nothing
+ * in it is the agent's yet. `l` is NULL if the sizes are right. The start is sent from in there:
+ * the way back is not on the program's way. */
+static int furnish_and_start(const struct host *h, const struct sandbox *s, int tree,
+	const struct wire_limits *l, const struct wire_create *w)
+{
+	int r = 0;
+	if (setns(s->pidfd, CLONE_NEWNS) < 0)
+		return err_sys(-errno, "enter the mount namespace of a sandbox");
+	if (syscall(SYS_move_mount, tree, "", AT_FDCWD, LAUNCH_WORKSPACE, MOVE_MOUNT_F_EMPTY_PATH) <
+		0)
+		r = err_sys(-errno, "mount %s", LAUNCH_WORKSPACE);
+	else if (l)
+		r = resize_private(l);
+	if (r == 0)
+		r = send_start(s, w);
+	CHECK(setns(h->mount_ns, CLONE_NEWNS) == 0);
+	return err_trace(r);
+}
+
+bool launch_fits(const struct sandbox *s, const struct wire_limits *l)
+{
+	return memcmp(&s->limits, l, sizeof(*l)) == 0;
+}
+
+int launch_refit(const struct host *h, struct sandbox *s, const struct wire_limits *l)
+{
+	int r = limit_cgroup(h, s, l);
+	if (r == 0 && setns(s->pidfd, CLONE_NEWNS) < 0)
+		r = err_sys(-errno, "enter the mount namespace of a sandbox");
+	if (r < 0)
+		return err_trace(r);
+	r = resize_private(l);
+	CHECK(setns(h->mount_ns, CLONE_NEWNS) == 0);
+	if (r == 0)
+		s->limits = *l;
+	return r;
+}
+
 int launch_assign(struct host *h, struct sandbox *s, const struct wire_create *w, int mounted)
 {
-	bool same = memcmp(&s->limits, &w->limits, sizeof(s->limits)) == 0;
+	bool same = launch_fits(s, &w->limits);
 	AUTO_FD tree = -1;
 	int r = mounted >= 0 ? 0
 			     : workspace_mount(&h->workspaces, w->workspace, w->read_only,
@@ -359,19 +386,21 @@ int launch_assign(struct host *h, struct sandbox *s, const struct wire_create *w
 	if (r == 0 && !same)
 		r = limit_cgroup(h, s, &w->limits);
 	if (r == 0)
-		r = set_rlimits(s, &w->limits);
+		r = furnish_and_start(
+			h, s, mounted >= 0 ? mounted : tree, same ? NULL : &w->limits, w);
+	/* Of pid 1, whose first program has set them for itself: it starts others only when they
+	 * are opened. */
 	if (r == 0)
-		r = furnish(h, s, mounted >= 0 ? mounted : tree, same ? NULL : &w->limits);
+		r = set_rlimits(s, &w->limits);
 	if (r < 0)
 		return err_trace(r);
 	s->limits = w->limits;
 	s->mark.state = MARK_RUNNING;
 	s->mark.execution = w->execution;
 	s->mark.iteration = w->iteration;
-	r = send_start(s, w);
 	/* Marked only now: one whose start was perhaps not sent is nobody's to the next helper, and
 	 * aegisd has no reply about it. */
-	return r == 0 ? err_trace(cgroup_mark_set(s->cgroup, &s->mark)) : err_trace(r);
+	return err_trace(cgroup_mark_set(s->cgroup, &s->mark));
 }
 
 int launch_send(const struct sandbox *s, const struct iovec *parts, int part_count, const int *fds,

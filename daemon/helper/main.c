@@ -25,7 +25,7 @@ static const char usage[] =
 	"  --prepared N           sandboxes kept ready, of the runtime asked for last, 0 to 256 "
 	"(default 2)\n"
 	"  --seats N              cgroups kept ready on hosts with v1 controllers, 0 to 256 "
-	"(default 4)\n"
+	"(default 8)\n"
 	"  --network-range NET    a /19 of IPv4 that nobody else uses, such as 10.231.0.0/19, for\n"
 	"                         sandboxes with network; the node then forwards for them "
 	"(default\n"
@@ -167,7 +167,7 @@ int main(int argc, char **argv)
 		.cgroup_parent = "aegis-sandboxes",
 		.network_pool = 8,
 		.prepared = 2,
-		.seats = 4,
+		.seats = 8,
 	};
 	static struct monitor m;
 	log_setup(LOG_INFO, LOG_TEXT, "aegis-helper");

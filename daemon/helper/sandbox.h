@@ -85,7 +85,8 @@ void sandbox_set_init(struct sandbox_set *set, struct host *host);
 int sandbox_create(struct sandbox_set *set, const struct wire_create *w, struct sandbox **ret,
 	int *ret_log) MUST_USE;
 
-/* Prepares one more if the pool is not full: for idle moments. True if it did. */
+/* Prepares one more if the pool is not full, or makes one that is in it fit what was asked for
+ * last: for idle moments. True if it did. */
 bool sandbox_pool_refill_one(struct sandbox_set *set);
 
 /* Makes one more seat if there is need of it, and too few: for idle moments. True if it did. */
@@ -176,6 +177,11 @@ struct helper_limits launch_limits(const struct wire_limits *l); /* what its cgr
  * `mounted`: the workspace over NFS, which stays the caller's; -1: its directory is bound in. */
 int launch_assign(
 	struct host *h, struct sandbox *s, const struct wire_create *w, int mounted) MUST_USE;
+
+/* Whether these are the limits that are set; and sets them, in one that was prepared under others.
+ * After a failure it may have some of them: the caller gives it up. */
+bool launch_fits(const struct sandbox *s, const struct wire_limits *l);
+int launch_refit(const struct host *h, struct sandbox *s, const struct wire_limits *l) MUST_USE;
 
 /* Sends a packet on the control socket. -EPIPE if aegis-bootstrap is gone, -EAGAIN if it does not
  * read. */

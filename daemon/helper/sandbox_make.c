@@ -151,6 +151,24 @@ int sandbox_create(
 	return 0;
 }
 
+/* True if there was one under other limits. */
+static bool refit_one(struct sandbox_set *set)
+{
+	list_for_each_safe (node, &set->pool) {
+		struct sandbox *s = list_entry(node, struct sandbox, pool_link);
+		if (launch_fits(s, &set->wanted_limits))
+			continue;
+		int r = launch_refit(set->host, s, &set->wanted_limits);
+		if (r < 0) {
+			err_log(r, "give a prepared sandbox other limits");
+			err_clear();
+			sandbox_abandon(set, s);
+		}
+		return r == 0;
+	}
+	return false;
+}
+
 bool sandbox_pool_refill_one(struct sandbox_set *set)
 {
 	const struct host *h = set->host;
@@ -161,7 +179,7 @@ bool sandbox_pool_refill_one(struct sandbox_set *set)
 	if (set->prepared >= h->options.prepared) {
 		s = find_pooled(set, set->wanted_runtime, true);
 		if (!s)
-			return false;
+			return refit_one(set);
 		sandbox_abandon(set, s);
 	}
 	int r = prepare(set, set->wanted_runtime, &set->wanted_limits, &s);

@@ -52,7 +52,7 @@ static void spawn(struct launcher *l, const struct launcher_options *o)
 		BENCH_SLOTS);
 	snprintf(text[2], sizeof(text[2]), "%d", o->network_pool);
 	snprintf(text[3], sizeof(text[3]), "%d", o->prepared);
-	snprintf(text[4], sizeof(text[4]), "%d", BENCH_SEATS);
+	snprintf(text[4], sizeof(text[4]), "%d", o->seats);
 	l->pid = fork();
 	if (l->pid == 0) {
 		int quiet = open("/dev/null", O_WRONLY | O_CLOEXEC);
@@ -160,7 +160,7 @@ static void next_execution(struct launcher *l)
 
 void launcher_start(struct launcher *l, const struct launcher_options *o)
 {
-	*l = (struct launcher){.conn = -1, .workspace = -1, .fifo = -1};
+	*l = (struct launcher){.conn = -1, .workspace = -1, .fifo = -1, .seats = o->seats};
 	snprintf(l->dir, sizeof(l->dir), "/tmp/aegis-bench-XXXXXX");
 	if (!mkdtemp(l->dir))
 		die("mkdtemp");
@@ -198,7 +198,7 @@ static int sandboxes_there(const struct launcher *l)
 void launcher_wait_pool(struct launcher *l, int prepared)
 {
 	bool hybrid = access("/sys/fs/cgroup/unified", F_OK) == 0;
-	int wanted = l->alive + prepared + (hybrid ? BENCH_SEATS : 0);
+	int wanted = l->alive + prepared + (hybrid ? l->seats : 0);
 	for (int i = 0; i < PATIENCE_MS / 5 && sandboxes_there(l) < wanted; i++)
 		poll(NULL, 0, 5);
 	poll(NULL, 0, 20);

@@ -16,6 +16,7 @@ struct launcher {
 	struct uuid execution;
 	uint32_t iteration;
 	int alive; /* of its sandboxes */
+	int seats;
 	int workspace; /* of the execution */
 	int fifo; /* read end of "t" in it */
 };
@@ -24,13 +25,13 @@ enum {
 	BENCH_UID = 954322,
 	BENCH_SLOT_BASE = 1960000,
 	BENCH_SLOTS = 1200,
-	BENCH_SEATS = 4 /* the default */
 };
 
 struct launcher_options {
 	const char *bootstrap;
 	int network_pool;
 	int prepared;
+	int seats;
 	int number; /* of launchers side by side: uids and cgroups of their own */
 };
 
