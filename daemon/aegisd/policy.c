@@ -71,7 +71,9 @@ static AWAITS int changed_record(struct journal *journal, const struct policy_sn
 		return err_trace(r);
 	struct audit_record record = {
 		.source = AUDIT_DAEMON, .kind = SPAN("PolicyReloaded"), .payload = buf_view(&b)};
-	return err_trace(journal_append(journal, &record, 1, DEADLINE_NONE));
+	r = journal_policy_set(journal, rule_set_hash(policy_rules(now)),
+		rule_set_text(policy_rules(now)), DEADLINE_NONE);
+	return r < 0 ? err_trace(r) : err_trace(journal_append(journal, &record, 1, DEADLINE_NONE));
 }
 
 int policy_reload(const struct config *c, struct policies *p, struct store *store,

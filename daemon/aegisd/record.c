@@ -8,18 +8,19 @@
 
 static void decision_put(struct json_writer *w, const struct fsal_record *r)
 {
+	struct arena *a CLEANUP(arena_cleanup) = arena_new(LIMIT_AUDIT_PAYLOAD_BYTES);
 	struct buf request CLEANUP(buf_fini) = buf_init(LIMIT_AUDIT_PAYLOAD_BYTES);
 	struct json_writer q = json_writer(&request);
+	struct decision_request asked;
 
-	if (!r->decision->policy_set.n)
+	if (!a || !r->decision->policy_set.n)
 		return; /* it never came to a decision */
-	json_object(&q);
-	json_field_cstr(&q, "action", r->writes ? "fs:write" : "fs:read");
-	json_field_span(&q, "execution_id", r->execution_id);
-	json_field_span(&q, "volume_id", r->volume_id);
-	json_field_span(&q, "path", r->path);
-	json_end(&q);
-	if (tool_decision_put(w, r->decision, buf_view(&request), TOOL_SIGNED_BY_DAEMON) < 0)
+	int bad = fsal_record_request(r, a, &asked);
+	if (bad == 0)
+		decision_request_put(&q, &asked);
+	if (bad == 0)
+		bad = tool_decision_put(w, r->decision, buf_view(&request), TOOL_SIGNED_BY_DAEMON);
+	if (bad < 0)
 		err_clear();
 }
 

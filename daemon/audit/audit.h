@@ -143,7 +143,8 @@ struct audit_decision {
 	bool allowed;
 	int code; /* SMCP code of a denial, 0 */
 	struct span reason;
-	struct span policy_set; /* hash, hex; the text is a blob in the store under it */
+	struct span policy_set; /* hash, hex; the text is a blob in the store under it, and in the
+				   journal (journal_policy_set) */
 	const struct span *policies; /* ids of those that decided */
 	size_t policy_count;
 	struct span request; /* canonical JSON of the request with its context */
@@ -152,6 +153,30 @@ struct audit_decision {
 
 /* Writes the member "decision". -EINVAL if a field that deciding again needs is missing. */
 int audit_decision_put(struct json_writer *w, const struct audit_decision *d) MUST_USE;
+
+/* ---- policy sets ---- */
+
+/* Puts the text of a policy set on record, so that what the journal holds can be decided again from
+ * the journal alone: records "PolicySet" of source daemon, several where the text is long. `hash`
+ * is its BLAKE2b-256 in hex; -EINVAL if it is not. At most LIMIT_RULE_SET_BYTES. */
+AWAITS int journal_policy_set(
+	struct journal *j, struct span hash, struct span text, int64_t deadline_ns) MUST_USE;
+
+/* One piece of such a text. */
+struct audit_policy_part {
+	struct span policy_set; /* hash, hex */
+	uint32_t part, parts; /* from 1 */
+	struct span text; /* UTF-8 */
+};
+
+enum audit_policy_outcome {
+	AUDIT_NO_POLICY_SET = 1, /* the record is another one, or is not understood */
+};
+
+/* What a "PolicySet" record holds; spans live in the arena, which needs 16 times
+ * LIMIT_AUDIT_POLICY_PART_BYTES. */
+int audit_policy_part_of(
+	struct arena *a, const struct audit_record *r, struct audit_policy_part *ret) MUST_USE;
 
 /* ---- reading: blocking, for tools and threads ---- */
 

@@ -71,6 +71,7 @@ enum {
 	/* Audit journal */
 	LIMIT_AUDIT_KIND_BYTES = 64,
 	LIMIT_AUDIT_PAYLOAD_BYTES = 8 * 1024 * 1024,
+	LIMIT_AUDIT_POLICY_PART_BYTES = 512 * 1024, /* of a policy set's text, in one record */
 	LIMIT_AUDIT_SEGMENT_BYTES = 1024 * 1024 * 1024, /* of one file */
 	LIMIT_AUDIT_APPEND_BYTES = 64 * 1024 * 1024, /* records handed over in one call */
 	LIMIT_AUDIT_ANCHOR_BYTES = 64 * 1024, /* a file of exported heads */

@@ -349,6 +349,7 @@ static struct event_bus *bus_new(const struct event_bus_options *o)
 		b->parts[i].bus = b;
 		list_init(&b->parts[i].subs);
 		list_init(&b->parts[i].to_record);
+		sets_init(&b->parts[i]);
 	}
 	return b;
 }
@@ -397,8 +398,10 @@ void event_bus_stop(struct event_bus *b)
 		CHECK(r == 0);
 	}
 	fiber_shield_end();
-	for (int i = 0; i < b->part_count; i++)
+	for (int i = 0; i < b->part_count; i++) {
 		while (b->parts[i].count > 0)
 			ring_drop_oldest(&b->parts[i]);
+		sets_fini(&b->parts[i]);
+	}
 	free(b);
 }

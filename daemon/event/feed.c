@@ -15,6 +15,11 @@ enum {
 	STOP_TRIES = 10, /* the daemon must be able to stop with a full disk */
 };
 
+static struct part *part_of_feed(struct event_bus *b)
+{
+	return &b->parts[worker_index(b->home)];
+}
+
 /* One group. 1 if there may be more. */
 static int feed_group(struct event_bus *b, struct arena *a)
 {
@@ -34,6 +39,8 @@ static int feed_group(struct event_bus *b, struct arena *a)
 	struct audit_record *records = arena_make_array(a, struct audit_record, events.count);
 	if (!records)
 		return err_raise(-ENOMEM, "out of memory");
+	for (size_t i = 0; r == 0 && i < events.count; i++)
+		r = sets_announce(b, part_of_feed(b), events.items[i].details, DEADLINE_NONE);
 	for (size_t i = 0; r == 0 && i < events.count; i++)
 		r = event_to_record(&events.items[i], AUDIT_EVENT, a, &records[i]);
 	if (r == 0)

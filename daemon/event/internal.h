@@ -50,6 +50,8 @@ struct part {
 	struct list to_record; /* struct waiter, of record.c */
 	size_t to_record_count;
 	bool recording; /* one of them writes */
+
+	struct map sets; /* hashes of policy sets whose texts are in the journal */
 };
 
 struct event_bus {
@@ -71,6 +73,14 @@ struct event_bus {
 	int part_count;
 	struct part parts[]; /* by index of worker */
 };
+
+/* ---- texts of policy sets ---- */
+
+void sets_init(struct part *p);
+void sets_fini(struct part *p);
+/* Puts those that an event's details name, and that this part does not know, into the journal. */
+AWAITS int sets_announce(
+	struct event_bus *b, struct part *p, struct span details, int64_t deadline_ns) MUST_USE;
 
 void bus_hook(void *ctx, const struct store_event *events, size_t count);
 void feed_service(void *arg); /* the fiber that feeds the journal */

@@ -179,9 +179,13 @@ int event_record(struct event_bus *b, struct store_event *e, int64_t deadline_ns
 		return err_trace(r);
 	waitq_init(&w.woken);
 	fiber_shield_begin();
-	write_or_wait(p, &w);
+	r = sets_announce(b, p, e->details, DEADLINE_NONE);
+	if (r == 0)
+		write_or_wait(p, &w);
 	fiber_shield_end();
 	if (!known) /* it goes with the arena */
 		e->message = SPAN("");
+	if (r < 0)
+		return err_trace(r);
 	return w.result < 0 ? err_raise(w.result, "%s", w.message) : 0;
 }

@@ -137,6 +137,9 @@ struct fsal_record {
 	const char *operation; /* "FileRead", "FileWritten", ...: upstream's storage event names;
 				  NULL: none, but what lost_before counts */
 	struct span execution_id;
+	struct span agent;
+	struct span tenant;
+	struct span mount_path; /* where the agent sees the volume */
 	struct span volume_id;
 	struct span path; /* relative to the volume's root */
 	struct span call_id; /* tool call that caused it; empty if none */
@@ -152,6 +155,10 @@ struct fsal_record {
 	uint64_t lost_before; /* records that the queue had no room for, or that were more than are
 				 told, since the last one */
 };
+/* The question that the record's decision answers, as policy was asked. Spans live in the arena or
+ * in *r. -ENOMEM. */
+int fsal_record_request(
+	const struct fsal_record *r, struct arena *a, struct decision_request *ret) MUST_USE;
 /* Called on the layer's own fiber, never on the caller's; may park. */
 typedef AWAITS void (*fsal_observer)(void *ctx, const struct fsal_record *r);
 

@@ -111,6 +111,9 @@ static void queue(struct trace *q, struct fsal_attachment *at, const struct fsal
 	e->record.path = put_text(&text, r->path);
 	e->record.call_id = put_text(&text, r->call_id);
 	e->record.execution_id = at->o.execution_id;
+	e->record.agent = at->o.agent;
+	e->record.tenant = at->o.tenant;
+	e->record.mount_path = at->o.mount_path;
 	e->record.volume_id = span_cstr(at->volume->id);
 	e->record.decision = &e->decision;
 	e->record.lost_before = q->lost + at->untold;

@@ -142,6 +142,35 @@ static int decide(
 	return decide_path(o->at, seen_path(o, name), right, ret);
 }
 
+int fsal_record_request(const struct fsal_record *r, struct arena *a, struct decision_request *ret)
+{
+	struct span mount = span_is(r->mount_path, "/") ? SPAN("") : r->mount_path;
+	struct span *path = arena_make(a, struct span);
+	char *p = arena_bytes(a, mount.n + r->path.n + 2);
+
+	if (!path || !p)
+		return err_raise(-ENOMEM, "out of memory");
+	if (mount.n)
+		memcpy(p, mount.p, mount.n);
+	p[mount.n] = '/';
+	if (r->path.n)
+		memcpy(p + mount.n + 1, r->path.p, r->path.n);
+	bool root = r->path.n == 0 && mount.n;
+	*path = as_text(span_of(p, mount.n + (root ? 0 : 1) + r->path.n), a);
+	if (!path->p)
+		return err_raise(-ENOMEM, "out of memory");
+	*ret = (struct decision_request){
+		.execution_id = r->execution_id,
+		.agent = r->agent,
+		.tenant = r->tenant,
+		.volume = r->volume_id,
+		.action = span_cstr(action_of(r->writes ? RIGHT_WRITE : RIGHT_READ)),
+		.paths = path,
+		.path_count = 1,
+	};
+	return 0;
+}
+
 static struct span copy_text(struct arena *a, struct span s)
 {
 	return s.n ? arena_span(a, s) : SPAN("");

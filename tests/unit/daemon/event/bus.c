@@ -265,6 +265,72 @@ static void body_record(void *arg)
 	stop();
 }
 
+#define RULES "permit (principal, action, resource);\n"
+
+static void publish_naming(const char *hash)
+{
+	char details[160];
+	struct span text = SPAN(RULES);
+	struct store_event e = event_of(EVENT_EXECUTION_STARTED, run_1, (struct uuid){{0}}, 0);
+	struct store_commit c = {.events = &e, .event_count = 1, .blobs = &text, .blob_count = 1};
+
+	snprintf(details, sizeof(details), "{\"policy_set\":\"%s\"}", hash);
+	e.details = span_cstr(details);
+	EXPECT_INT(event_publish(t.bus, &c, DEADLINE_NONE), 0);
+	EXPECT_INT(event_journaled(t.bus, e.number, deadline_in_ms(20000)), 0);
+}
+
+static void record_decided(const char *hash)
+{
+	char details[256];
+	struct store_event e = event_of(EVENT_TOOL_FAILED, run_1, (struct uuid){{0}}, 0);
+
+	snprintf(details, sizeof(details),
+		"{\"invocation_id\":\"i\",\"tool_name\":\"t\",\"error\":\"e\","
+		"\"decision\":{\"policy_set\":\"%s\"}}",
+		hash);
+	e.details = span_cstr(details);
+	EXPECT_INT(event_record(t.bus, &e, deadline_in_ms(60000)), 0);
+}
+
+static void hash_of_rules(char ret[65])
+{
+	struct span text = SPAN(RULES);
+	struct store_hash hash;
+	struct buf b CLEANUP(buf_fini) = buf_init(65);
+
+	EXPECT_INT(store_blob_put(t.store, text, &hash, DEADLINE_NONE), 0);
+	hex_encode(&b, span_of(hash.bytes, sizeof(hash.bytes)));
+	snprintf(ret, 65, "%s", buf_cstr(&b));
+}
+
+static void body_sets(void *arg)
+{
+	char none[65], hash[65];
+
+	start(true);
+	memset(none, 'e', 64);
+	none[64] = '\0';
+	hash_of_rules(hash);
+	publish_naming(none); /* the store has no such text */
+	publish_naming("short");
+	publish_naming(hash);
+	record_decided(hash);
+	publish_naming(hash);
+	stop();
+}
+
+static void body_sets_of_calls(void *arg)
+{
+	char hash[65];
+
+	start(true);
+	hash_of_rules(hash);
+	record_decided(hash);
+	record_decided(hash);
+	stop();
+}
+
 static void body_older_store(void *arg)
 {
 	struct store_options o = {.url = t.url, .states = test_states};
@@ -371,6 +437,33 @@ static void test_what_is_too_much_for_the_store_is_in_the_journal(void **state)
 	assert_int_equal(seen, RECORDED);
 }
 
+/* The text stands before the first record that names it, once in each life. */
+static void test_policy_sets_are_in_the_journal(void **state)
+{
+	struct arena *a CLEANUP(arena_cleanup) =
+		arena_new(16 * (size_t)LIMIT_AUDIT_POLICY_PART_BYTES);
+	struct audit_policy_part part;
+	struct audit_reader *r;
+	struct audit_record rec;
+	int sets = 0, named = 0;
+
+	run_in_fiber(body_sets, 1);
+	run_in_fiber(body_sets_of_calls, 1);
+	assert_int_equal(audit_reader_open(t.journal_dir, &r), 0);
+	while (audit_reader_next(r, &rec) == 0) {
+		arena_reset(a);
+		if (audit_policy_part_of(a, &rec, &part) == 0) {
+			assert_true(span_is(part.text, RULES));
+			assert_int_equal(named, sets++ ? 3 : 0);
+		} else if (sets && rec.source != AUDIT_JOURNAL) {
+			named++;
+		}
+	}
+	audit_reader_close(r);
+	assert_int_equal(sets, 2);
+	assert_int_equal(named, 5);
+}
+
 static void test_a_store_older_than_the_journal_is_refused(void **state)
 {
 	char path[128];
@@ -391,6 +484,7 @@ int main(void)
 		CASE(test_many_publish_on_another_worker),
 		CASE(test_the_journal_gets_each_event_once),
 		CASE(test_what_is_too_much_for_the_store_is_in_the_journal),
+		CASE(test_policy_sets_are_in_the_journal),
 		CASE(test_a_store_older_than_the_journal_is_refused),
 	};
 	return cmocka_run_group_tests_name("event", tests, NULL, NULL);

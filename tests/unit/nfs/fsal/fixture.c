@@ -7,6 +7,20 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+static void note_question(struct seen *s, const struct fsal_record *r)
+{
+	struct arena *a CLEANUP(arena_cleanup) = arena_new(1 << 16);
+	struct buf b CLEANUP(buf_fini) = buf_init(sizeof(s->question) - 1);
+	struct json_writer w = json_writer(&b);
+	struct decision_request q;
+
+	if (!r->decision->policy_set.n)
+		return;
+	EXPECT_INT(fsal_record_request(r, a, &q), 0);
+	decision_request_put(&w, &q);
+	snprintf(s->question, sizeof(s->question), "%s", buf_cstr(&b));
+}
+
 void fixture_observe(void *ctx, const struct fsal_record *r)
 {
 	struct fixture *f = ctx;
@@ -28,6 +42,7 @@ void fixture_observe(void *ctx, const struct fsal_record *r)
 	snprintf(s->path, sizeof(s->path), SPAN_FMT, SPAN_ARG(r->path));
 	snprintf(s->call, sizeof(s->call), SPAN_FMT, SPAN_ARG(r->call_id));
 	snprintf(s->policy, sizeof(s->policy), SPAN_FMT, SPAN_ARG(r->decision->policy_id));
+	note_question(s, r);
 }
 
 const struct seen *fixture_saw(const struct fixture *f, const char *operation, const char *path)

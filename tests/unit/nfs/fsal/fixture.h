@@ -18,6 +18,7 @@ struct seen { /* a record that came */
 	int result;
 	bool allowed;
 	char policy[64];
+	char question[512]; /* as decision records keep it; empty: none was asked */
 };
 
 struct fixture {

@@ -15,7 +15,7 @@ static void body_each(void *arg)
 {
 	static const char *const folders[] = {"/workspace", NULL},
 				 *const w[] = {"/workspace/w", NULL};
-	struct fixture f = {.options = {.rules = rules_of(folders, w)}};
+	struct fixture f = {.options = {.rules = rules_of(folders, w), .tenant = SPAN("t")}};
 	struct fsal_object *d, *o;
 	const struct seen *s;
 
@@ -42,6 +42,11 @@ static void body_each(void *arg)
 	EXPECT(fixture_saw(&f, "FileDeleted", "w/b"));
 	s = fixture_saw(&f, "FilesystemPolicyViolation", "no");
 	EXPECT(s && !s->allowed && s->result == -EACCES);
+	EXPECT(s &&
+		strcmp(s->question,
+			"{\"action\":\"fs:write\",\"agent\":\"a\","
+			"\"execution_id\":\"e\",\"paths\":[\"/workspace/no\"],"
+			"\"tenant\":\"t\",\"volume\":\"v\"}") == 0);
 	fsal_unref(o);
 	fsal_unref(d);
 	fixture_end(&f);
