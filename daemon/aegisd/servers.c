@@ -46,6 +46,8 @@ static int server_make(
 		.executable = c->executable,
 		.args = (const char *const *)c->args.items,
 		.arg_count = c->args.count,
+		.http_port = (uint16_t)c->http_port,
+		.http_path = c->http_path,
 		.url = c->url,
 		.capabilities = capabilities,
 		.capability_count = c->capabilities.count,

@@ -187,6 +187,8 @@ struct config_mcp_server {
 	bool enabled;
 	const char *executable; /* NULL: url */
 	config_strings args;
+	int64_t http_port; /* own addition: the program speaks Streamable HTTP there; 0: no */
+	const char *http_path; /* own addition; NULL: "/mcp" */
 	const char *url; /* own addition: of an endpoint of Streamable HTTP */
 	int64_t call_timeout_s; /* own addition */
 	TABLE_LIST_OF(struct config_capability) capabilities;

@@ -164,11 +164,19 @@ static const struct table_field mcp_server_fields[] = {
 	ROW(TABLE_BOOL, config_mcp_server, enabled, "enabled", "Whether it is started.",
 		.otherwise = "true"),
 	ROW(TABLE_STRING, config_mcp_server, executable, "executable",
-		"Program that speaks over its standard input and output, in a sandbox: a language "
+		"Program that speaks over its standard input and output, or on http_port, in a "
+		"sandbox: a language "
 		"of "
 		"the runtime registry, or the path of one of its interpreters.",
 		FILE_PATH, .example = "node"),
 	ROW(TABLE_LIST, config_mcp_server, args, "args", "Its arguments.", ANY_STRINGS, .max = 256),
+	ROW(TABLE_INT, config_mcp_server, http_port, "http_port",
+		"Port of its own loopback on which the program speaks Streamable HTTP, in place of "
+		"its standard input and output (our addition).",
+		.otherwise = "0", .min = 0, .max = 65535, .example = "3001"),
+	ROW(TABLE_STRING, config_mcp_server, http_path, "http_path",
+		"Path there; /mcp if it is absent (our addition).", .pattern = "/[!-~]{0,1023}",
+		.pattern_says = "a path that begins with /"),
 	ROW(TABLE_STRING, config_mcp_server, url, "url",
 		"Address that speaks Streamable HTTP, in place of a program (our addition).",
 		.pattern = "https?://.{1,2040}", .pattern_says = "http://... or https://..."),
@@ -199,6 +207,7 @@ static const struct table_field mcp_server_fields[] = {
 static const struct table_rule mcp_server_rules[] = {
 	{TABLE_RULE_ONE_OF, "executable", "url", "one of them"},
 	{TABLE_RULE_APART, "executable", "url", "one of them"},
+	{TABLE_RULE_APART, "url", "http_port", "http_port is for programs"},
 	{TABLE_RULE_APART, "url", "network_allowlist", "network_allowlist is for programs"}, {0}};
 const struct table config_mcp_server_table = {
 	.rules = mcp_server_rules,

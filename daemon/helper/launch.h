@@ -44,6 +44,10 @@ enum {
  * ended; what it last wrote to standard error goes to the log. */
 #define LAUNCH_STDIO "AEGIS_STDIO"
 
+/* Likewise, set to a number: the program listens on that port of its loopback, and every further
+ * connection to LAUNCH_SOCKET_PATH is one to that port, in wait for the first byte from aegisd. */
+#define LAUNCH_SERVES "AEGIS_SERVES"
+
 enum launch_fd {
 	LAUNCH_FD_NULL = 0, /* /dev/null, for reading */
 	LAUNCH_FD_LOG =

@@ -24,10 +24,18 @@ AWAITS int http_client_start(
 	const struct http_client_options *o, struct http_client **ret) MUST_USE;
 AWAITS void http_client_stop(struct http_client *c); /* every exchange must be closed */
 
+/* Connections of the caller's own making. */
+struct http_dial {
+	/* A connected socket, which is taken; negative with a message. */
+	AWAITS int (*connect)(void *ctx, int64_t deadline_ns);
+	void *ctx;
+};
+
 struct http_call {
 	const char *method; /* NULL: GET, or POST if there is a body */
 	const char *url; /* http:// or https:// */
 	const char *unix_path; /* NULL, or connect to this socket instead of the URL's host */
+	const struct http_dial *dial; /* NULL, or connect so instead; used for this call alone */
 	const struct http_header *headers; /* Host, framing and Connection are the client's own */
 	int header_count;
 	struct span body; /* p == NULL: none */

@@ -141,6 +141,13 @@ static int connect_unix(const char *path, int64_t deadline_ns, struct stream **r
 	return r < 0 ? err_wrap(r, "connecting") : 0;
 }
 
+static int connect_dialled(const struct http_dial *d, int64_t deadline_ns, struct stream **ret)
+{
+	int fd = d->connect(d->ctx, deadline_ns);
+
+	return fd < 0 ? err_wrap(fd, "connecting") : err_trace(stream_start(fd, ret));
+}
+
 int link_connect(
 	struct http_client *c, const struct target *t, int64_t deadline_ns, struct transport *ret)
 {
@@ -151,7 +158,9 @@ int link_connect(
 
 	if (t->url.is_https && !c->tls)
 		return err_raise(-EINVAL, "https is not available: no TLS is configured");
-	if (t->unix_path)
+	if (t->dial)
+		r = connect_dialled(t->dial, deadline_ns, &made.stream);
+	else if (t->unix_path)
 		r = connect_unix(t->unix_path, deadline_ns, &made.stream);
 	else
 		r = connect_tcp(c, t, deadline_ns, &made.stream);

@@ -57,6 +57,7 @@ static int set_target(struct http_exchange *x)
 	CHECK(t->url.host.n < sizeof(t->host));
 	memcpy(t->host, t->url.host.p, t->url.host.n);
 	t->unix_path = x->call.unix_path;
+	t->dial = x->call.dial;
 	if (t->unix_path)
 		t->name = arena_strdup(x->arena, t->unix_path);
 	else
@@ -218,7 +219,7 @@ static int attempt(struct http_exchange *x, bool fresh, bool *ret_again)
 
 	*ret_again = false;
 	x->failed = 0;
-	r = link_get(x->client, &x->target, fresh, x->call.deadline_ns, &x->link);
+	r = link_get(x->client, &x->target, fresh || x->target.dial, x->call.deadline_ns, &x->link);
 	if (r < 0) {
 		x->failed = r;
 		return err_wrap(r, "%s %s", x->call.method, x->target.name);
@@ -377,7 +378,8 @@ void http_exchange_close(struct http_exchange *x)
 
 	if (!x)
 		return;
-	whole = !x->failed && x->body.done && x->head.keep_alive && !x->closed_early;
+	whole = !x->failed && x->body.done && x->head.keep_alive && !x->closed_early &&
+		!x->call.dial;
 	if (x->parsing_events)
 		sse_parser_fini(&x->events);
 	if (whole) {

@@ -10,6 +10,7 @@
 struct target {
 	struct url url;
 	const char *unix_path; /* NULL: TCP */
+	const struct http_dial *dial; /* NULL: one of these two */
 	char host[LIMIT_NAME_BYTES + 1];
 	const char *key; /* equal keys may share a connection */
 	const char *name; /* "host:port" or the path, for messages */

@@ -89,7 +89,7 @@ static bool same_name(const char *a, const char *b)
 /* The base environment without what the spec sets itself, then the spec's. */
 static int make_env(struct arena *a, const struct sandbox_spec *spec, char ***ret)
 {
-	size_t count = 2, n = 0;
+	size_t count = 3, n = 0;
 
 	for (const char *const *p = sandbox_base_env; *p; p++)
 		count++;
@@ -108,6 +108,8 @@ static int make_env(struct arena *a, const struct sandbox_spec *spec, char ***re
 	for (char *const *p = spec->env; p && *p; p++)
 		envp[n++] = *p;
 	if (spec->stdio && !(envp[n++] = arena_strdup(a, LAUNCH_STDIO "=1")))
+		return err_raise(-ENOMEM, "environment of a sandbox");
+	if (spec->serves && !(envp[n++] = arena_printf(a, LAUNCH_SERVES "=%u", spec->serves)))
 		return err_raise(-ENOMEM, "environment of a sandbox");
 	*ret = envp;
 	return 0;

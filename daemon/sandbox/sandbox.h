@@ -77,6 +77,9 @@ struct sandbox_spec {
 	bool stdio; /* standard input and output of `program` are the first connection that comes
 		       from `listener`; the program's end is the end of the sandbox, and what it
 		       last wrote to standard error comes from `log` */
+	uint16_t serves; /* with `stdio`: the port of its own loopback that `program` listens on;
+			    each further connection from `listener` leads there, and only waits for
+			    the first byte. 0: none */
 	char *const *env; /* "NAME=value", NULL-ended: on top of sandbox_base_env; may be NULL */
 	const struct kernel_rules *network; /* whom it may talk to, from its first instruction on;
 					       NULL or no rules: its own loopback alone */

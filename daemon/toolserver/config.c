@@ -5,6 +5,8 @@
  */
 #include "daemon/toolserver/internal.h"
 
+enum { BOOTSTRAP_PORT = 8088 }; /* until it knows what it runs: tools/aegis-bootstrap/relay.h */
+
 /* ---- judged ---- */
 
 static int name_check(const struct tool_server_config *c)
@@ -24,10 +26,24 @@ static int name_check(const struct tool_server_config *c)
 	return 0;
 }
 
+static int http_check(const struct tool_server_config *c)
+{
+	if (c->http_port == BOOTSTRAP_PORT)
+		return err_raise(-EINVAL,
+			"tool server '%s': http_port %d is the sandbox's own: choose another one",
+			c->name, BOOTSTRAP_PORT);
+	if (c->http_path && !c->http_port)
+		return err_raise(-EINVAL,
+			"tool server '%s': http_path is for a program with http_port", c->name);
+	return 0;
+}
+
 int tool_server_config_check(const struct tool_server_config *all, size_t at)
 {
 	const struct tool_server_config *c = &all[at];
 	int r = name_check(c);
+	if (r == 0)
+		r = http_check(c);
 
 	for (size_t i = 0; r == 0 && i < at; i++)
 		if (strcmp(all[i].name, c->name) == 0)
@@ -68,14 +84,16 @@ int tool_server_config_copy(
 	to->name = arena_strdup(a, from->name);
 	to->executable = from->executable ? arena_strdup(a, from->executable) : NULL;
 	to->url = from->url ? arena_strdup(a, from->url) : NULL;
+	to->http_path = arena_strdup(a, from->http_path ? from->http_path : "/mcp");
 	to->health_method = arena_strdup(a, from->health_method);
 	to->args = copy_texts(a, from->args, from->arg_count);
 	to->capabilities = copy_texts(a, from->capabilities, from->capability_count);
 	to->network = copy_texts(a, from->network, from->network_count);
 	to->variables = variables;
 	to->variable_count = 0;
-	bool ok = to->name && to->health_method && to->args && to->capabilities && to->network &&
-		variables && !to->executable == !from->executable && !to->url == !from->url;
+	bool ok = to->name && to->http_path && to->health_method && to->args && to->capabilities &&
+		to->network && variables && !to->executable == !from->executable &&
+		!to->url == !from->url;
 	for (size_t i = 0; ok && i < from->variable_count; i++) {
 		variables[i].name = arena_strdup(a, from->variables[i].name);
 		variables[i].value = span_cstr(arena_cstr(a, from->variables[i].value));
@@ -119,10 +137,18 @@ static bool same_variables(const struct tool_server_config *a, const struct tool
 	return true;
 }
 
+/* One of them may be as it was written. */
+static bool same_path(const struct tool_server_config *a, const struct tool_server_config *b)
+{
+	return strcmp(a->http_path ? a->http_path : "/mcp", b->http_path ? b->http_path : "/mcp") ==
+		0;
+}
+
 bool tool_server_config_same(const struct tool_server_config *a, const struct tool_server_config *b)
 {
 	return same_text(a->name, b->name) && same_text(a->executable, b->executable) &&
-		same_text(a->url, b->url) && same_text(a->health_method, b->health_method) &&
+		a->http_port == b->http_port && same_path(a, b) && same_text(a->url, b->url) &&
+		same_text(a->health_method, b->health_method) &&
 		same_texts(a->args, a->arg_count, b->args, b->arg_count) &&
 		same_texts(a->capabilities, a->capability_count, b->capabilities,
 			b->capability_count) &&

@@ -6,6 +6,7 @@
  */
 #include "daemon/toolserver/endpoint.h"
 #include <stdio.h>
+#include <stdlib.h>
 
 enum {
 	HEADERS_MAX = 64,
@@ -32,7 +33,8 @@ static void exchange_make(struct exchange *x, struct mcp_endpoint *e, const char
 
 	*x = (struct exchange){.e = e};
 	x->call = (struct http_call){.method = method,
-		.url = c->url,
+		.url = e->url,
+		.dial = e->dial,
 		.headers = x->headers,
 		.body = body,
 		.max_answer_bytes = LIMIT_TOOLSERVER_MESSAGE_BYTES,
@@ -43,7 +45,7 @@ static void exchange_make(struct exchange *x, struct mcp_endpoint *e, const char
 	}
 	header(x, "Mcp-Session-Id", span_cstr(e->session));
 	header(x, "MCP-Protocol-Version", span_cstr(e->client->version));
-	for (size_t i = 0; i < c->variable_count; i++)
+	for (size_t i = 0; c->url && i < c->variable_count; i++)
 		header(x, c->variables[i].name, c->variables[i].value);
 }
 
@@ -177,11 +179,22 @@ void mcp_endpoint_broken(struct mcp_link *l)
 /* ---- up and down ---- */
 
 int mcp_endpoint_open(struct mcp_endpoint *e, struct mcp_client *c, struct http_client *http,
-	const struct tool_server_config *config)
+	const struct tool_server_config *config, const struct http_dial *dial)
 {
-	*e = (struct mcp_endpoint){.link = e->link, .client = c, .http = http, .config = config};
+	struct buf url CLEANUP(buf_fini) = buf_init(LIMIT_HTTP_URL_BYTES);
+
+	*e = (struct mcp_endpoint){
+		.link = e->link, .client = c, .http = http, .config = config, .dial = dial};
 	list_init(&e->sending);
-	return http ? 0 : err_raise(-EINVAL, "no client for HTTP was given");
+	if (!http)
+		return err_raise(-EINVAL, "no client for HTTP was given");
+	if (config->url)
+		buf_puts(&url, config->url);
+	else
+		buf_printf(&url, "http://127.0.0.1:%u%s", config->http_port, config->http_path);
+	const char *text = buf_cstr(&url);
+	e->url = text ? strdup(text) : NULL;
+	return e->url ? 0 : err_raise(-ENOMEM, "the address of a tool server");
 }
 
 void mcp_endpoint_close(struct mcp_endpoint *e)
@@ -190,12 +203,14 @@ void mcp_endpoint_close(struct mcp_endpoint *e)
 	struct http_answer *answer;
 	struct exchange x;
 
-	if (!arena || !*e->session)
-		return;
-	fiber_shield_begin();
-	exchange_make(&x, e, "DELETE", SPAN(""), deadline_in_ms(CLOSE_MS));
-	x.call.body = (struct span){NULL, 0};
-	if (http_call(e->http, arena, &x.call, &answer) < 0)
-		err_clear();
-	fiber_shield_end();
+	if (arena && *e->session) {
+		fiber_shield_begin();
+		exchange_make(&x, e, "DELETE", SPAN(""), deadline_in_ms(CLOSE_MS));
+		x.call.body = (struct span){NULL, 0};
+		if (http_call(e->http, arena, &x.call, &answer) < 0)
+			err_clear();
+		fiber_shield_end();
+	}
+	free(e->url);
+	e->url = NULL;
 }

@@ -2,6 +2,7 @@
 /* Inside of daemon/toolserver: the servers of a node, and the life of one. */
 #pragma once
 
+#include "daemon/toolserver/child.h"
 #include "daemon/toolserver/endpoint.h"
 #include "daemon/toolserver/pipe.h"
 #include "daemon/toolserver/toolset.h"

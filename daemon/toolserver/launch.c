@@ -157,6 +157,7 @@ static AWAITS int sandbox_make(struct tool_sandboxes *s, const struct tool_serve
 		.version = span_cstr(runtime->version),
 		.program = (char *const *)c->args,
 		.stdio = true,
+		.serves = c->http_port,
 		.env = env,
 		.network = c->network_count ? &child->network : NULL,
 		.limits = {.cpu_millis = MAX(c->cpu_millis, 10u),
@@ -205,6 +206,7 @@ static AWAITS int child_start(void *ctx, const struct tool_server_config *c,
 	}
 	CHECK(child->sandbox);
 	*ret = &child->base;
+	child->base.listener = child->sandbox->listener;
 	child->base.fd = rt_accept(child->sandbox->listener, deadline_ns);
 	if (child->base.fd >= 0)
 		return 0;

@@ -45,30 +45,42 @@ static void move(struct tool_server *s, enum tool_server_state to)
 
 struct conversation {
 	struct mcp_client client;
-	struct tool_server_child *child; /* NULL: an endpoint */
+	struct tool_server_child *running; /* NULL: an address */
 	struct mcp_pipe pipe;
+	struct mcp_child child;
 	struct mcp_endpoint endpoint;
 };
 
-static AWAITS int conversation_open(struct tool_server *s, struct conversation *c)
+static bool speaks_http(const struct tool_server_config *c)
+{
+	return c->url || c->http_port;
+}
+
+static AWAITS int child_open(struct tool_server *s, struct conversation *c)
 {
 	const struct tool_launcher *l = &s->all->o.launcher;
+	int r = l->start(l->ctx, &s->config, &c->running, deadline_in_ms(s->all->o.open_ms));
 
-	if (s->config.url) {
-		c->endpoint.link = (struct mcp_link){mcp_endpoint_send, mcp_endpoint_broken};
-		list_init(&c->endpoint.sending);
-		mcp_client_init(&c->client, &c->endpoint.link, s->config.name);
-		return err_trace(
-			mcp_endpoint_open(&c->endpoint, &c->client, s->all->o.http, &s->config));
-	}
+	if (r < 0)
+		return err_trace(r);
+	int fd = c->running->fd;
+	c->running->fd = -1;
+	if (speaks_http(&s->config))
+		return err_trace(mcp_child_open(&c->child, &c->client, fd, c->running->listener));
+	return err_trace(mcp_pipe_open(&c->pipe, &c->client, fd));
+}
+
+static AWAITS int conversation_open(struct tool_server *s, struct conversation *c)
+{
 	c->pipe.link.send = mcp_pipe_send;
-	mcp_client_init(&c->client, &c->pipe.link, s->config.name);
-	int r = l->start(l->ctx, &s->config, &c->child, deadline_in_ms(s->all->o.open_ms));
-	if (r == 0) {
-		int fd = c->child->fd;
-		c->child->fd = -1;
-		r = mcp_pipe_open(&c->pipe, &c->client, fd);
-	}
+	c->endpoint.link = (struct mcp_link){mcp_endpoint_send, mcp_endpoint_broken};
+	list_init(&c->endpoint.sending);
+	mcp_client_init(&c->client, speaks_http(&s->config) ? &c->endpoint.link : &c->pipe.link,
+		s->config.name);
+	int r = s->config.url ? 0 : child_open(s, c);
+	if (r == 0 && speaks_http(&s->config))
+		r = mcp_endpoint_open(&c->endpoint, &c->client, s->all->o.http, &s->config,
+			s->config.url ? NULL : &c->child.dial);
 	return err_trace(r);
 }
 
@@ -76,14 +88,12 @@ static AWAITS void conversation_close(
 	struct tool_server *s, struct conversation *c, struct buf *words)
 {
 	mcp_client_fini(&c->client);
-	if (s->config.url) {
-		mcp_endpoint_close(&c->endpoint);
-		return;
-	}
-	if (!c->child)
-		return;
+	mcp_endpoint_close(&c->endpoint);
+	mcp_child_close(&c->child);
 	mcp_pipe_close(&c->pipe);
-	s->all->o.launcher.stop(s->all->o.launcher.ctx, c->child, GRACE_MS * NS_PER_MS, words);
+	if (c->running)
+		s->all->o.launcher.stop(
+			s->all->o.launcher.ctx, c->running, GRACE_MS * NS_PER_MS, words);
 }
 
 /* ---- a good life ---- */

@@ -224,12 +224,17 @@ const struct tool_source *tool_servers_source(struct tool_servers *s)
 
 /* ---- on record ---- */
 
+static const char *transport_of(const struct tool_server_config *c)
+{
+	return c->url || c->http_port ? "http" : "stdio";
+}
+
 static void event_details(struct json_writer *w, const struct tool_server *s, const char *error)
 {
 	json_object(w);
 	json_field_cstr(w, "server_id", s->config.name);
 	json_field_cstr(w, "name", s->config.name);
-	json_field_cstr(w, "transport", s->config.url ? "http" : "stdio");
+	json_field_cstr(w, "transport", transport_of(&s->config));
 	json_field_i64(w, "starts", s->starts);
 	if (error)
 		json_field_cstr(w, s->ending ? "reason" : "error", error);
@@ -300,7 +305,7 @@ void tool_servers_put(struct json_writer *w, const struct tool_servers *s)
 		const struct tool_server *x = s->items[i];
 		json_object(w);
 		json_field_cstr(w, "name", x->config.name);
-		json_field_cstr(w, "transport", x->config.url ? "http" : "stdio");
+		json_field_cstr(w, "transport", transport_of(&x->config));
 		json_field_cstr(w, "state", state_name(&tool_server_states, x->state));
 		json_field_bool(w, "up",
 			x->state == TOOL_SERVER_READY || x->state == TOOL_SERVER_UNHEALTHY);

@@ -2,8 +2,9 @@
 /*
  * Tool servers, layer 4: programs that offer tools over the Model Context Protocol, and us as their
  * client (specifications 2024-11-05 to 2025-11-25; tools only). A server is a program in a sandbox
- * of its own, which speaks over its standard input and output, or an address that speaks Streamable
- * HTTP. Its tools are called SERVER.TOOL, and daemon/tool treats them like its own.
+ * of its own, which speaks over its standard input and output or Streamable HTTP on its loopback,
+ * or an address that speaks Streamable HTTP. Its tools are called SERVER.TOOL, and daemon/tool
+ * treats them like its own.
  *
  * Nothing that a server says is trusted: names, descriptions, schemas and answers are bounded
  * (LIMIT_TOOLSERVER_*) and checked, a name that is taken stays with who has it, and a server that
@@ -44,6 +45,10 @@ struct tool_server_config {
 	const char *executable;
 	const char *const *args;
 	size_t arg_count;
+	/* A child that speaks Streamable HTTP on that port of its own loopback, in place of its
+	 * standard input and output; 0: it does not. */
+	uint16_t http_port;
+	const char *http_path; /* NULL: "/mcp" */
 	const char *url; /* of an endpoint of Streamable HTTP */
 	/* A child's environment; of an endpoint, headers of every request. */
 	const struct tool_server_variable *variables;
@@ -64,6 +69,8 @@ struct tool_server_config {
 /* How a child is started: by the sandbox; tests have servers of their own. */
 struct tool_server_child {
 	int fd; /* its standard input and output; the receiver's */
+	int listener; /* with http_port: connections that come from it lead to that port, and wait
+			 for the first byte; the launcher's */
 };
 struct tool_launcher {
 	/* -ENOENT and -EINVAL: the configuration is at fault. */

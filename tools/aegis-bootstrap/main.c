@@ -13,6 +13,7 @@
  */
 #include "daemon/helper/landlock.h"
 #include "tools/aegis-bootstrap/agent.h"
+#include "tools/aegis-bootstrap/inlet.h"
 #include "tools/aegis-bootstrap/relay.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -39,6 +40,7 @@ struct bootstrap {
 	int ruleset; /* of Landlock, until it is entered; -1: none */
 	const char *socket_path;
 	struct relay *relay;
+	struct inlet *inlet; /* the way to a program that listens; NULL: none */
 	char url[64]; /* the relay's, as a variable */
 	const char *prompt; /* for the built-in agent; NULL: a program, or nothing to run */
 	char *const *program; /* outside a sandbox */
@@ -232,6 +234,21 @@ static int enter_sandbox(struct bootstrap *b)
 	return err_trace(r);
 }
 
+/* Behind the socket of such a program stands the daemon as its client: nobody relays there. */
+static int open_inlet(struct bootstrap *b)
+{
+	const char *port = env_get(b->envp, LAUNCH_SERVES, "");
+	int64_t n;
+
+	if (!*port)
+		return 0;
+	if (span_to_i64(span_cstr(port), &n) < 0 || n < 1 || n > UINT16_MAX)
+		return err_raise(-EINVAL, LAUNCH_SERVES " '%s': a port is expected", port);
+	relay_stop(b->relay);
+	b->relay = NULL;
+	return err_trace(inlet_start(&b->loop, b->socket_path, (uint16_t)n, &b->inlet));
+}
+
 static int run_launched(struct bootstrap *b)
 {
 	struct call_waiting program = {0};
@@ -246,6 +263,8 @@ static int run_launched(struct bootstrap *b)
 		return err_sys(r, "Landlock");
 	fd_cleanup(&b->ruleset);
 	control_listen(&b->control);
+	if (runs && (r = open_inlet(b)) < 0)
+		return err_trace(r);
 	struct agent agent = agent_of(b);
 	r = runs            ? agent_program_started(&agent, &program)
 		: b->prompt ? agent_generate(&agent, b->prompt)
@@ -268,6 +287,7 @@ int main(int argc, char **argv)
 	r = argc > 1 ? run_outside(&b) : run_launched(&b);
 	if (r < 0)
 		fprintf(stderr, "Error: %s\n", err_message(r));
+	inlet_stop(b.inlet);
 	relay_stop(b.relay);
 	control_fini(&b.control);
 	start_fini(&b.start);

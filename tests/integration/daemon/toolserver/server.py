@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: AGPL-3.0-only
-"""A small MCP server over standard input and output, of the standard library alone; what it is told in
-its environment makes it misbehave."""
+"""A small MCP server of the standard library alone, over standard input and output, or over Streamable HTTP
+where its environment names a port; what it is told in its environment makes it misbehave."""
 
+import http.server
 import json
 import os
 import sys
@@ -86,6 +87,35 @@ except OSError:
     pass
 with open(COUNTER, "w") as f:
     f.write(str(lives))
+
+
+class Http(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        q = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if q["method"] != "initialize" and self.headers["Mcp-Session-Id"] != "one":
+            return self.send_error(400)
+        if "id" not in q:
+            return self.reply(202, b"")
+        self.reply(200, json.dumps({"jsonrpc": "2.0", "id": q["id"], "result": answer(q["method"], q.get("params", {}))}).encode())
+
+    def reply(self, status, body):
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Mcp-Session-Id", "one")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_DELETE(self):
+        self.reply(200, b"")
+
+
+if "HTTP_PORT" in os.environ:
+    print("a line that is no message", flush=True)
+    time.sleep(0.3)  # programs take their time until they listen
+    http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["HTTP_PORT"])), Http).serve_forever()
 for line in sys.stdin:
     q = json.loads(line)
     if "id" in q:

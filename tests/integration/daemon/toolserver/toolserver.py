@@ -3,6 +3,7 @@
 """Tool servers on a whole node: started in sandboxes of their own, their tools decided like the built-in
 ones, offered to MCP clients and to the model, started again when they end."""
 
+import concurrent.futures
 import json
 import os
 import signal
@@ -35,10 +36,11 @@ SERVERS = [
     {"name": "absent", "executable": "/no/such/program"},
     {"name": "broken", "executable": "python", "args": ["-c", "import sys; sys.exit('no configuration')"]},
     small("off", enabled=False),
+    small("web", http_port=3001, environment={"HTTP_PORT": "3001"}, call_timeout_seconds=3600),
 ]
 CONTEXTS = """  security_contexts:
     - name: all
-      capabilities: [{tool_pattern: "small.*"}, {tool_pattern: "other.*"}, {tool_pattern: "ill.*"}, {tool_pattern: "broken.*"}]
+      capabilities: [{tool_pattern: "small.*"}, {tool_pattern: "other.*"}, {tool_pattern: "ill.*"}, {tool_pattern: "broken.*"}, {tool_pattern: "web.*"}]
       deny_list: [small.fail]
     - name: narrow
       capabilities: [{tool_pattern: "small.large", max_response_size: 4000}, {tool_pattern: "small.echo", rate_limit: {calls: 1, per_seconds: 3600}}]
@@ -156,6 +158,43 @@ def restarted():
     tap.ok("a list that changes is read again", True)
 
 
+def over_http():
+    """A child that listens on its own loopback."""
+    wait_state("web", "ready")
+    c = client()
+    tap.equal("a child that speaks HTTP is called", c.call("web.echo", {"text": "h\u00e9llo"}), (False, "h\u00e9llo"))
+    tap.equal("with a long answer", c.call("web.large"), (False, "x" * 5000))
+    s = servers()["web"]
+    tap.ok("it is listed so", s["transport"] == "http" and s["confined"], s)
+    look = json.loads(c.call("web.look")[1])
+    tap.equal("it sees nothing of the host's secrets", (look["/etc/shadow"], look["/root"]), (False, False))
+    texts = [str(n) * 1000 for n in range(16)]
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        said = list(pool.map(lambda t: client().call("web.echo", {"text": t}), texts))
+    tap.equal("sixteen calls at once", said, [(False, t) for t in texts])
+    failed, text = c.call("web.die")
+    tap.ok("a call that ends it is answered", failed and "broke off" in text, text)
+    wait_state("web", "ready", s["starts"] + 1)
+    tap.equal("and it is started again", c.call("web.echo", {"text": "again"}), (False, "again"))
+    waiting, answers_to = hanging("web")
+    write_servers(SERVERS, [s for s in SERVERS if s["name"] != "web"])
+    tap.equal("it is taken out", cli("policy", "reload").returncode, 0)
+    waiting.join(120)
+    tap.ok("a running call over HTTP ends with the reason", answers_to and answers_to[0][0] and
+           "taken out" in answers_to[0][1], answers_to)
+    write_servers([s for s in SERVERS if s["name"] != "web"], SERVERS)
+    tap.equal("and put in again", cli("policy", "reload").returncode, 0)
+
+
+def hanging(name):
+    """A call that is under way, and what it will be answered."""
+    answers_to = []
+    waiting = threading.Thread(target=lambda: answers_to.append(client().call(name + ".hang")), daemon=True)
+    waiting.start()
+    node.wait_for("a call under way", lambda: servers()[name]["calls"] == 1, node.aegisd)
+    return waiting, answers_to
+
+
 def misconfigured():
     s = servers()
     tap.ok("a program that is not registered: failed, with what to do", s["absent"]["state"] == "failed" and
@@ -193,10 +232,7 @@ def reloaded():
     c = client()
     changed = [small("small", environment={"COLOUR": "blue"})] + [s for s in SERVERS if s["name"] in ("ill", "absent")]
     changed += [small("late"), {"name": "away", "url": "http://127.0.0.1:9/mcp"}]
-    waiting = threading.Thread(target=lambda: answers_to.append(client().call("small.hang")), daemon=True)
-    answers_to = []
-    waiting.start()
-    node.wait_for("a call under way", lambda: servers()["small"]["calls"] == 1, node.aegisd)
+    waiting, answers_to = hanging("small")
     write_servers(SERVERS, changed)
     node.aegisd.send_signal(signal.SIGHUP)
     waiting.join(120)
@@ -251,6 +287,7 @@ try:
     called()
     confined()
     restarted()
+    over_http()
     misconfigured()
     confinement()
     reloaded()

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: AGPL-3.0-only
 """The reference servers of the Model Context Protocol (npm), as children of a node: filesystem, memory and
-everything over their standard input and output, everything also over Streamable HTTP. They are what
+everything over their standard input and output, everything also over Streamable HTTP, as a child and as
+an address. They are what
 operators run, and none of them is ours."""
 
 import json
@@ -47,11 +48,13 @@ SERVERS = [
      "environment": {"MEMORY_FILE_PATH": "/workspace/memory.jsonl"}},
     {"name": "everything", "executable": "mcp", "args": [package("everything")],
      "credentials": {"API_TOKEN": "env:AEGIS_TEST_SECRET"}},
+    {"name": "inside", "executable": "mcp", "args": [package("everything"), "streamableHttp"], "http_port": 3001,
+     "environment": {"PORT": "3001"}},
     {"name": "remote", "url": f"http://127.0.0.1:{PORT}/mcp"},
 ]
 CONTEXTS = """  security_contexts:
     - name: all
-      capabilities: [{tool_pattern: "files.*"}, {tool_pattern: "memory.*"}, {tool_pattern: "everything.*"}, {tool_pattern: "remote.*"}]
+      capabilities: [{tool_pattern: "files.*"}, {tool_pattern: "memory.*"}, {tool_pattern: "everything.*"}, {tool_pattern: "remote.*"}, {tool_pattern: "inside.*"}]
       deny_list: [files.move_file]
 """
 os.environ["AEGIS_TEST_SECRET"] = "hush-1234"
@@ -140,6 +143,7 @@ try:
     filesystem(c)
     everything(c, "everything")
     environment(c)
+    everything(c, "inside")
     everything(c, "remote")
     memory(c)
 finally:

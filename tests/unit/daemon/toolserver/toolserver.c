@@ -321,6 +321,18 @@ static void names_are_refused(void *arg)
 		EXPECT(says(err_message(-EINVAL), rows[i].words));
 		err_clear();
 	}
+	struct tool_server_config ports[] = {config(), config()};
+	ports[0].http_port = 8088;
+	ports[1].http_path = "/mcp";
+	for (size_t i = 0; i < ARRAY_LEN(ports); i++) {
+		struct tool_servers *s = NULL;
+		EXPECT_INT(tool_servers_new(
+				   &(struct tool_servers_options){.servers = &ports[i], .count = 1},
+				   &s),
+			-EINVAL);
+		EXPECT(says(err_message(-EINVAL), i ? "with http_port" : "choose another one"));
+		err_clear();
+	}
 	struct tool_server_config bad = config();
 	bad.network = (const char *const[]){"a b"};
 	bad.network_count = 1;
