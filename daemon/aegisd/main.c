@@ -4,6 +4,7 @@
  * directory's owner) happens here, before it drops to its own uid for good and before a single byte
  * from outside is read.
  */
+#include "daemon/base/usage.h"
 #include "daemon/aegisd/aegisd.h"
 #include "daemon/aegisd/privilege.h"
 #include <fcntl.h>
@@ -13,17 +14,43 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-static const char usage[] =
-	"usage: aegisd [options]\n"
-	"  --config FILE          node configuration (default: discovered, else embedded "
-	"defaults)\n"
-	"  --helper-socket PATH   aegis-helper's socket (default /run/aegis-helper/helper.sock)\n"
-	"  --runtimes FILE        runtime registry (default /var/lib/aegis-helper/runtimes)\n"
-	"  --user UID:GID         drop to these ids after the start; needed when started by root\n"
-	"  --socket PATH          Unix door (default: the configuration's)\n"
-	"  --no-auth              no bearer key on the TCP door; refused unless it is on loopback\n"
-	"  --version, --help\n"
-	"example: aegisd --config /etc/aegis/config.yaml --user 990:990\n";
+static const struct usage_option option_table[] = {
+	{"config", 'c', "FILE",
+		"Node configuration; else it is searched for, and without one the defaults hold"},
+	{"helper-socket", 's', "PATH",
+		"Socket of aegis-helper (default /run/aegis-helper/helper.sock)"},
+	{"runtimes", 'r', "FILE", "Runtime registry (default /var/lib/aegis-helper/runtimes)"},
+	{"user", 'u', "UID:GID", "Drop to these ids after the start; needed when started by root"},
+	{"socket", 'p', "PATH", "The Unix door (default: the configuration's)"},
+	{"no-auth", 'n', NULL, "No bearer key on the TCP door; refused unless it is on loopback"},
+	{"manual", 'm', NULL, "Print the manual page, aegisd(8)"},
+	{"version", 'v', NULL, "Print the version"},
+	{"help", 'h', NULL, "Print this"},
+	{NULL, 0, NULL, NULL},
+};
+
+static const struct usage usage = {
+	.program = "aegisd",
+	.section = 8,
+	.summary = "the AEGIS daemon: runs agents in sandboxes, decides and records what they do",
+	.synopsis = "[options]",
+	.options = option_table,
+	.text = "aegisd has no privilege once it is up; aegis-helper, which must run before it, "
+		"does "
+		"what needs root. \"aegis daemon start\" starts both, and \"aegis daemon install\" "
+		"writes units for systemd.\n"
+		"\n"
+		"SIGHUP reads the configuration and the policies again; what cannot be read leaves "
+		"the "
+		"old ones in force. SIGTERM and SIGINT end it: running executions go on at the "
+		"next "
+		"start.\n"
+		"\n"
+		"Exit status: 0 after SIGTERM or SIGINT, 1 after a failure, 2 if the options are "
+		"not "
+		"accepted.",
+	.example = "aegisd --config /etc/aegis/config.yaml --user 990:990",
+};
 
 static int parse_user(struct aegisd *d, const char *text)
 {
@@ -45,18 +72,10 @@ enum parse_outcome { PARSE_DONE = 1 };
 
 static int parse_options(struct aegisd *d, int argc, char **argv)
 {
-	static const struct option options[] = {
-		{"config", required_argument, NULL, 'c'},
-		{"helper-socket", required_argument, NULL, 's'},
-		{"runtimes", required_argument, NULL, 'r'},
-		{"user", required_argument, NULL, 'u'},
-		{"socket", required_argument, NULL, 'p'},
-		{"no-auth", no_argument, NULL, 'n'},
-		{"version", no_argument, NULL, 'v'},
-		{"help", no_argument, NULL, 'h'},
-		{0},
-	};
-	for (int option; (option = getopt_long(argc, argv, "c:", options, NULL)) != -1;) {
+	struct option accepted[USAGE_OPTIONS_MAX + 1];
+
+	usage_getopt(&usage, accepted);
+	for (int option; (option = getopt_long(argc, argv, "c:", accepted, NULL)) != -1;) {
 		switch (option) {
 		case 'c':
 			d->config_path = optarg;
@@ -83,7 +102,10 @@ static int parse_options(struct aegisd *d, int argc, char **argv)
 			printf("aegisd " AEGIS_VERSION "\n");
 			return PARSE_DONE;
 		case 'h':
-			fputs(usage, stdout);
+			usage_print(&usage, usage_text);
+			return PARSE_DONE;
+		case 'm':
+			usage_print(&usage, usage_manual);
 			return PARSE_DONE;
 		default:
 			return err_raise(-EINVAL, "see aegisd --help");

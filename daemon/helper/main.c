@@ -3,6 +3,7 @@
  * aegis-helper: the privileged half. It is told everything on its command line, which is root's,
  * and reads no configuration of aegisd's.
  */
+#include "daemon/base/usage.h"
 #include "daemon/helper/harden.h"
 #include "daemon/helper/monitor.h"
 #include <arpa/inet.h>
@@ -11,29 +12,54 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const char usage[] =
-	"usage: aegis-helper --uid UID --gid GID --slots BASE:COUNT --bootstrap FILE [options]\n"
-	"  --uid UID --gid GID    ids of aegisd, the only one who may speak to the helper\n"
-	"  --slots BASE:COUNT     host uids and gids for sandboxes, one each, nobody else's\n"
-	"  --bootstrap FILE       aegis-bootstrap, the first process of every sandbox\n"
-	"  --run-dir DIR          sockets (default /run/aegis-helper)\n"
-	"  --state-dir DIR        audit key, signed heads, workspaces (default "
-	"/var/lib/aegis-helper)\n"
-	"  --runtimes FILE        runtime registry (default DIR/runtimes, written if missing)\n"
-	"  --cgroup-parent NAME   where sandboxes' cgroups stand (default aegis-sandboxes)\n"
-	"  --network-pool N       network namespaces kept ready, 0 to 256 (default 8)\n"
-	"  --prepared N           sandboxes kept ready, of the runtime asked for last, 0 to 256 "
-	"(default 2)\n"
-	"  --seats N              cgroups kept ready on hosts with v1 controllers, 0 to 256 "
-	"(default 8)\n"
-	"  --network-range NET    a /19 of IPv4 that nobody else uses, such as 10.231.0.0/19, for\n"
-	"                         sandboxes with network; the node then forwards for them "
-	"(default\n"
-	"                         none: every sandbox has loopback only)\n"
-	"  --log-format FORMAT    text or json (default text)\n"
-	"Every path is absolute; what is read must belong to root and be writable by nobody else.\n"
-	"example: aegis-helper --uid 990 --gid 990 --slots 1000000:256 \\\n"
-	"             --bootstrap /usr/libexec/aegis/aegis-bootstrap\n";
+static const struct usage_option options[] = {
+	{"uid", 'u', "UID", "Id of aegisd, the only one who may speak to the helper"},
+	{"gid", 'g', "GID", "Its group"},
+	{"slots", 's', "BASE:COUNT", "Host uids and gids for sandboxes, one each, nobody else's"},
+	{"bootstrap", 'b', "FILE", "aegis-bootstrap, the first process of every sandbox"},
+	{"run-dir", 'r', "DIR", "Sockets (default /run/aegis-helper)"},
+	{"state-dir", 'd', "DIR",
+		"Audit key, signed heads, workspaces (default /var/lib/aegis-helper)"},
+	{"runtimes", 't', "FILE",
+		"Runtime registry (default: runtimes in --state-dir, written if missing)"},
+	{"cgroup-parent", 'c', "NAME", "Where sandboxes' cgroups stand (default aegis-sandboxes)"},
+	{"network-pool", 'n', "N", "Network namespaces kept ready, 0 to 256 (default 8)"},
+	{"prepared", 'p', "N",
+		"Sandboxes kept ready, of the runtime asked for last, 0 to 256 (default 2)"},
+	{"seats", 'e', "N",
+		"Cgroups kept ready on hosts with v1 controllers, 0 to 256 (default 8)"},
+	{"network-range", 'w', "NET",
+		"A /19 of IPv4 that nobody else uses, such as 10.231.0.0/19, for sandboxes with "
+		"network; the node then forwards for them (default: none, every sandbox has "
+		"loopback only)"},
+	{"log-format", 'l', "FORMAT", "text or json (default text)"},
+	{"manual", 'm', NULL, "Print the manual page, aegis-helper(8)"},
+	{"version", 'v', NULL, "Print the version"},
+	{"help", 'h', NULL, "Print this"},
+	{NULL, 0, NULL, NULL},
+};
+
+static const struct usage usage = {
+	.program = "aegis-helper",
+	.section = 8,
+	.summary = "the privileged half of AEGIS: makes sandboxes for aegisd and signs audit heads",
+	.synopsis = "--uid UID --gid GID --slots BASE:COUNT --bootstrap FILE [options]",
+	.options = options,
+	.text = "Does for aegisd, on typed requests that are checked one by one, what needs root, "
+		"and reads "
+		"nothing from a network or an agent. Every path is absolute; what is read must "
+		"belong to "
+		"root and be writable by nobody else.\n"
+		"\n"
+		"SIGTERM and SIGINT end it; sandboxes live on, and the next helper takes them "
+		"over.\n"
+		"\n"
+		"Exit status: 0 after SIGTERM or SIGINT, 1 after a failure, 2 if the options are "
+		"not "
+		"accepted.",
+	.example = "aegis-helper --uid 990 --gid 990 --slots 1000000:256 \\\n"
+		   "    --bootstrap /usr/libexec/aegis/aegis-bootstrap",
+};
 
 static int number(const char *option, struct span s, uint64_t most, uint32_t *ret)
 {
@@ -126,28 +152,15 @@ static int take_option(int option, const char *value, struct host_options *o)
 
 static int parse(int argc, char **argv, struct host_options *o)
 {
-	static const struct option options[] = {
-		{"uid", required_argument, NULL, 'u'},
-		{"gid", required_argument, NULL, 'g'},
-		{"slots", required_argument, NULL, 's'},
-		{"bootstrap", required_argument, NULL, 'b'},
-		{"run-dir", required_argument, NULL, 'r'},
-		{"state-dir", required_argument, NULL, 'd'},
-		{"runtimes", required_argument, NULL, 't'},
-		{"cgroup-parent", required_argument, NULL, 'c'},
-		{"network-pool", required_argument, NULL, 'n'},
-		{"prepared", required_argument, NULL, 'p'},
-		{"seats", required_argument, NULL, 'e'},
-		{"network-range", required_argument, NULL, 'w'},
-		{"log-format", required_argument, NULL, 'l'},
-		{"version", no_argument, NULL, 'v'},
-		{"help", no_argument, NULL, 'h'},
-		{NULL, 0, NULL, 0},
-	};
+	struct option accepted[USAGE_OPTIONS_MAX + 1];
+	usage_getopt(&usage, accepted);
 	int c, r = 0;
-	while (r == 0 && (c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (c == 'h' || c == 'v') {
-			fputs(c == 'h' ? usage : "aegis-helper " AEGIS_VERSION "\n", stdout);
+	while (r == 0 && (c = getopt_long(argc, argv, "", accepted, NULL)) != -1) {
+		if (c == 'h' || c == 'm' || c == 'v') {
+			if (c == 'v')
+				puts("aegis-helper " AEGIS_VERSION);
+			else
+				usage_print(&usage, c == 'h' ? usage_text : usage_manual);
 			exit(0);
 		}
 		r = take_option(c, optarg, o);
@@ -173,7 +186,7 @@ int main(int argc, char **argv)
 	log_setup(LOG_INFO, LOG_TEXT, "aegis-helper");
 	int r = parse(argc, argv, &o);
 	if (r < 0) {
-		fprintf(stderr, "aegis-helper: %s\n%s", err_message(r), usage);
+		fprintf(stderr, "aegis-helper: %s; see aegis-helper --help\n", err_message(r));
 		return 2;
 	}
 	r = harden_self();

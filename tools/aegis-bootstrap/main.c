@@ -11,6 +11,7 @@
  * memory or descriptors (it is not dumpable), cannot kill it (pid 1), and can only waste what is
  * theirs: its connections and buffers are bounded.
  */
+#include "daemon/base/usage.h"
 #include "daemon/helper/landlock.h"
 #include "tools/aegis-bootstrap/agent.h"
 #include "tools/aegis-bootstrap/inlet.h"
@@ -56,15 +57,51 @@ static long landlock_call(long number, long a, long b, long c, long d)
 
 /* ---- finding out what to do ---- */
 
-static const char usage[] =
-	"usage: aegis-bootstrap --socket PATH PROMPT\n"
-	"       aegis-bootstrap --socket PATH --program PROGRAM [ARGUMENT...]\n"
-	"\n"
-	"Runs one iteration of an agent against the dispatch gateway behind the Unix socket PATH:\n"
-	"the built-in agent with PROMPT, or the agent's own PROGRAM. The environment tells the "
-	"rest:\n"
-	"AEGIS_EXECUTION_ID, AEGIS_AGENT_ID, AEGIS_ITERATION, AEGIS_MODEL_ALIAS,\n"
-	"AEGIS_LLM_TIMEOUT_SECONDS. Without arguments it expects to be started by aegis-helper.\n";
+static const struct usage_option options[] = {
+	{"socket", 's', "PATH", "The Unix socket of the dispatch gateway"},
+	{"program", 'p', NULL,
+		"Run the agent's own program, which follows, instead of the built-in agent"},
+	{"manual", 'm', NULL, "Print the manual page, aegis-bootstrap(8)"},
+	{"version", 'v', NULL, "Print the version"},
+	{"help", 'h', NULL, "Print this"},
+	{NULL, 0, NULL, NULL},
+};
+
+static const struct usage usage = {
+	.program = "aegis-bootstrap",
+	.section = 8,
+	.summary = "the first process of every sandbox of AEGIS, and its built-in agent",
+	.synopsis = "--socket PATH PROMPT\n--socket PATH --program PROGRAM [ARGUMENT...]",
+	.options = options,
+	.text = "Runs one iteration of an agent against the dispatch gateway behind a Unix socket: "
+		"the built-in "
+		"agent with PROMPT, or the agent's own PROGRAM. The environment tells the rest: "
+		"AEGIS_EXECUTION_ID, AEGIS_AGENT_ID, AEGIS_ITERATION, AEGIS_MODEL_ALIAS, "
+		"AEGIS_LLM_TIMEOUT_SECONDS. Programs find the gateway at AEGIS_ORCHESTRATOR_URL.\n"
+		"\n"
+		"Without arguments it expects to be started by aegis-helper as pid 1 of a "
+		"sandbox.\n"
+		"\n"
+		"Exit status: the program's; of the built-in agent 0, or 1 after a failure; 2 if "
+		"the "
+		"arguments are not accepted.",
+	.example = "AEGIS_EXECUTION_ID=2f1c8f0e-9f7b-4d27-8a55-7f6b1d1f7c11 \\\n"
+		   "    aegis-bootstrap --socket dispatch.sock \"Say hello\"",
+};
+
+/* Whether that was all. */
+static bool explain(const char *argument)
+{
+	if (strcmp(argument, "--version") == 0)
+		puts("aegis-bootstrap " AEGIS_VERSION);
+	else if (strcmp(argument, "--help") == 0)
+		usage_print(&usage, usage_text);
+	else if (strcmp(argument, "--manual") == 0)
+		usage_print(&usage, usage_manual);
+	else
+		return false;
+	return true;
+}
 
 static int read_arguments(struct bootstrap *b, int argc, char **argv)
 {
@@ -280,8 +317,12 @@ int main(int argc, char **argv)
 	/* Before anything else exists that could be read. */
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return 1;
+	if (argc == 2 && explain(argv[1]))
+		return 0;
 	if (argc > 1 && read_arguments(&b, argc, argv) < 0) {
-		fputs(usage, stderr);
+		fputs("aegis-bootstrap: these arguments are not accepted; see aegis-bootstrap "
+		      "--help\n",
+			stderr);
 		return 2;
 	}
 	r = argc > 1 ? run_outside(&b) : run_launched(&b);

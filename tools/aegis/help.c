@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /* Help and the manual page, from the table of verbs. */
+#include "daemon/base/usage.h"
 #include "tools/aegis/cli.h"
 #include <stdio.h>
 
@@ -102,37 +103,20 @@ void help_overview(struct buf *b)
 
 /* ---- the manual page ---- */
 
-/* Text of a troff line: backslashes, and no leading dot or quote. */
-static void put_troff(struct buf *b, const char *text)
-{
-	bool start = true;
-	for (; *text; text++) {
-		if (start && (*text == '.' || *text == '\''))
-			buf_puts(b, "\\&");
-		if (*text == '\\')
-			buf_puts(b, "\\e");
-		else if (*text == '-')
-			buf_puts(b, "\\-");
-		else
-			buf_putc(b, *text);
-		start = *text == '\n';
-	}
-}
-
 static void put_troff_option(struct buf *b, const struct cli_option *o)
 {
 	buf_puts(b, ".TP\n.B ");
 	if (o->letter)
 		buf_printf(b, "\\-%c, ", o->letter);
 	buf_puts(b, "\\-\\-");
-	put_troff(b, o->name);
+	usage_troff(b, o->name);
 	if (o->value)
 		buf_printf(b, " \\fI%s\\fR", o->value);
 	buf_putc(b, '\n');
-	put_troff(b, o->doc);
+	usage_troff(b, o->doc);
 	if (o->words) {
 		buf_puts(b, ": ");
-		put_troff(b, o->words);
+		usage_troff(b, o->words);
 	}
 	buf_puts(b, ".\n");
 }
@@ -142,14 +126,14 @@ static void put_troff_verb(struct buf *b, const struct verb *v)
 	struct buf usage CLEANUP(buf_fini) = buf_init(1024);
 	put_usage(&usage, v);
 	buf_puts(b, ".SS \"");
-	put_troff(b, buf_cstr(&usage));
+	usage_troff(b, buf_cstr(&usage));
 	buf_puts(b, "\"\n");
-	put_troff(b, v->help);
+	usage_troff(b, v->help);
 	buf_putc(b, '\n');
 	for (const struct cli_option *o = v->options; o && o->name; o++)
 		put_troff_option(b, o);
 	buf_puts(b, ".PP\n.nf\n.RS\n");
-	put_troff(b, v->examples);
+	usage_troff(b, v->examples);
 	buf_puts(b, "\n.RE\n.fi\n");
 }
 
@@ -166,6 +150,6 @@ void help_manual(struct buf *b)
 	for (const struct verb *const *v = verbs; *v; v++)
 		put_troff_verb(b, *v);
 	buf_puts(b, ".SH EXIT STATUS\n.nf\n");
-	put_troff(b, exit_codes);
+	usage_troff(b, exit_codes);
 	buf_puts(b, ".fi\n");
 }

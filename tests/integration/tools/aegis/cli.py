@@ -4,6 +4,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -231,6 +232,14 @@ def check_manual():
     _, out, _ = expect("manual page", ["help", "--manual"], 0, out=".SH NAME")
     tap.ok("manual page names every verb",
            all(f"aegis {v}" in out.replace("\\-", "-") for v in ("agent validate", "config show", "schema")))
+    for name in ("aegisd", "aegis-helper", "aegis-bootstrap"):
+        page, explained = (subprocess.run([os.path.join(os.path.dirname(AEGIS), name), option], capture_output=True, text=True,
+                                          check=False) for option in ("--manual", "--help"))
+        named = set(re.findall(r"^  --([a-z-]+)", explained.stdout, re.M))
+        on_page = set(re.findall(r"^\.B --([a-z-]+)", page.stdout.replace("\\-", "-"), re.M))
+        tap.ok(f"{name} has a page of its own with every option", page.returncode == explained.returncode == 0
+               and page.stdout.startswith(f'.TH "{name.upper()}" 8 ') and named == on_page and "help" in named,
+               f"{page.stderr}{explained.stderr}{named} {on_page}")
 
 
 def check_full_disk():
