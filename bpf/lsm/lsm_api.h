@@ -19,6 +19,7 @@ enum {
 	LSM_POLICIES_MAX = 4096,
 	LSM_FILES_MAX = 1 << 16,
 	LSM_DENIALS_BYTES = 256 * 1024,
+	LSM_GUARD_BYTES = 64 * 1024,
 };
 
 /* The maps, in the order in which their descriptors are handed over. */
@@ -85,6 +86,7 @@ enum lsm_hook {
 	LSM_HOOK_MODULE = 8,
 	LSM_HOOK_KEY = 9,
 	LSM_HOOK_USERNS = 10,
+	LSM_HOOK_LEAVE = 11, /* the guard's: a task is not in its sandbox's cgroup any more */
 	LSM_HOOKS,
 	LSM_HOOK_SLOTS = 16, /* room for counts: a new hook changes no layout */
 };
@@ -97,6 +99,7 @@ enum lsm_verdict {
 	LSM_DENY_FILESYSTEM = 4, /* a file system that steers the kernel: cgroup, bpf, debug */
 	LSM_DENY_SOCKET = 5, /* a kind of socket that no rule can speak of */
 	LSM_DENY_ACT = 6, /* what no agent ever does */
+	LSM_DENY_LEFT = 7, /* the guard's */
 	LSM_VERDICTS,
 };
 
@@ -126,6 +129,32 @@ _Static_assert(sizeof(struct lsm_denial) == 88, "both compilers lay it out alike
 /* Per CPU, exact whether or not a record was sent; index 0 of `lsm_counts`. */
 struct lsm_counters {
 	__u64 denied[LSM_HOOK_SLOTS];
+	__u64 lost_records;
+};
+
+/*
+ * The guard (guard.bpf.c), of its own object, because it loads where there is no BPF LSM, too. Its
+ * records are struct lsm_denial: `call_cgroup` is where the task went, `detail` an enum guard_way.
+ */
+enum guard_map { GUARD_MAP_TASKS, GUARD_MAP_COUNTS, GUARD_MAP_DENIALS, GUARD_MAPS };
+
+struct guard_constants {
+	__u64 parent; /* cgroup whose children are the sandboxes */
+	__u32 level; /* as in struct lsm_constants */
+	__u32 unused;
+};
+
+enum guard_way {
+	GUARD_MOVED = 1, /* it, or a sibling, moved it: whoever did it was killed */
+	GUARD_MOVED_BY_ANOTHER = 2, /* it lives until it makes or executes anything */
+	GUARD_FORKED = 3, /* it made a process elsewhere, or had left: it was killed */
+	GUARD_EXECUTED = 4, /* it had left: it was killed */
+};
+
+/* Per CPU; index 0 of `guard_counts`. */
+struct guard_counters {
+	__u64 left;
+	__u64 sequence;
 	__u64 lost_records;
 };
 

@@ -72,6 +72,7 @@ void probe_rule_set_id(const struct doctor_options *o, struct doctor_finding *f)
 void probe_rule_cgroup(const struct doctor_options *o, struct doctor_finding *f);
 void probe_rule_files(const struct doctor_options *o, struct doctor_finding *f);
 void probe_rule_running(const struct doctor_options *o, struct doctor_finding *f);
+void probe_rule_leaving(const struct doctor_options *o, struct doctor_finding *f);
 void probe_rule_programs(const struct doctor_options *o, struct doctor_finding *f);
 void probe_rule_neighbours(const struct doctor_options *o, struct doctor_finding *f);
 void probe_rule_shared(const struct doctor_options *o, struct doctor_finding *f);

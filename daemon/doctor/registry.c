@@ -46,6 +46,8 @@ const struct doctor_probe doctor_probes[] = {
 		probe_rule_set_id},
 	{"rules.cgroup", "rules", "no process leaves the cgroup by which it is known", false,
 		probe_rule_cgroup},
+	{"rules.leaving", "rules", "a process that did leave its cgroup does not go on", true,
+		probe_rule_leaving},
 	{"rules.files", "rules", "agents reach no file but theirs and their runtime's", false,
 		probe_rule_files},
 	{"rules.files_running", "rules",

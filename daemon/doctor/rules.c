@@ -5,6 +5,7 @@
  * against what happens.
  */
 #include "daemon/doctor/probe.h"
+#include "daemon/helper/guardprog.h"
 
 static const char *const lsm_how = "a kernel with CONFIG_BPF_LSM, and bpf in the lsm= list of its "
 				   "command line (Debian 12 has both)";
@@ -63,6 +64,34 @@ void probe_rule_cgroup(const struct doctor_options *o, struct doctor_finding *f)
 {
 	by_seccomp(
 		o, f, "no cgroup file system is mounted in a sandbox, and clone3 is refused", true);
+}
+
+/* The second wall: whoever gets out in spite of all does not go on. */
+void probe_rule_leaving(const struct doctor_options *o, struct doctor_finding *f)
+{
+	struct guardprog guard;
+
+	if (!is_root()) {
+		found(f, DOCTOR_UNAVAILABLE, "ask as root: sudo aegis doctor",
+			"loading BPF programs is root's");
+		return;
+	}
+	int r = guardprog_load(&(struct guard_constants){.level = 1}, &guard);
+	if (r == 0)
+		r = guardprog_attach(&guard);
+	if (r < 0)
+		found(f, DOCTOR_NOT_COVERED,
+			"a kernel from 6.1 with CONFIG_DEBUG_INFO_BTF and BPF events", "%s",
+			err_message(r));
+	else
+		found(f, DOCTOR_PREVENTED, NULL,
+			"the guard loads (%u instructions) and attaches: a process that leaves is "
+			"killed before it goes on; one that another user of the host takes out "
+			"lives until it forks or executes",
+			guard.programs.instructions);
+	if (r < 0)
+		err_clear();
+	guardprog_close(&guard);
 }
 
 void probe_rule_files(const struct doctor_options *o, struct doctor_finding *f)

@@ -250,6 +250,17 @@ static int open_means(struct host *h)
 	return err_trace(make_slots(h));
 }
 
+static int open_guard(struct host *h)
+{
+	struct guard_constants c = {.level = h->network.constants.level};
+	struct stat st;
+
+	if (fstat(h->cgroups.v2, &st) < 0)
+		return err_sys(-errno, "the cgroup parent");
+	c.parent = st.st_ino;
+	return err_trace(guardprog_open(&c, &h->guard));
+}
+
 int host_open(struct host *h, const struct host_options *o)
 {
 	*h = (struct host){.options = *o,
@@ -259,7 +270,8 @@ int host_open(struct host *h, const struct host_options *o)
 		.run = -1,
 		.net.own = -1,
 		.workspaces = {.state = -1, .dir = -1},
-		.cgroups = {.v2 = -1, .v1 = {-1, -1, -1}}};
+		.cgroups = {.v2 = -1, .v1 = {-1, -1, -1}},
+		.guard.links = {-1, -1, -1}};
 	root_set_init(&h->roots, h->staging_path, h->resolv_conf);
 	network_resolv_conf(o->network_range, h->resolv_conf, sizeof(h->resolv_conf));
 	umask(022);
@@ -281,6 +293,8 @@ int host_open(struct host *h, const struct host_options *o)
 		r = lsmprog_open(h->cgroups.v2, h->network.constants.level, &h->lsm);
 	if (r == 0)
 		r = recordprog_open(h->cgroups.v2, h->network.constants.level, &h->record);
+	if (r == 0)
+		r = open_guard(h);
 	if (r < 0)
 		host_close(h);
 	return err_trace(r);
@@ -301,6 +315,7 @@ void host_close(struct host *h)
 	network_close(&h->network);
 	lsmprog_close(&h->lsm);
 	recordprog_close(&h->record);
+	guardprog_close(&h->guard);
 	netpool_fini(&h->net);
 	cgroup_host_close(&h->cgroups);
 	workspaces_fini(&h->workspaces);

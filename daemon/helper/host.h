@@ -7,6 +7,7 @@
 
 #include "daemon/helper/cgroup.h"
 #include "daemon/helper/launch_plan.h"
+#include "daemon/helper/guardprog.h"
 #include "daemon/helper/lsmprog.h"
 #include "daemon/helper/namespaces.h"
 #include "daemon/helper/network.h"
@@ -50,6 +51,7 @@ struct host {
 	struct network network;
 	struct lsmprog lsm;
 	struct recordprog record;
+	struct guardprog guard;
 	struct root_set roots;
 	struct runtime_registry *registry;
 	struct seccomp_program seccomp;

@@ -111,6 +111,11 @@ static int place(const struct host *h, const struct sandbox *s, const struct end
 		if (dup3(rows[i].fd, rows[i].at, O_CLOEXEC) < 0)
 			return err_sys(-errno, "place a descriptor for a sandbox");
 	}
+	for (int i = 0; i < GUARD_HOOKS; i++) {
+		int link = h->guard.links[i] >= 0 ? h->guard.links[i] : h->null;
+		if (dup3(link, PLAN_FD_KEEP_GUARD + i, O_CLOEXEC) < 0)
+			return err_sys(-errno, "place a descriptor for a sandbox");
+	}
 	for (int i = 0; i < CGROUP_V1_MAX && dirs->join[i] >= 0; i++) {
 		if (dup3(dirs->join[i], PLAN_FD_JOIN + i, O_CLOEXEC) < 0)
 			return err_sys(-errno, "place a descriptor for a sandbox");
@@ -250,6 +255,8 @@ int launch_prepare(struct host *h, struct sandbox *s, struct seat *seat, int *re
 		r = lsmprog_attach(&h->lsm, h->cgroups.v2);
 	if (r == 0)
 		r = recordprog_attach(&h->record, h->cgroups.v2);
+	if (r == 0)
+		r = guardprog_attach(&h->guard);
 	if (r == 0)
 		r = make_ends(h, s, &e);
 	if (r == 0) {

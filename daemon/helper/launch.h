@@ -58,6 +58,10 @@ enum launch_fd {
 	 */
 	LAUNCH_FD_KEEP_CONTROL = 4,
 	LAUNCH_FD_KEEP_LISTENER = 5,
+	/* Likewise, 3 of them: what the guard of the cgroups hangs on (guardprog.h), or /dev/null.
+	 */
+	LAUNCH_FD_KEEP_GUARD = 6,
+	LAUNCH_FD_KEEP_GUARD_LAST = 8,
 	LAUNCH_FD_END
 };
 

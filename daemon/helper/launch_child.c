@@ -177,6 +177,9 @@ static int descriptors_place(struct launch_plan *p)
 		{PLAN_FD_CONTROL, LAUNCH_FD_CONTROL},
 		{PLAN_FD_KEEP_CONTROL, LAUNCH_FD_KEEP_CONTROL},
 		{PLAN_FD_KEEP_LISTENER, LAUNCH_FD_KEEP_LISTENER},
+		{PLAN_FD_KEEP_GUARD, LAUNCH_FD_KEEP_GUARD},
+		{PLAN_FD_KEEP_GUARD + 1, LAUNCH_FD_KEEP_GUARD + 1},
+		{PLAN_FD_KEEP_GUARD + 2, LAUNCH_FD_KEEP_GUARD + 2},
 	};
 	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
 		if (dup2(places[i].from, places[i].to) < 0)

@@ -13,7 +13,7 @@
 /*
  * Descriptors that the child takes along stand at fixed low numbers, so that its private copy of
  * the table is small however many sandboxes the helper holds. The helper keeps these numbers
- * reserved; what launch.h promises to aegis-bootstrap is put at 0..5 in the child.
+ * reserved; what launch.h promises to aegis-bootstrap is put at 0..8 in the child.
  */
 enum plan_fd {
 	PLAN_FD_FIRST = 16,
@@ -22,6 +22,8 @@ enum plan_fd {
 	PLAN_FD_CONTROL,
 	PLAN_FD_KEEP_CONTROL,
 	PLAN_FD_KEEP_LISTENER,
+	PLAN_FD_KEEP_GUARD,
+	PLAN_FD_KEEP_GUARD_LAST = PLAN_FD_KEEP_GUARD + 2,
 	PLAN_FD_BOOTSTRAP,
 	PLAN_FD_ROOT, /* mount namespace of the runtime's template */
 	PLAN_FD_NET,

@@ -290,6 +290,7 @@ static bool finish_release(struct sandbox_set *set, struct sandbox *s)
 	if (set->count == 0) {
 		lsmprog_detach(&set->host->lsm, set->host->cgroups.v2);
 		recordprog_detach(&set->host->record);
+		guardprog_detach(&set->host->guard);
 	}
 	return true;
 }

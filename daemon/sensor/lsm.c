@@ -91,6 +91,8 @@ const char *lsm_verdict_text(enum lsm_verdict v)
 		return "a kind of socket that no rule can speak of";
 	case LSM_DENY_ACT:
 		return "what no agent ever does";
+	case LSM_DENY_LEFT:
+		return "it left the cgroup of its sandbox";
 	case LSM_VERDICTS:
 		break;
 	}
@@ -120,6 +122,8 @@ const char *lsm_hook_text(enum lsm_hook h)
 		return "key";
 	case LSM_HOOK_USERNS:
 		return "user namespace";
+	case LSM_HOOK_LEAVE:
+		return "cgroup";
 	case LSM_HOOKS:
 	case LSM_HOOK_SLOTS:
 		break;
