@@ -280,6 +280,16 @@ static int handle_record_open(struct monitor *m, const void *request, struct rep
 	return 0;
 }
 
+static int handle_guard_open(struct monitor *m, const void *request, struct reply *ret)
+{
+	const struct guardprog *g = &m->host.guard;
+	if (!g->loaded)
+		return err_raise(-EOPNOTSUPP, "this kernel has no tracepoints for the guard");
+	ret->fds[0] = g->programs.maps[GUARD_MAP_DENIALS];
+	ret->fd_count = 1;
+	return 0;
+}
+
 static int handle_resolver_get(struct monitor *m, const void *request, struct reply *ret)
 {
 	const struct wire_target *w = request;
@@ -344,6 +354,7 @@ static const monitor_handler handlers[WIRE_TYPE_END] = {
 	[WIRE_NETWORK_OPEN] = handle_network_open,
 	[WIRE_LSM_OPEN] = handle_lsm_open,
 	[WIRE_RECORD_OPEN] = handle_record_open,
+	[WIRE_GUARD_OPEN] = handle_guard_open,
 	[WIRE_RESOLVER_GET] = handle_resolver_get,
 	[WIRE_FILES_MOUNT] = handle_files_mount,
 	[WIRE_FILES_GET] = handle_files_get,

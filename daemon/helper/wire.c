@@ -224,6 +224,7 @@ static const struct wire_rule rules[WIRE_TYPE_END] = {
 	[WIRE_NETWORK_OPEN] = {"NETWORK_OPEN", AFTER, sizeof(struct wire_plain), 0, NULL},
 	[WIRE_LSM_OPEN] = {"LSM_OPEN", AFTER, sizeof(struct wire_plain), 0, NULL},
 	[WIRE_RECORD_OPEN] = {"RECORD_OPEN", AFTER, sizeof(struct wire_plain), 0, NULL},
+	[WIRE_GUARD_OPEN] = {"GUARD_OPEN", AFTER, sizeof(struct wire_plain), 0, NULL},
 	[WIRE_RESOLVER_GET] = {"RESOLVER_GET", AFTER, sizeof(struct wire_target), 0, check_target},
 	[WIRE_FILES_MOUNT] = {"FILES_MOUNT", AFTER, sizeof(struct wire_mount), 0, check_mount},
 	[WIRE_FILES_GET] = {"FILES_GET", AFTER, sizeof(struct wire_target), 0, check_target},

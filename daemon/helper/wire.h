@@ -42,6 +42,7 @@ enum wire_type {
 	WIRE_RESOLVER_GET,
 	WIRE_LSM_OPEN,
 	WIRE_RECORD_OPEN,
+	WIRE_GUARD_OPEN,
 	WIRE_FILES_MOUNT,
 	WIRE_FILES_GET,
 	WIRE_SANDBOX_BEGIN,
@@ -63,7 +64,7 @@ struct wire_header {
 
 /* ---- requests ---- */
 
-struct wire_plain { /* HELLO, PUBLIC_KEY, NETWORK_OPEN, LSM_OPEN, RECORD_OPEN */
+struct wire_plain { /* HELLO, PUBLIC_KEY, NETWORK_OPEN, LSM_OPEN, RECORD_OPEN, GUARD_OPEN */
 	struct wire_header header;
 };
 

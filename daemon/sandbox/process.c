@@ -369,6 +369,7 @@ static void process_close(struct sandbox_driver *d)
 	process_network_close(process_driver_of(d));
 	process_lsm_close(process_driver_of(d));
 	process_record_close(process_driver_of(d));
+	process_guard_close(process_driver_of(d));
 	free(process_driver_of(d));
 }
 
@@ -412,6 +413,8 @@ int sandbox_process_open(const struct sandbox_process_options *o, struct sandbox
 	group_init(&p->lsm_group);
 	group_init(&p->record_group);
 	waitq_init(&p->record_free);
+	list_init(&p->guards);
+	group_init(&p->guard_group);
 	*ret = &p->base;
 	return 0;
 }

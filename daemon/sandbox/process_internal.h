@@ -18,6 +18,10 @@ struct process_driver {
 	struct lsm_sensor *lsm; /* NULL: not asked for yet, or the kernel has none */
 	uint64_t lsm_instance; /* of the helper that was asked for it */
 	struct group lsm_group; /* the reader of what it denies */
+	struct list guards; /* readers of who left a cgroup, see process_guard.c */
+	size_t guard_count;
+	uint64_t guard_instance; /* of the helper whose guard is read */
+	struct group guard_group;
 	struct group group; /* the reader of denials */
 	struct record_sensor *record; /* likewise, and while no sandbox lives */
 	uint64_t record_instance;
@@ -85,6 +89,15 @@ AWAITS int process_workspace_object(struct sandbox_driver *d, struct uuid execut
 /* Reads from now on what the LSM programs deny, where there are some. */
 AWAITS int process_lsm_ready(struct process_driver *d, int64_t deadline_ns) MUST_USE;
 AWAITS void process_lsm_close(struct process_driver *d);
+/* One more denial, to the observer, if it is about one of our sandboxes. */
+AWAITS void process_tell_denial(
+	struct process_driver *d, const struct lsm_denial *n, struct span policy_id);
+
+/* ---- process_guard.c ---- */
+
+/* Reads from now on who leaves a cgroup, where the kernel can tell. */
+AWAITS int process_guard_ready(struct process_driver *d, int64_t deadline_ns) MUST_USE;
+AWAITS void process_guard_close(struct process_driver *d);
 
 /* Rules about files, once process_lsm_ready() has been called. *ret NULL: nothing is said. */
 int process_paths_policy(struct process_driver *d, const struct lsm_table *paths,

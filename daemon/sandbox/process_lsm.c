@@ -32,19 +32,24 @@ static int do_lsm(struct helper *h, struct helper_request *q, int64_t deadline_n
 	return 0;
 }
 
-static void on_denial(void *ctx, const struct lsm_denial *n)
+void process_tell_denial(
+	struct process_driver *d, const struct lsm_denial *n, struct span policy_id)
 {
-	struct process_driver *d = ctx;
-
 	list_for_each (node, &d->alive) {
 		struct process_sandbox *p = list_entry(node, struct process_sandbox, alive_link);
 		if (p->base.identity != n->cgroup || !d->observer.lsm_denied)
 			continue;
 		if (process_denial_is_told(d, &p->told_lsm))
-			d->observer.lsm_denied(d->observer.ctx, &p->base, n,
-				lsm_rule_policy(d->lsm, n->policy, n->rule));
+			d->observer.lsm_denied(d->observer.ctx, &p->base, n, policy_id);
 		return;
 	}
+}
+
+static void on_denial(void *ctx, const struct lsm_denial *n)
+{
+	struct process_driver *d = ctx;
+
+	process_tell_denial(d, n, lsm_rule_policy(d->lsm, n->policy, n->rule));
 }
 
 static void read_denials(void *arg)
@@ -90,8 +95,10 @@ static int open_sensor(struct process_driver *d, int maps[LSM_MAPS])
 int process_lsm_ready(struct process_driver *d, int64_t deadline_ns)
 {
 	struct ask_lsm a = {.request.fn = do_lsm, .instance = d->lsm_instance};
-	int r = helper_ask(d->link, &a.request, deadline_ns);
+	int r = process_guard_ready(d, deadline_ns);
 
+	if (r == 0)
+		r = helper_ask(d->link, &a.request, deadline_ns);
 	if (r < 0 || a.instance == d->lsm_instance) { /* perhaps by another fiber, meanwhile */
 		for (int i = 0; a.opened && i < LSM_MAPS; i++)
 			fd_cleanup(&a.maps[i]);

@@ -59,7 +59,8 @@ struct lsm_sensor;
 
 typedef void (*lsm_denial_fn)(void *ctx, const struct lsm_denial *d);
 
-/* Takes the descriptors of the maps over, also on failure. */
+/* Takes the descriptors of the maps over, also on failure. Of the guard's only
+ * maps[LSM_MAP_DENIALS] is there, the others are -1: then it does nothing but tell. */
 int lsm_sensor_new(
 	int maps[LSM_MAPS], lsm_denial_fn fn, void *ctx, struct lsm_sensor **ret) MUST_USE;
 struct lsm_sensor *lsm_sensor_free(struct lsm_sensor *s); /* NULL; nothing changes in the kernel */

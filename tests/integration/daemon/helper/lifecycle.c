@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /* Either process may die alone, and a sandbox at any time: what lives goes on, nothing is left. */
+#include "daemon/helper/guardprog.h"
 #include "tests/integration/daemon/helper/fixture.h"
 #include <dirent.h>
 #include <errno.h>
@@ -128,6 +129,35 @@ static void test_helper_dies(void **state)
 		assert_int_equal(end.end, HELPER_END_EXITED);
 		assert_int_equal(end.end_status, 7);
 	}
+	close_all(fds);
+	fixture_release(f, &s);
+}
+
+/* Whoever is taken out of the cgroup does not go on; the guard outlives the helper, because the
+ * sandbox itself keeps it. */
+static void test_leaving_is_death(void **state)
+{
+	struct fixture *f = *state;
+	struct guardprog guard;
+	int fds[3];
+	int r = guardprog_load(&(struct guard_constants){.level = 1}, &guard);
+	guardprog_close(&guard);
+	if (r < 0)
+		test_skip("%s", err_message(r));
+	struct wire_sandbox s = fixture_sandbox(f, uuid_new(), "forks", fds);
+	free(fixture_log(fds[2], "forks on"));
+	fixture_kill(f, SIGKILL);
+	assert_true(process_alive(s.pid));
+	int procs = open("/sys/fs/cgroup/unified/cgroup.procs", O_WRONLY | O_CLOEXEC);
+	if (procs < 0)
+		procs = open("/sys/fs/cgroup/cgroup.procs", O_WRONLY | O_CLOEXEC);
+	assert_true(procs >= 0);
+	assert_true(dprintf(procs, "%d", s.pid) > 0);
+	close(procs);
+	wait_dead(s.pid);
+	fixture_start(f);
+	fixture_greet(f);
+	assert_int_equal(only_one(f).state, HELPER_SANDBOX_ENDED);
 	close_all(fds);
 	fixture_release(f, &s);
 }
@@ -589,6 +619,7 @@ int main(void)
 {
 	const struct CMUnitTest helper[] = {
 		CASE(test_helper_dies),
+		CASE(test_leaving_is_death),
 		CASE(test_sandbox_dies_unseen),
 		CASE(test_end_is_kept),
 		CASE(test_aegisd_dies),

@@ -448,6 +448,21 @@ static int swap(void)
 	return 0;
 }
 
+/* Makes one process after the other, for ever. */
+static int fork_on(void)
+{
+	say("forks", "on");
+	for (;;) {
+		pid_t pid = fork();
+		if (pid == 0)
+			_exit(0);
+		while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+			;
+		usleep(1000);
+	}
+	return 0;
+}
+
 static int act(const char *what)
 {
 	if (strcmp(what, "report") == 0)
@@ -468,6 +483,8 @@ static int act(const char *what)
 		return swap();
 	if (strcmp(what, "exit") == 0)
 		return 42;
+	if (strcmp(what, "forks") == 0)
+		return fork_on();
 	return live();
 }
 
