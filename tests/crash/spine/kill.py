@@ -224,7 +224,8 @@ class Crash:
             offset += len(body["items"])
         lost = [id for id in self.acknowledged if id not in rows]
         tap.ok("every acknowledged execution is there", not lost, lost)
-        open_ones = [f"{id}: {row['status']}" for id, row in rows.items() if row["status"] not in ENDS]
+        open_ones = [f"{id}: {row['status']}\n{self.story(id)}" for id, row in rows.items()
+                     if row["status"] not in ENDS]
         tap.ok("nothing was answered but success or come again", not self.trouble, self.trouble[:5])
         tap.ok("every execution has ended", not open_ones, "\n".join(open_ones))
         silent = [id for id, row in rows.items() if row["status"] == "failed" and not row["error"]]
@@ -239,6 +240,15 @@ class Crash:
                    and "signal 9" not in r and "Validator" not in r and "validat" not in r.lower()]
         tap.ok("none failed for a reason of our own", not strange, "\n".join(strange))
         self.rows = rows
+
+    def story(self, id):
+        """The newest events of an execution that should have ended, and what runs of it."""
+        follower = self.acknowledged.get(id)
+        seen = [f"{n} {event['timestamp']} {event['type']} {json.dumps(event['details']):.200}"
+                for n, event in (follower.seen if follower else [])[-12:]]
+        inside = [f"{pid} (inside {number}): {nodes.read(f'/proc/{pid}/cmdline')!r} {nodes.read(f'/proc/{pid}/wchan')}"
+                  for pid, number in self.node.sandbox_processes()]
+        return "\n".join(seen + inside + [f"aegisd: {nodes.read(f'/proc/{self.node.aegisd.pid}/wchan')}"])
 
     def check_store(self):
         db = sqlite3.connect(f"file:{self.node.data}/aegis.db?mode=ro", uri=True)
