@@ -514,8 +514,13 @@ static AWAITS void serve(struct node *n)
 	sigaddset(&set, SIGHUP);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGUSR1);
 	for (;;) {
 		int signal = signal_wait(&set, DEADLINE_NONE);
+		if (signal == SIGUSR1) {
+			rt_report_fibers();
+			continue;
+		}
 		if (signal != SIGHUP) {
 			log_info("stopping; sandboxes go on and are taken up at the next start");
 			return;

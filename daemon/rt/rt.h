@@ -236,5 +236,8 @@ AWAITS int worker_call(struct worker *to, const char *name, int (*fn)(void *arg)
 /* Signals arrive as values: the next of `set` (blocked by rt_run in every thread). */
 AWAITS int signal_wait(const sigset_t *set, int64_t deadline_ns) MUST_USE; /* the signal's number */
 
+/* Logs what each parked fiber of this worker waits for, and its callers' addresses in the program. */
+void rt_report_fibers(void);
+
 /* For tests and `aegis doctor`: why io_uring cannot be used here, or 0. */
 int rt_probe_ring(void) MUST_USE;

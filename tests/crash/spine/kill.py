@@ -46,11 +46,11 @@ spec:
   execution:
     mode: iterative
     max_iterations: 4
-    iteration_timeout: 120s
+    iteration_timeout: 3600s
     validation: [{type: exit_code}, {type: regex, pattern: done}]
   security:
     filesystem: {read: [/workspace], write: [/workspace]}
-    resources: {cpu: 500, memory: 128Mi, timeout: 240s}
+    resources: {cpu: 500, memory: 128Mi, timeout: 7200s}
   tools: [fs.read, fs.write, fs.list, cmd.run]
 """ % sys.version_info[:2]
 
@@ -215,6 +215,8 @@ class Crash:
     # ---- what must be true ----
 
     def check_executions(self):
+        if self.unfinished:
+            self.node.aegisd.send_signal(signal.SIGUSR1)  # what its fibers wait for goes into its log
         rows, offset = {}, 0
         while True:
             status, body = self.node.call("GET", f"/v1/executions?limit=100&offset={offset}")
@@ -377,7 +379,7 @@ def main():
             if getattr(crash.node, name) and getattr(crash.node, name).poll() is None:
                 crash.node.kill(name)
     if tap._failed or os.environ.get("AEGIS_CRASH_KEEP"):
-        print(f"# kept: {crash.node.dir}\n" + "\n".join("# " + l for l in crash.node.logs().splitlines()))
+        print(f"# kept: {crash.node.dir}\n" + "\n".join("# " + l for l in crash.node.logs(400).splitlines()))
     else:
         crash.node.remove()
     crash.node.remove_cgroups()

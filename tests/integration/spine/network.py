@@ -76,7 +76,7 @@ spec:
   security:
     network: %s
     filesystem: {read: [/workspace], write: [/workspace]}
-    resources: {cpu: 500, memory: 128Mi, timeout: 120s}
+    resources: {cpu: 500, memory: 128Mi, timeout: 1200s}
   tools: [fs.read, fs.list, fs.write, cmd.run]
 """
 # A tool server that goes out before it answers: by an address, which is not on its list, and by a name.
