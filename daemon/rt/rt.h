@@ -97,6 +97,15 @@ AWAITS int waitq_wait(struct waitq *q, int64_t deadline_ns) MUST_USE;
 bool waitq_wake_one(struct waitq *q); /* false if nobody waits */
 void waitq_wake_all(struct waitq *q);
 
+/* One fiber at a time through a stretch of code that awaits. */
+struct fiber_lock {
+	bool held;
+	struct waitq waiters;
+};
+void fiber_lock_init(struct fiber_lock *l);
+AWAITS int fiber_lock_take(struct fiber_lock *l, int64_t deadline_ns) MUST_USE;
+void fiber_lock_give(struct fiber_lock *l);
+
 /* Bounded first-in-first-out queue of pointers between fibers of one worker. */
 struct chan;
 struct chan *chan_new(size_t capacity); /* NULL if out of memory */
@@ -236,7 +245,8 @@ AWAITS int worker_call(struct worker *to, const char *name, int (*fn)(void *arg)
 /* Signals arrive as values: the next of `set` (blocked by rt_run in every thread). */
 AWAITS int signal_wait(const sigset_t *set, int64_t deadline_ns) MUST_USE; /* the signal's number */
 
-/* Logs what each parked fiber of this worker waits for, and its callers' addresses in the program. */
+/* Logs what each parked fiber of this worker waits for, and its callers' addresses in the program.
+ */
 void rt_report_fibers(void);
 
 /* For tests and `aegis doctor`: why io_uring cannot be used here, or 0. */

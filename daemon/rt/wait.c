@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /*
- * Waiting for other fibers of the same worker: sleep, condition queues, channels. A channel hands
- * an item straight to a waiting receiver, through the pointer that the receiver left in its
+ * Waiting for other fibers of the same worker: sleep, condition queues, locks, channels. A channel
+ * hands an item straight to a waiting receiver, through the pointer that the receiver left in its
  * fiber, so that an item never is on the way to somebody who has given up.
  */
 #include "daemon/rt/internal.h"
@@ -43,6 +43,29 @@ void waitq_wake_all(struct waitq *q)
 {
 	while (waitq_wake_one(q))
 		continue;
+}
+
+void fiber_lock_init(struct fiber_lock *l)
+{
+	l->held = false;
+	waitq_init(&l->waiters);
+}
+
+int fiber_lock_take(struct fiber_lock *l, int64_t deadline_ns)
+{
+	int r = await_check(fiber_self(), deadline_ns);
+	while (r == 0 && l->held)
+		r = waitq_wait(&l->waiters, deadline_ns);
+	if (r == 0)
+		l->held = true;
+	return r;
+}
+
+void fiber_lock_give(struct fiber_lock *l)
+{
+	CHECK(l->held);
+	l->held = false;
+	waitq_wake_one(&l->waiters);
 }
 
 struct chan {

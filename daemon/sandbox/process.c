@@ -415,6 +415,7 @@ int sandbox_process_open(const struct sandbox_process_options *o, struct sandbox
 	waitq_init(&p->record_free);
 	list_init(&p->guards);
 	group_init(&p->guard_group);
+	fiber_lock_init(&p->opening);
 	*ret = &p->base;
 	return 0;
 }

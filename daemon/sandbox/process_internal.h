@@ -13,8 +13,11 @@ struct process_driver {
 	const struct resolver_servers *resolvers;
 	struct sandbox_network_observer observer;
 	struct sensor *sensor; /* NULL until a sandbox with network is asked for */
+	uint64_t sensor_instance; /* of the helper whose maps those were seen to be */
 	struct list networked; /* sandboxes with network */
 	struct list alive; /* all that were not forgotten */
+	struct fiber_lock opening; /* held by whoever looks for the helper's maps, and changes what
+				      is ours of them */
 	struct lsm_sensor *lsm; /* NULL: not asked for yet, or the kernel has none */
 	uint64_t lsm_instance; /* of the helper that was asked for it */
 	struct group lsm_group; /* the reader of what it denies */
@@ -73,9 +76,11 @@ static inline struct process_sandbox *process_of(struct sandbox *s)
 
 /* ---- process_files.c ---- */
 
-/* Has the files served, mounted, and the program begun. PROCESS_START_AGAIN: the helper died
- * meanwhile, and the sandbox with it. Takes `listener`. */
+/* The helper died meanwhile, and with it what it had or was asked for. */
 enum { PROCESS_START_AGAIN = 1 };
+
+/* Has the files served, mounted, and the program begun. PROCESS_START_AGAIN: the sandbox is gone.
+ * Takes `listener`. */
 AWAITS int process_files_begin(struct process_sandbox *p, const struct sandbox_files *files,
 	int listener, int64_t deadline_ns) MUST_USE;
 AWAITS int process_files_open(

@@ -92,18 +92,15 @@ static int open_sensor(struct process_driver *d, int maps[LSM_MAPS])
 	return err_trace(r);
 }
 
-int process_lsm_ready(struct process_driver *d, int64_t deadline_ns)
+static AWAITS int ready(struct process_driver *d, int64_t deadline_ns)
 {
 	struct ask_lsm a = {.request.fn = do_lsm, .instance = d->lsm_instance};
 	int r = process_guard_ready(d, deadline_ns);
 
 	if (r == 0)
 		r = helper_ask(d->link, &a.request, deadline_ns);
-	if (r < 0 || a.instance == d->lsm_instance) { /* perhaps by another fiber, meanwhile */
-		for (int i = 0; a.opened && i < LSM_MAPS; i++)
-			fd_cleanup(&a.maps[i]);
+	if (r < 0 || a.instance == d->lsm_instance)
 		return err_trace(r);
-	}
 	if (a.opened && d->lsm && lsm_sensor_has_maps(d->lsm, a.maps)) {
 		for (int i = 0; i < LSM_MAPS; i++)
 			fd_cleanup(&a.maps[i]);
@@ -121,6 +118,17 @@ int process_lsm_ready(struct process_driver *d, int64_t deadline_ns)
 	}
 	d->lsm_instance = a.instance;
 	return 0;
+}
+
+int process_lsm_ready(struct process_driver *d, int64_t deadline_ns)
+{
+	int r = fiber_lock_take(&d->opening, deadline_ns);
+
+	if (r < 0)
+		return err_trace(r);
+	r = ready(d, deadline_ns);
+	fiber_lock_give(&d->opening);
+	return err_trace(r);
 }
 
 /* ---- policies about files ---- */

@@ -10,17 +10,29 @@
 #include <stdlib.h>
 #include <bpf/libbpf.h>
 
+enum { IDLE_LOOK_MS = 5 };
+
 /* ---- maps ---- */
 
 struct ask_maps {
 	struct helper_request request;
+	uint64_t instance; /* in: of which we have the maps; out: the helper's */
+	bool opened;
 	int maps[NET_MAPS];
 };
 
 static int do_maps(struct helper *h, struct helper_request *q, int64_t deadline_ns)
 {
 	struct ask_maps *a = container_of(q, struct ask_maps, request);
-	return err_trace(helper_network_open(h, a->maps, deadline_ns));
+	uint64_t instance = helper_info(h)->instance;
+
+	if (instance == a->instance)
+		return 0;
+	int r = helper_network_open(h, a->maps, deadline_ns);
+	a->opened = r == 0;
+	if (r == 0)
+		a->instance = instance;
+	return err_trace(r);
 }
 
 static struct process_sandbox *find_sandbox(struct process_driver *d, uint64_t cgroup)
@@ -130,27 +142,42 @@ static int open_sensor(struct process_driver *d, int maps[NET_MAPS])
 	return err_trace(r);
 }
 
+/* Whoever is starting a sandbox under a policy in maps that are gone comes back and enters it
+ * again. */
+static AWAITS int leave_maps(struct process_driver *d, int64_t deadline_ns)
+{
+	int r = 0;
+
+	if (!list_empty(&d->networked))
+		return err_raise(-EBUSY,
+			"the helper has lost the maps of sandboxes that live: they must end first");
+	while (r == 0 && !sensor_is_idle(d->sensor)) {
+		if (rt_now_ns() >= deadline_ns)
+			return err_raise(-ETIME, "the network's former policies are still in use");
+		r = rt_sleep_until(deadline_earlier(deadline_ns, deadline_in_ms(IDLE_LOOK_MS)));
+	}
+	if (r == 0)
+		process_network_close(d);
+	return r;
+}
+
 /* The helper's maps, which are new if it was started again while no sandbox had network. */
 static AWAITS int ready(struct process_driver *d, int64_t deadline_ns)
 {
-	struct ask_maps a = {.request.fn = do_maps};
+	struct ask_maps a = {.request.fn = do_maps, .instance = d->sensor ? d->sensor_instance : 0};
 	int r = helper_ask(d->link, &a.request, deadline_ns);
 
-	if (r < 0)
+	if (r < 0 || !a.opened)
 		return err_trace(r);
-	if (d->sensor && !sensor_has_maps(d->sensor, a.maps)) {
-		if (!list_empty(&d->networked))
-			r = err_raise(-EBUSY,
-				"the helper has lost the maps of sandboxes that live: they must "
-				"end "
-				"first");
-		else
-			process_network_close(d);
-	}
+	if (d->sensor && !sensor_has_maps(d->sensor, a.maps))
+		r = leave_maps(d, deadline_ns);
 	if (r == 0 && !d->sensor)
-		return err_trace(open_sensor(d, a.maps));
-	for (int i = 0; i < NET_MAPS; i++)
-		fd_cleanup(&a.maps[i]);
+		r = open_sensor(d, a.maps); /* has taken the maps */
+	else
+		for (int i = 0; i < NET_MAPS; i++)
+			fd_cleanup(&a.maps[i]);
+	if (r == 0)
+		d->sensor_instance = a.instance;
 	return err_trace(r);
 }
 
@@ -166,8 +193,15 @@ void process_network_close(struct process_driver *d)
 int process_network_policy(struct process_driver *d, const struct kernel_rules *rules,
 	struct sensor_policy **ret, int64_t deadline_ns)
 {
-	int r = ready(d, deadline_ns);
-	return r < 0 ? err_trace(r) : err_trace(sensor_policy_new(d->sensor, rules, ret));
+	int r = fiber_lock_take(&d->opening, deadline_ns);
+
+	if (r < 0)
+		return err_trace(r);
+	r = ready(d, deadline_ns);
+	if (r == 0)
+		r = sensor_policy_new(d->sensor, rules, ret);
+	fiber_lock_give(&d->opening);
+	return err_trace(r);
 }
 
 /* ---- one sandbox ---- */

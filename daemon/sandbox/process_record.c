@@ -153,20 +153,23 @@ void process_record_close(struct process_driver *d)
 
 void process_record_rest(struct process_driver *d)
 {
-	if (list_empty(&d->alive) && d->starting == 0)
-		process_record_close(d);
+	/* Whoever holds it looks for what is to be read now. */
+	if (!list_empty(&d->alive) || d->starting > 0 || d->opening.held)
+		return;
+	fiber_shield_begin();
+	CHECK(fiber_lock_take(&d->opening, DEADLINE_NONE) == 0);
+	process_record_close(d);
+	fiber_lock_give(&d->opening);
+	fiber_shield_end();
 }
 
-int process_record_ready(struct process_driver *d, int64_t deadline_ns)
+static AWAITS int ready(struct process_driver *d, int64_t deadline_ns)
 {
 	struct ask_record a = {.request.fn = do_record, .instance = d->record_instance};
 	int r = helper_ask(d->link, &a.request, deadline_ns);
 
-	if (r < 0 || a.instance == d->record_instance) { /* perhaps by another fiber, meanwhile */
-		for (int i = 0; a.opened && i < RECORD_MAPS + RECORD_HOOKS; i++)
-			fd_cleanup(&a.fds[i]);
+	if (r < 0 || a.instance == d->record_instance)
 		return err_trace(r);
-	}
 	/* Of the helper before: another map, if aegisd was not there to keep the links. */
 	process_record_close(d);
 	if (a.opened)
@@ -179,4 +182,15 @@ int process_record_ready(struct process_driver *d, int64_t deadline_ns)
 	}
 	d->record_instance = a.instance;
 	return 0;
+}
+
+int process_record_ready(struct process_driver *d, int64_t deadline_ns)
+{
+	int r = fiber_lock_take(&d->opening, deadline_ns);
+
+	if (r < 0)
+		return err_trace(r);
+	r = ready(d, deadline_ns);
+	fiber_lock_give(&d->opening);
+	return err_trace(r);
 }

@@ -13,6 +13,9 @@ enum { KILL_MS = 5000 };
 
 struct ask_create {
 	struct helper_request request;
+	const struct process_driver *driver;
+	struct sensor_policy *policy; /* NULL: no network */
+	struct lsm_policy_entry *paths; /* NULL: none about files */
 	struct helper_sandbox_spec spec;
 	struct helper_sandbox made;
 	struct helper_sandbox_fds fds;
@@ -44,6 +47,12 @@ static AWAITS int find_made(struct helper *h, struct ask_create *a, int64_t dead
 static int do_create(struct helper *h, struct helper_request *q, int64_t deadline_ns)
 {
 	struct ask_create *a = container_of(q, struct ask_create, request);
+
+	/* The policies may not be in this helper's maps. */
+	uint64_t instance = helper_info(h)->instance;
+	if ((a->policy && instance != a->driver->sensor_instance) ||
+		(a->paths && instance != a->driver->lsm_instance))
+		return PROCESS_START_AGAIN;
 	int r = helper_sandbox_create(h, &a->spec, &a->made, &a->fds, deadline_ns);
 
 	if (r == -EEXIST && q->repeated)
@@ -174,9 +183,8 @@ static AWAITS int give_up(struct sandbox *s, int r)
 }
 
 /* Makes it, furnishes it, and lets its program run. PROCESS_START_AGAIN. */
-static AWAITS int start_once(struct sandbox_driver *d, struct ask_create *a,
-	const struct sandbox_files *files, struct sensor_policy *policy, struct sandbox **ret,
-	int64_t deadline_ns)
+static AWAITS int start_under(struct sandbox_driver *d, struct ask_create *a,
+	const struct sandbox_files *files, struct sandbox **ret, int64_t deadline_ns)
 {
 	struct sandbox *s;
 	int r = helper_ask(process_driver_of(d)->link, &a->request, deadline_ns);
@@ -184,7 +192,7 @@ static AWAITS int start_once(struct sandbox_driver *d, struct ask_create *a,
 
 	if (r == 0)
 		r = process_take(d, &a->made, &a->fds, &s);
-	if (r < 0) {
+	if (r != 0) {
 		rt_close(listener);
 		return err_trace(r);
 	}
@@ -193,12 +201,46 @@ static AWAITS int start_once(struct sandbox_driver *d, struct ask_create *a,
 		sandbox_forget(s);
 		return r;
 	}
-	if (r == 0 && policy)
-		r = process_network_begin(process_of(s), policy, deadline_ns);
+	if (r == 0 && a->policy)
+		r = process_network_begin(process_of(s), a->policy, deadline_ns);
 	if (r < 0)
 		return give_up(s, r);
 	*ret = s;
 	return 0;
+}
+
+/* The policies that it begins under, in the kernel's maps. */
+static AWAITS int enter_policies(struct process_driver *d, struct ask_create *a,
+	const struct sandbox_spec *spec, int64_t deadline_ns)
+{
+	a->policy = NULL;
+	a->paths = NULL;
+	int r = process_lsm_ready(d, deadline_ns);
+
+	if (r == 0)
+		r = process_record_ready(d, deadline_ns);
+	if (r == 0)
+		r = process_paths_policy(d, spec->paths, &a->paths);
+	if (r == 0 && spec->network && spec->network->net_count > 0)
+		r = process_network_policy(d, spec->network, &a->policy, deadline_ns);
+	a->spec.network_policy = a->policy ? sensor_policy_number(a->policy) : 0;
+	a->spec.file_policy = a->paths ? lsm_policy_number(a->paths) : 0;
+	return err_trace(r);
+}
+
+static AWAITS int start_once(struct sandbox_driver *d, struct ask_create *a,
+	const struct sandbox_spec *spec, struct sandbox **ret, int64_t deadline_ns)
+{
+	int r = enter_policies(process_driver_of(d), a, spec, deadline_ns);
+
+	if (r == 0)
+		r = start_under(d, a, spec->files, ret, deadline_ns);
+	sensor_policy_unref(a->policy);
+	if (r == 0)
+		process_of(*ret)->paths = a->paths;
+	else
+		lsm_policy_unref(a->paths);
+	return err_trace(r);
 }
 
 static AWAITS int start(struct sandbox_driver *d, const struct sandbox_spec *spec,
@@ -209,8 +251,6 @@ static AWAITS int start(struct sandbox_driver *d, const struct sandbox_spec *spe
 	const struct sandbox_limits *l = &spec->limits;
 	const struct runtime *t;
 	char **argv = NULL, **envp = NULL;
-	struct sensor_policy *policy = NULL;
-	struct lsm_policy_entry *paths = NULL;
 	int workspace = -1;
 
 	if (!arena)
@@ -227,20 +267,10 @@ static AWAITS int start(struct sandbox_driver *d, const struct sandbox_spec *spe
 			&workspace, deadline_ns);
 	if (r == 0)
 		rt_close(workspace);
-	if (r == 0)
-		r = process_lsm_ready(process_driver_of(d), deadline_ns);
-	if (r == 0)
-		r = process_record_ready(process_driver_of(d), deadline_ns);
-	if (r == 0)
-		r = process_paths_policy(process_driver_of(d), spec->paths, &paths);
-	if (r == 0 && spec->network && spec->network->net_count > 0)
-		r = process_network_policy(
-			process_driver_of(d), spec->network, &policy, deadline_ns);
-	if (r < 0) {
-		lsm_policy_unref(paths);
+	if (r < 0)
 		return err_trace(r);
-	}
 	struct ask_create a = {.request.fn = do_create,
+		.driver = process_driver_of(d),
 		.fds = {-1, -1, -1, -1},
 		.spec = {.execution = spec->execution,
 			.iteration = spec->iteration,
@@ -249,19 +279,12 @@ static AWAITS int start(struct sandbox_driver *d, const struct sandbox_spec *spe
 				l->file_bytes, l->open_files},
 			.argv = argv,
 			.envp = envp,
-			.network_policy = policy ? sensor_policy_number(policy) : 0,
-			.file_policy = paths ? lsm_policy_number(paths) : 0,
 			.files = spec->files ? HELPER_FILES_NFS : HELPER_FILES_BOUND,
 			.workspace = spec->workspace,
 			.read_only = spec->read_only}};
 	do
-		r = start_once(d, &a, spec->files, policy, ret, deadline_ns);
+		r = start_once(d, &a, spec, ret, deadline_ns);
 	while (r == PROCESS_START_AGAIN);
-	sensor_policy_unref(policy);
-	if (r == 0)
-		process_of(*ret)->paths = paths;
-	else
-		lsm_policy_unref(paths);
 	return err_trace(r);
 }
 

@@ -94,6 +94,11 @@ struct sensor *sensor_free(struct sensor *s)
 	return NULL;
 }
 
+bool sensor_is_idle(const struct sensor *s)
+{
+	return list_empty(&s->policies);
+}
+
 /* ---- policies ---- */
 
 static int copy_rules(struct arena *a, const struct kernel_rules *from, struct kernel_rules *ret)

@@ -66,6 +66,9 @@ struct sensor *sensor_free(struct sensor *s); /* NULL; nothing in the kernel cha
  * has made new ones. */
 bool sensor_has_maps(const struct sensor *s, const int maps[NET_MAPS]);
 
+/* Whether nobody has a policy in it: only then it may be freed. */
+bool sensor_is_idle(const struct sensor *s);
+
 /* Denials since the last call, each given to fn. sensor_denials_fd is readable when there are some.
  */
 typedef void (*sensor_denial_fn)(void *ctx, const struct net_denial *d);

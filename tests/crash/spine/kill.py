@@ -50,7 +50,7 @@ spec:
     validation: [{type: exit_code}, {type: regex, pattern: done}]
   security:
     filesystem: {read: [/workspace], write: [/workspace]}
-    resources: {cpu: 500, memory: 128Mi, timeout: 7200s}
+    resources: {cpu: 500, memory: 128Mi, timeout: 3600s}
   tools: [fs.read, fs.write, fs.list, cmd.run]
 """ % sys.version_info[:2]
 

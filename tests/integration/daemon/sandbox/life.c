@@ -383,6 +383,49 @@ static void the_helper_may_die(void *arg)
 	close_driver(d);
 }
 
+struct beginner {
+	struct play play;
+	struct sandbox_driver *driver;
+	struct sandbox_spec spec;
+	struct play_step step;
+};
+
+static void run_one(void *arg)
+{
+	struct beginner *b = arg;
+
+	start(&b->play, b->driver, &b->spec);
+	finish(&b->play, b->driver);
+	EXPECT(strcmp(b->step.out, "one\n") == 0);
+}
+
+static void run_some(struct sandbox_driver *d, size_t count)
+{
+	static struct beginner all[4];
+	struct group g;
+
+	group_init(&g);
+	for (size_t i = 0; i < count; i++) {
+		all[i] = (struct beginner){.driver = d,
+			.spec = spec_of(new_execution()),
+			.step = {.argv = {"sh", "-c", "echo one"}}};
+		all[i].play = (struct play){.steps = &all[i].step, .count = 1};
+		EXPECT_INT(group_spawn(&g, "run", FIBER_LARGE, run_one, &all[i]), 0);
+	}
+	EXPECT_INT(group_join(&g, DEADLINE_NONE), 0);
+}
+
+/* What the driver has of the former helper is changed for what the new one has, once. */
+static void several_meet_a_new_helper(void *arg)
+{
+	struct sandbox_driver *d = open_driver(fixture_socket());
+
+	run_some(d, 1);
+	fixture_restart_helper();
+	run_some(d, 4);
+	close_driver(d);
+}
+
 static void a_daemon_may_die(void *arg)
 {
 	static struct play_step steps[] = {{.argv = {"sh", "-c", "sleep 1; echo survived"}}};
@@ -488,6 +531,7 @@ CASE(upstream_script_runs_unchanged)
 CASE(a_program_is_confined)
 CASE(a_program_hears_that_it_shall_stop)
 CASE(the_helper_may_die)
+CASE(several_meet_a_new_helper)
 CASE(a_daemon_may_die)
 CASE(stopping)
 CASE(refusals)
@@ -502,6 +546,7 @@ int main(void)
 		cmocka_unit_test(a_program_is_confined_case),
 		cmocka_unit_test(a_program_hears_that_it_shall_stop_case),
 		cmocka_unit_test(the_helper_may_die_case),
+		cmocka_unit_test(several_meet_a_new_helper_case),
 		cmocka_unit_test(a_daemon_may_die_case),
 		cmocka_unit_test(stopping_case),
 		cmocka_unit_test(refusals_case),

@@ -332,6 +332,50 @@ static void restarts(void *arg)
 	close_driver(d);
 }
 
+struct beginner {
+	struct play play;
+	struct sandbox_driver *driver;
+	struct sandbox_spec spec;
+	struct play_step step;
+};
+
+static void run_one(void *arg)
+{
+	struct beginner *b = arg;
+
+	if (begin(&b->play, b->driver, &b->spec))
+		finish(&b->play, b->driver);
+	EXPECT(strcmp(b->step.out, "hello\n") == 0);
+}
+
+static void run_some(struct sandbox_driver *d, size_t count)
+{
+	static struct beginner all[4];
+	static const struct kernel_rules rules = {.net = by_address, .net_count = 1};
+	struct group g;
+
+	group_init(&g);
+	for (size_t i = 0; i < count; i++) {
+		all[i] = (struct beginner){.driver = d,
+			.spec = spec_of(&rules),
+			.step = {.argv = {"python3", "-c", FETCH("203.0.113.2")}}};
+		all[i].play = (struct play){.steps = &all[i].step, .count = 1};
+		EXPECT_INT(group_spawn(&g, "run", FIBER_LARGE, run_one, &all[i]), 0);
+	}
+	EXPECT_INT(group_join(&g, DEADLINE_NONE), 0);
+}
+
+/* Its maps die with it while no sandbox has network; several look for the new ones at once. */
+static void new_maps_for_several(void *arg)
+{
+	struct sandbox_driver *d = open_driver();
+
+	run_some(d, 1);
+	fixture_restart_helper();
+	run_some(d, 4);
+	close_driver(d);
+}
+
 #define CASE(body) \
 	static void body##_case(void **state) \
 	{ \
@@ -342,6 +386,7 @@ CASE(what_rules_permit)
 CASE(names_are_resolved)
 CASE(two_side_by_side)
 CASE(restarts)
+CASE(new_maps_for_several)
 
 static int outside_socket(int type, uint16_t port)
 {
@@ -364,6 +409,7 @@ int main(void)
 		cmocka_unit_test(names_are_resolved_case),
 		cmocka_unit_test(two_side_by_side_case),
 		cmocka_unit_test(restarts_case),
+		cmocka_unit_test(new_maps_for_several_case),
 	};
 	struct sockaddr_in *server = (struct sockaddr_in *)&servers.address[0];
 

@@ -47,6 +47,61 @@ static void waiters_wake_in_their_order(void **state)
 	in_fiber(body_waitq);
 }
 
+struct worker_in_turn {
+	struct fiber_lock *lock;
+	int *inside;
+	int done;
+};
+
+static void work_in_turn(void *arg)
+{
+	struct worker_in_turn *w = arg;
+	for (int i = 0; i < 3; i++) {
+		if (fiber_lock_take(w->lock, DEADLINE_NONE) < 0)
+			return;
+		EXPECT_INT(++*w->inside, 1);
+		fiber_yield();
+		--*w->inside;
+		fiber_lock_give(w->lock);
+		w->done++;
+	}
+}
+
+static void body_lock(void *arg)
+{
+	enum { N = 4 };
+	struct worker_in_turn w[N];
+	struct fiber_lock lock;
+	struct group g, late;
+	int inside = 0;
+	fiber_lock_init(&lock);
+	group_init(&g);
+	group_init(&late);
+	for (int i = 0; i < N; i++) {
+		w[i] = (struct worker_in_turn){&lock, &inside, 0};
+		EXPECT_INT(group_spawn(&g, "work", FIBER_SMALL, work_in_turn, &w[i]), 0);
+	}
+	EXPECT_INT(group_join(&g, DEADLINE_NONE), 0);
+	for (int i = 0; i < N; i++)
+		EXPECT_INT(w[i].done, 3);
+
+	EXPECT_INT(fiber_lock_take(&lock, DEADLINE_NONE), 0);
+	EXPECT_INT(fiber_lock_take(&lock, deadline_in_ms(1)), -ETIME);
+	w[0].done = 0;
+	EXPECT_INT(group_spawn(&late, "work", FIBER_SMALL, work_in_turn, &w[0]), 0);
+	fiber_yield();
+	group_close(&late); /* whoever gives up leaves the lock to the next */
+	EXPECT_INT(w[0].done, 0);
+	fiber_lock_give(&lock);
+	EXPECT_INT(fiber_lock_take(&lock, DEADLINE_NONE), 0);
+	fiber_lock_give(&lock);
+}
+
+static void a_lock_is_held_by_one(void **state)
+{
+	in_fiber(body_lock);
+}
+
 /* Who was woken before the cancel came has been woken. */
 static void body_woken_then_cancelled(void *arg)
 {
@@ -186,6 +241,7 @@ static void closing_wakes_blocked_senders(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_lock_is_held_by_one),
 		cmocka_unit_test(waiters_wake_in_their_order),
 		cmocka_unit_test(a_wake_up_is_not_taken_back),
 		cmocka_unit_test(a_channel_delivers_each_item_once),
