@@ -401,6 +401,8 @@ def log_has(text, seconds=30):
 
 
 def reload():
+    node.aegisd.send_signal(signal.SIGUSR1)
+    tap.ok("SIGUSR1 says what each fiber waits for", log_has(" waits for accept: 0x"), node.logs())
     node.aegisd.send_signal(signal.SIGHUP)
     tap.ok("SIGHUP loads the file again", log_has("configuration loaded again"), node.logs())
     node.configure("kind: NodeConfig", "kind: NodeConfog")
