@@ -291,6 +291,8 @@ except PermissionError:
 
 def test_usage():
     p = subprocess.run([BOOTSTRAP, "--help"], capture_output=True, text=True)
+    tap.ok("usage: help", p.returncode == 0 and "--program PROGRAM" in p.stdout, p.stdout)
+    p = subprocess.run([BOOTSTRAP, "--socket"], capture_output=True, text=True)
     tap.ok("usage: wrong arguments", p.returncode == 2 and "--help" in p.stderr)
     p = subprocess.run([BOOTSTRAP], capture_output=True, text=True, stdin=subprocess.DEVNULL)
     tap.ok("usage: not started by the helper", p.returncode == 1 and "launch" in p.stderr, p.stderr)
