@@ -83,6 +83,14 @@ struct {
 	__uint(max_entries, LSM_DENIALS_BYTES);
 } lsm_denials SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, LSM_LOSSES_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct lsm_loss_key);
+	__type(value, __u64);
+} lsm_losses SEC(".maps");
+
 /* What a question found on the way to its answer, for the record. */
 struct about {
 	struct lsm_question q;
@@ -92,6 +100,20 @@ struct about {
 	__u32 list_rule;
 	__u32 detail;
 };
+
+static __always_inline void count_loss(__u64 cgroup)
+{
+	struct lsm_loss_key key = {.cgroup = cgroup};
+	__u64 none = 0;
+	__u64 *lost = bpf_map_lookup_elem(&lsm_losses, &key);
+
+	if (!lost) {
+		bpf_map_update_elem(&lsm_losses, &key, &none, BPF_NOEXIST);
+		lost = bpf_map_lookup_elem(&lsm_losses, &key);
+	}
+	if (lost)
+		__sync_fetch_and_add(lost, 1);
+}
 
 static __always_inline void record(const struct about *a, enum lsm_verdict v)
 {
@@ -105,7 +127,7 @@ static __always_inline void record(const struct about *a, enum lsm_verdict v)
 	__u64 number = __sync_fetch_and_add(sequence, 1);
 	struct lsm_denial *d = bpf_ringbuf_reserve(&lsm_denials, sizeof(*d), 0);
 	if (!d) {
-		__sync_fetch_and_add(&c->lost_records, 1);
+		count_loss(a->cgroup);
 		return;
 	}
 	__builtin_memset(d, 0, sizeof(*d));

@@ -20,6 +20,7 @@ enum {
 	LSM_FILES_MAX = 1 << 16,
 	LSM_DENIALS_BYTES = 256 * 1024,
 	LSM_GUARD_BYTES = 64 * 1024,
+	LSM_LOSSES_MAX = 8192,
 };
 
 /* The maps, in the order in which their descriptors are handed over. */
@@ -30,6 +31,7 @@ enum lsm_map {
 	LSM_MAP_COUNTS,
 	LSM_MAP_SEQUENCE,
 	LSM_MAP_DENIALS,
+	LSM_MAP_LOSSES,
 	LSM_MAPS,
 };
 
@@ -129,7 +131,14 @@ _Static_assert(sizeof(struct lsm_denial) == 88, "both compilers lay it out alike
 /* Per CPU, exact whether or not a record was sent; index 0 of `lsm_counts`. */
 struct lsm_counters {
 	__u64 denied[LSM_HOOK_SLOTS];
-	__u64 lost_records;
+};
+
+/* Denials of a sandbox that `lsm_denials` had no room for; and, user space's own, how many of them
+ * are on record as lost. 64-bit counts. */
+struct lsm_loss_key {
+	__u64 cgroup;
+	__u32 told; /* 0: lost; 1: told */
+	__u32 unused;
 };
 
 /*

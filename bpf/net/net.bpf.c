@@ -93,10 +93,19 @@ struct {
 	__uint(max_entries, NET_DENIALS_BYTES);
 } net_denials SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, NET_LOSSES_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct net_loss_key);
+	__type(value, __u64);
+} net_losses SEC(".maps");
+
 /* One question, and what was found on the way to its answer. */
 struct net_question {
 	struct net_peer peer;
 	__u64 cgroup;
+	__u64 call_cgroup;
 	__u32 policy;
 	__u32 slot;
 	__u32 rule;
@@ -177,6 +186,20 @@ static __always_inline enum net_verdict decide(struct net_question *q, int has_p
 	return v;
 }
 
+static __always_inline void count_loss(__u64 cgroup)
+{
+	struct net_loss_key key = {.cgroup = cgroup};
+	__u64 none = 0;
+	__u64 *lost = bpf_map_lookup_elem(&net_losses, &key);
+
+	if (!lost) {
+		bpf_map_update_elem(&net_losses, &key, &none, BPF_NOEXIST);
+		lost = bpf_map_lookup_elem(&net_losses, &key);
+	}
+	if (lost)
+		__sync_fetch_and_add(lost, 1);
+}
+
 static __always_inline void record(const struct net_question *q, enum net_verdict v, int has_task)
 {
 	__u32 zero = 0;
@@ -189,7 +212,7 @@ static __always_inline void record(const struct net_question *q, enum net_verdic
 	__u64 number = __sync_fetch_and_add(sequence, 1);
 	struct net_denial *d = bpf_ringbuf_reserve(&net_denials, sizeof(*d), 0);
 	if (!d) {
-		__sync_fetch_and_add(&c->lost_records, 1);
+		count_loss(q->cgroup);
 		return;
 	}
 	__builtin_memset(d, 0, sizeof(*d));
@@ -205,6 +228,7 @@ static __always_inline void record(const struct net_question *q, enum net_verdic
 	d->hook = q->hook;
 	d->verdict = (__u8)v;
 	d->name = q->name;
+	d->call_cgroup = q->call_cgroup;
 	if (has_task) {
 		d->call_cgroup = bpf_get_current_cgroup_id();
 		d->pid = (__u32)(bpf_get_current_pid_tgid() >> 32);
@@ -275,6 +299,7 @@ static __always_inline int cgroup_packet(struct __sk_buff *skb, int out, __u8 ho
 		count_allowed(&q, skb->len);
 		return 1;
 	}
+	q.call_cgroup = bpf_skb_cgroup_id(skb);
 	record(&q, v, 0);
 	return 0;
 }

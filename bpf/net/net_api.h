@@ -24,6 +24,7 @@ enum {
 	NET_LEARNED_MAX = 1 << 17,
 	NET_FLOWS_MAX = 1 << 16,
 	NET_DENIALS_BYTES = 256 * 1024,
+	NET_LOSSES_MAX = 8192,
 };
 
 /* The maps, in the order in which their descriptors are handed over. */
@@ -38,6 +39,7 @@ enum net_map {
 	NET_MAP_SEQUENCE,
 	NET_MAP_NUMBERS,
 	NET_MAP_DENIALS,
+	NET_MAP_LOSSES,
 	NET_MAPS,
 };
 
@@ -141,11 +143,12 @@ enum net_hook {
 };
 
 /* A record of `net_denials`, sent at once. `sequence` counts per CPU and has a gap where the ring
- * was full; net_lost has how many. */
+ * was full; net_losses has how many, and of whom. */
 struct net_denial {
 	__u64 time_ns;
 	__u64 cgroup; /* of the sandbox */
-	__u64 call_cgroup; /* of the task that asked, 0 on a packet */
+	__u64 call_cgroup; /* of the task that asked, or that made the packet's socket; 0: unknown
+			    */
 	__u64 sequence;
 	__u32 policy;
 	__u32 rule; /* id of the rule, 0 if none decided */
@@ -166,5 +169,12 @@ struct net_counters {
 	__u64 allowed_packets;
 	__u64 allowed_bytes;
 	__u64 denied[NET_VERDICT_SLOTS];
-	__u64 lost_records;
+};
+
+/* Denials of a sandbox that `net_denials` had no room for; and, user space's own, how many of them
+ * are on record as lost. 64-bit counts. */
+struct net_loss_key {
+	__u64 cgroup;
+	__u32 told; /* 0: lost; 1: told */
+	__u32 unused;
 };

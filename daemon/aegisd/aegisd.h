@@ -72,16 +72,19 @@ int files_open(const struct config *c, struct fsal **ret) MUST_USE;
 AWAITS void record_file(void *ctx, const struct fsal_record *r);
 
 /* The same for what the kernel denied, and for names: members of a sandbox_network_observer. */
-AWAITS void record_denial(
-	void *ctx, const struct sandbox *s, const struct net_denial *d, struct span policy_id);
-AWAITS void record_lsm_denial(
-	void *ctx, const struct sandbox *s, const struct lsm_denial *d, struct span policy_id);
-AWAITS void record_gap(void *ctx, const struct sandbox *s, uint64_t count, const char *reason);
-AWAITS void record_resolution(void *ctx, const struct sandbox *s, const struct resolver_record *r);
+AWAITS void record_denial(void *ctx, const struct sandbox_origin *o, const struct net_denial *d,
+	struct span policy_id);
+AWAITS void record_lsm_denial(void *ctx, const struct sandbox_origin *o, const struct lsm_denial *d,
+	struct span policy_id);
+AWAITS void record_gap(
+	void *ctx, const struct sandbox_origin *o, uint64_t count, const char *reason);
+AWAITS void record_resolution(
+	void *ctx, const struct sandbox_origin *o, const struct resolver_record *r);
+AWAITS void record_settle(void *ctx);
 
 /* The same for what sandboxes did. */
 AWAITS void record_events(void *ctx, const struct record_event *const *events, size_t count);
-AWAITS void record_counted(void *ctx, const struct sandbox *s, const struct record_agent *a);
+AWAITS void record_counted(void *ctx, const struct sandbox_origin *o, const struct record_agent *a);
 
 /* Posts the record with that payload; what cannot be written leaves a gap that says so. */
 AWAITS void record_post(struct journal *j, struct audit_record *record, struct buf *payload);

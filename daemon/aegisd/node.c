@@ -75,8 +75,17 @@ static int sandboxes_open(struct node *n)
 		.link = n->helper,
 		.registry = d->registry,
 		.resolvers = d->resolvers.count > 0 ? &d->resolvers : NULL,
-		.observer = {record_denial, record_gap, record_resolution, record_lsm_denial,
-			record_events, record_counted, n->journal},
+		.observer =
+			{
+				.denied = record_denial,
+				.lost = record_gap,
+				.resolved = record_resolution,
+				.lsm_denied = record_lsm_denial,
+				.settle = record_settle,
+				.recorded = record_events,
+				.counted = record_counted,
+				.ctx = n->journal,
+			},
 	};
 	return err_trace(sandbox_process_open(&o, &n->sandboxes));
 }

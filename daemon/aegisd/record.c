@@ -33,15 +33,24 @@ static AWAITS void gap(struct journal *j, const struct audit_gap *g)
 	fiber_shield_end();
 }
 
-void record_gap(void *ctx, const struct sandbox *s, uint64_t count, const char *reason)
+void record_gap(void *ctx, const struct sandbox_origin *o, uint64_t count, const char *reason)
 {
-	struct audit_gap g = {.source = AUDIT_KERNEL, .count = count, .reason = reason};
+	struct audit_gap g = {.source = AUDIT_KERNEL,
+		.count = count,
+		.reason = reason,
+		.execution_id = o->execution,
+		.iteration = o->iteration};
 
-	if (s) {
-		g.execution_id = s->execution;
-		g.iteration = s->iteration;
-	}
 	gap(ctx, &g);
+}
+
+void record_settle(void *ctx)
+{
+	fiber_shield_begin();
+	int r = journal_sync(ctx, DEADLINE_NONE);
+	if (r < 0)
+		err_log(r, "see what the kernel denied to the disk");
+	fiber_shield_end();
 }
 
 void record_post(struct journal *j, struct audit_record *record, struct buf *payload)
@@ -67,8 +76,7 @@ void record_file(void *ctx, const struct fsal_record *r)
 {
 	struct buf b CLEANUP(buf_fini) = buf_init(LIMIT_AUDIT_PAYLOAD_BYTES);
 	struct json_writer w = json_writer(&b);
-	struct audit_record record = {
-		.source = AUDIT_FILE,
+	struct audit_record record = {.source = AUDIT_FILE,
 		.kind = span_cstr(r->operation ? r->operation : ""),
 		.iteration = r->iteration};
 
@@ -112,18 +120,19 @@ static void address_put(struct json_writer *w, const uint8_t *address)
 	json_field_cstr(w, "address", text);
 }
 
-void record_denial(
-	void *ctx, const struct sandbox *s, const struct net_denial *d, struct span policy_id)
+void record_denial(void *ctx, const struct sandbox_origin *o, const struct net_denial *d,
+	struct span policy_id)
 {
 	struct buf b CLEANUP(buf_fini) = buf_init(LIMIT_AUDIT_PAYLOAD_BYTES);
 	struct json_writer w = json_writer(&b);
 	struct audit_record record = {.source = AUDIT_KERNEL,
 		.kind = SPAN(AUDIT_KIND_NETWORK_DENIED),
-		.execution_id = s->execution,
-		.iteration = s->iteration};
+		.execution_id = o->execution,
+		.call_id = o->call,
+		.iteration = o->iteration};
 
 	json_object(&w);
-	json_field_i64(&w, "iteration", s->iteration);
+	json_field_i64(&w, "iteration", o->iteration);
 	json_field_cstr(&w, "hook", sensor_hook_text((enum net_hook)d->hook));
 	address_put(&w, d->address);
 	json_field_i64(&w, "port", d->port);
@@ -139,18 +148,19 @@ void record_denial(
 	record_post(ctx, &record, &b);
 }
 
-void record_lsm_denial(
-	void *ctx, const struct sandbox *s, const struct lsm_denial *d, struct span policy_id)
+void record_lsm_denial(void *ctx, const struct sandbox_origin *o, const struct lsm_denial *d,
+	struct span policy_id)
 {
 	struct buf b CLEANUP(buf_fini) = buf_init(LIMIT_AUDIT_PAYLOAD_BYTES);
 	struct json_writer w = json_writer(&b);
 	struct audit_record record = {.source = AUDIT_KERNEL,
 		.kind = SPAN(AUDIT_KIND_KERNEL_DENIED),
-		.execution_id = s->execution,
-		.iteration = s->iteration};
+		.execution_id = o->execution,
+		.call_id = o->call,
+		.iteration = o->iteration};
 
 	json_object(&w);
-	json_field_i64(&w, "iteration", s->iteration);
+	json_field_i64(&w, "iteration", o->iteration);
 	json_field_cstr(&w, "hook", lsm_hook_text((enum lsm_hook)d->hook));
 	json_field_cstr(&w, "reason", lsm_verdict_text((enum lsm_verdict)d->verdict));
 	json_field_span(&w, "policy_id", policy_id);
@@ -166,17 +176,18 @@ void record_lsm_denial(
 	record_post(ctx, &record, &b);
 }
 
-void record_resolution(void *ctx, const struct sandbox *s, const struct resolver_record *r)
+void record_resolution(void *ctx, const struct sandbox_origin *o, const struct resolver_record *r)
 {
 	struct buf b CLEANUP(buf_fini) = buf_init(LIMIT_AUDIT_PAYLOAD_BYTES);
 	struct json_writer w = json_writer(&b);
 	struct audit_record record = {.source = AUDIT_KERNEL,
 		.kind = r->denied ? SPAN(AUDIT_KIND_NAME_DENIED) : SPAN(AUDIT_KIND_NAME_RESOLVED),
-		.execution_id = s->execution,
-		.iteration = s->iteration};
+		.execution_id = o->execution,
+		.call_id = o->call,
+		.iteration = o->iteration};
 
 	json_object(&w);
-	json_field_i64(&w, "iteration", s->iteration);
+	json_field_i64(&w, "iteration", o->iteration);
 	json_field_span(&w, "name", r->name);
 	json_field_i64(&w, "type", r->type);
 	json_field_i64(&w, "addresses", (int64_t)r->addresses);

@@ -166,20 +166,21 @@ void record_events(void *ctx, const struct record_event *const *events, size_t c
 	}
 	if (r < 0) {
 		err_log(r, "put what sandboxes did into the journal");
-		record_gap(ctx, NULL, count, "the records could not be written");
+		record_gap(ctx, &(struct sandbox_origin){0}, count,
+			"the records could not be written");
 	}
 	free(t);
 	fiber_shield_end();
 }
 
-void record_counted(void *ctx, const struct sandbox *s, const struct record_agent *a)
+void record_counted(void *ctx, const struct sandbox_origin *o, const struct record_agent *a)
 {
 	struct buf b CLEANUP(buf_fini) = buf_init(64 * 1024);
 	struct json_writer w = json_writer(&b);
 	struct audit_record record = {.source = AUDIT_KERNEL,
 		.kind = SPAN(AUDIT_KIND_COUNTED),
-		.execution_id = s->execution,
-		.iteration = s->iteration};
+		.execution_id = o->execution,
+		.iteration = o->iteration};
 
 	json_object(&w);
 	json_key(&w, "happened");
@@ -191,7 +192,7 @@ void record_counted(void *ctx, const struct sandbox *s, const struct record_agen
 	uint64_t happened = record_agent_happened(a), lost = record_agent_lost(a);
 	json_field_i64(&w, "recorded", (int64_t)(happened - lost));
 	json_field_i64(&w, "lost", (int64_t)lost);
-	json_field_i64(&w, "cgroup", (int64_t)s->identity);
+	json_field_i64(&w, "cgroup", (int64_t)o->identity);
 	json_end(&w);
 	record_post(ctx, &record, &b);
 }

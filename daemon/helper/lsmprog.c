@@ -12,6 +12,7 @@ static const char *const map_names[LSM_MAPS] = {
 	[LSM_MAP_COUNTS] = "lsm_counts",
 	[LSM_MAP_SEQUENCE] = "lsm_sequence",
 	[LSM_MAP_DENIALS] = "lsm_denials",
+	[LSM_MAP_LOSSES] = "lsm_losses",
 };
 
 static const struct progset_program programs[] = {

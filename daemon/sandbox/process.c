@@ -346,6 +346,7 @@ static int process_release(struct sandbox *s, int64_t deadline_ns)
 {
 	struct ask_sandbox a = ask_about(s, do_release);
 
+	process_denials_end(process_of(s));
 	process_record_end(process_of(s)); /* while the kernel still has its counters */
 	return err_trace(helper_ask(link_of(s), &a.request, deadline_ns));
 }
@@ -359,6 +360,7 @@ static void process_forget(struct sandbox *s)
 	process_network_end(p, alive);
 	p->paths = alive ? lsm_policy_forget(p->paths) : lsm_policy_unref(p->paths);
 	list_remove(&p->alive_link);
+	process_denials_forget(p);
 	rt_close(p->pidfd);
 	free(p);
 	process_record_rest(d);
@@ -416,6 +418,7 @@ int sandbox_process_open(const struct sandbox_process_options *o, struct sandbox
 	list_init(&p->guards);
 	group_init(&p->guard_group);
 	fiber_lock_init(&p->opening);
+	waitq_init(&p->denials_free);
 	*ret = &p->base;
 	return 0;
 }

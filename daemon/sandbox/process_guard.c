@@ -39,13 +39,6 @@ static int do_guard(struct helper *h, struct helper_request *q, int64_t deadline
 	return 0;
 }
 
-static void on_leave(void *ctx, const struct lsm_denial *n)
-{
-	const struct guard_reader *g = ctx;
-
-	process_tell_denial(g->driver, n, SPAN(""));
-}
-
 static void read_ring(void *arg)
 {
 	struct guard_reader *g = arg;
@@ -54,11 +47,7 @@ static void read_ring(void *arg)
 		int r = rt_poll(lsm_sensor_fd(g->ring), POLLIN, DEADLINE_NONE);
 		if (r < 0)
 			return;
-		r = lsm_sensor_take(g->ring);
-		if (r < 0) {
-			err_log(r, "read who left a cgroup");
-			err_clear();
-		}
+		process_take_guard(g->driver, g->ring);
 	}
 }
 
@@ -92,7 +81,7 @@ static int reader_new(struct process_driver *d, int ring)
 		return err_raise(-ENOMEM, "no memory for who leaves a cgroup");
 	}
 	g->driver = d;
-	int r = lsm_sensor_new(maps, on_leave, g, &g->ring);
+	int r = lsm_sensor_new(maps, &g->ring);
 	if (r < 0) {
 		free(g);
 		return err_trace(r);

@@ -6,6 +6,19 @@
 #include "daemon/sandbox/sandbox.h"
 #include "daemon/sensor/sensor.h"
 
+/* Denials that went on record one by one in this second. */
+struct denial_budget {
+	int64_t second_ns;
+	uint32_t told;
+};
+
+enum { PROCESS_GONE = 256 };
+struct process_gone {
+	uint64_t identity;
+	struct uuid execution;
+	uint32_t iteration;
+};
+
 struct process_driver {
 	struct sandbox_driver base;
 	const struct runtime_registry *registry;
@@ -32,16 +45,13 @@ struct process_driver {
 	bool record_taken; /* some fiber empties the ring */
 	struct waitq record_free;
 	int starting; /* sandboxes that are being made or taken up: records are read for them */
-	uint64_t lost; /* denials that are on no record: not read, or more than are told */
-	int64_t lost_told_ns; /* when that was last reported */
-	uint64_t *next_sequence; /* by CPU */
-	int cpus;
-};
-
-/* Denials that went on record one by one in this second. */
-struct denial_budget {
-	int64_t second_ns;
-	uint32_t told;
+	bool denials_taken; /* some fiber empties the rings of denials */
+	struct waitq denials_free;
+	struct denial_budget told_strays; /* of sandboxes that are not known */
+	uint64_t untold_strays;
+	int64_t losses_told_ns; /* when it was last asked what was lost */
+	struct process_gone gone[PROCESS_GONE]; /* let go of last; what is late is still theirs */
+	size_t gone_next;
 };
 
 struct process_sandbox {
@@ -56,6 +66,7 @@ struct process_sandbox {
 	struct lsm_policy_entry *paths; /* NULL: none */
 	int64_t record_told_ns; /* when its lost records were last asked for */
 	bool record_ended; /* its counters are on record */
+	uint64_t untold; /* denials that are on no record yet: more than are told one by one */
 	struct denial_budget told_network, told_lsm; /* of their own: neither hides the other */
 };
 
@@ -94,9 +105,6 @@ AWAITS int process_workspace_object(struct sandbox_driver *d, struct uuid execut
 /* Reads from now on what the LSM programs deny, where there are some. */
 AWAITS int process_lsm_ready(struct process_driver *d, int64_t deadline_ns) MUST_USE;
 AWAITS void process_lsm_close(struct process_driver *d);
-/* One more denial, to the observer, if it is about one of our sandboxes. */
-AWAITS void process_tell_denial(
-	struct process_driver *d, const struct lsm_denial *n, struct span policy_id);
 
 /* ---- process_guard.c ---- */
 
@@ -112,6 +120,24 @@ AWAITS int process_lower_paths(struct sandbox_driver *d, const struct sandbox_pa
 AWAITS int process_set_paths(
 	struct sandbox *s, const struct lsm_table *paths, int64_t deadline_ns) MUST_USE;
 
+/* ---- process_denials.c ---- */
+
+/* Whose that cgroup is, and the call's, if some sandbox has or had it. */
+struct sandbox_origin process_origin(
+	const struct process_driver *d, uint64_t cgroup, uint64_t call_cgroup);
+/* Between them nobody takes denials, so that their sensors may go. */
+AWAITS void process_denials_lock(struct process_driver *d);
+void process_denials_unlock(struct process_driver *d);
+/* All denials that the kernel holds are reported, and what was lost of them. */
+AWAITS void process_take_denials(struct process_driver *d);
+AWAITS void process_take_guard(struct process_driver *d, struct lsm_sensor *guard);
+/* What is lost is told without a later denial, once a second while sandboxes live: how long to wait
+ * for one. */
+int64_t process_denials_deadline(const struct process_driver *d);
+/* The sandbox has ended: all that it was denied is reported or counted when this returns. */
+AWAITS void process_denials_end(struct process_sandbox *p);
+void process_denials_forget(struct process_sandbox *p);
+
 /* ---- process_record.c ---- */
 
 /* Reads from now on what sandboxes do, where the kernel can tell. */
@@ -124,11 +150,6 @@ AWAITS void process_record_rest(struct process_driver *d);
 AWAITS void process_record_close(struct process_driver *d);
 
 /* ---- process_network.c ---- */
-
-/* Whether one more denial goes on record by itself; else it has been counted. */
-bool process_denial_is_told(struct process_driver *d, struct denial_budget *b);
-/* Puts the count of those that do not on record, at most once a second. */
-AWAITS void process_tell_lost(struct process_driver *d);
 
 /* Enters the rules; *ret is the caller's reference. Loads what is needed on the first time. */
 AWAITS int process_network_policy(struct process_driver *d, const struct kernel_rules *rules,

@@ -32,42 +32,15 @@ static int do_lsm(struct helper *h, struct helper_request *q, int64_t deadline_n
 	return 0;
 }
 
-void process_tell_denial(
-	struct process_driver *d, const struct lsm_denial *n, struct span policy_id)
-{
-	list_for_each (node, &d->alive) {
-		struct process_sandbox *p = list_entry(node, struct process_sandbox, alive_link);
-		if (p->base.identity != n->cgroup || !d->observer.lsm_denied)
-			continue;
-		if (process_denial_is_told(d, &p->told_lsm))
-			d->observer.lsm_denied(d->observer.ctx, &p->base, n, policy_id);
-		return;
-	}
-}
-
-static void on_denial(void *ctx, const struct lsm_denial *n)
-{
-	struct process_driver *d = ctx;
-
-	process_tell_denial(d, n, lsm_rule_policy(d->lsm, n->policy, n->rule));
-}
-
 static void read_denials(void *arg)
 {
 	struct process_driver *d = arg;
 
 	for (;;) {
-		int r = rt_poll(lsm_sensor_fd(d->lsm), POLLIN,
-			d->lost > 0 ? deadline_in_ms(1000) : DEADLINE_NONE);
+		int r = rt_poll(lsm_sensor_fd(d->lsm), POLLIN, process_denials_deadline(d));
 		if (r < 0 && r != -ETIME)
 			return;
-		if (r >= 0)
-			r = lsm_sensor_take(d->lsm);
-		if (r < 0 && r != -ETIME) {
-			err_log(r, "read what the LSM programs denied");
-			err_clear();
-		}
-		process_tell_lost(d);
+		process_take_denials(d);
 	}
 }
 
@@ -75,7 +48,9 @@ void process_lsm_close(struct process_driver *d)
 {
 	group_close(&d->lsm_group);
 	group_init(&d->lsm_group);
+	process_denials_lock(d);
 	d->lsm = lsm_sensor_free(d->lsm);
+	process_denials_unlock(d);
 	d->lsm_instance = 0;
 }
 
@@ -83,7 +58,7 @@ void process_lsm_close(struct process_driver *d)
 static int open_sensor(struct process_driver *d, int maps[LSM_MAPS])
 {
 	size_t gone = 0;
-	int r = lsm_sensor_new(maps, on_denial, d, &d->lsm);
+	int r = lsm_sensor_new(maps, &d->lsm);
 
 	if (r == 0)
 		r = lsm_sweep(d->lsm, &gone);

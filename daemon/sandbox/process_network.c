@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /*
  * Sandboxes with network: the helper links them, policy stands in the kernel's maps, and each has a
- * resolver of its own here. Denials come back through one ring; their numbers count per CPU, so a
- * gap tells exactly how many could not be reported.
+ * resolver of its own here. What the kernel denies goes the way of process_denials.c.
  */
 #include "daemon/sandbox/process_internal.h"
 #include <errno.h>
 #include <poll.h>
-#include <stdlib.h>
-#include <bpf/libbpf.h>
 
 enum { IDLE_LOOK_MS = 5 };
 
@@ -35,88 +32,15 @@ static int do_maps(struct helper *h, struct helper_request *q, int64_t deadline_
 	return err_trace(r);
 }
 
-static struct process_sandbox *find_sandbox(struct process_driver *d, uint64_t cgroup)
-{
-	list_for_each (node, &d->networked) {
-		struct process_sandbox *p = list_entry(node, struct process_sandbox, link);
-		if (p->base.identity == cgroup)
-			return p;
-	}
-	return NULL;
-}
-
-/* Numbers of one CPU come in order; the first one seen begins the count. */
-static void count_lost(struct process_driver *d, const struct net_denial *n)
-{
-	if (n->cpu >= (uint32_t)d->cpus)
-		return;
-	uint64_t *next = &d->next_sequence[n->cpu];
-	if (*next != 0 && n->sequence >= *next)
-		d->lost += n->sequence - *next;
-	*next = n->sequence + 1;
-}
-
-/* An agent makes hundreds of thousands of denials a second if it likes; the journal must not grow
- * with them. The kernel's counters have the sum in any case. */
-bool process_denial_is_told(struct process_driver *d, struct denial_budget *b)
-{
-	int64_t now_ns = rt_now_ns();
-
-	if (now_ns - b->second_ns >= NS_PER_S) {
-		b->second_ns = now_ns;
-		b->told = 0;
-	}
-	if (b->told >= LIMIT_DENIALS_PER_SECOND) {
-		d->lost++;
-		return false;
-	}
-	b->told++;
-	return true;
-}
-
-static void on_denial(void *ctx, const struct net_denial *n)
-{
-	struct process_driver *d = ctx;
-	struct process_sandbox *p = find_sandbox(d, n->cgroup);
-
-	count_lost(d, n);
-	if (!p || !d->observer.denied)
-		return;
-	if (process_denial_is_told(d, &p->told_network))
-		d->observer.denied(d->observer.ctx, &p->base, n,
-			sensor_rule_policy(d->sensor, n->policy, n->rule));
-}
-
-void process_tell_lost(struct process_driver *d)
-{
-	uint64_t lost = d->lost;
-	int64_t now_ns = rt_now_ns();
-
-	if (lost == 0 || now_ns - d->lost_told_ns < NS_PER_S)
-		return;
-	d->lost = 0;
-	d->lost_told_ns = now_ns;
-	if (d->observer.lost)
-		d->observer.lost(
-			d->observer.ctx, NULL, lost, "more denials than are told one by one");
-}
-
 static void read_denials(void *arg)
 {
 	struct process_driver *d = arg;
 
 	for (;;) {
-		int r = rt_poll(sensor_denials_fd(d->sensor), POLLIN,
-			d->lost > 0 ? deadline_in_ms(1000) : DEADLINE_NONE);
+		int r = rt_poll(sensor_denials_fd(d->sensor), POLLIN, process_denials_deadline(d));
 		if (r < 0 && r != -ETIME)
 			return;
-		if (r >= 0)
-			r = sensor_denials_take(d->sensor);
-		if (r < 0 && r != -ETIME) {
-			err_log(r, "read what the kernel denied");
-			err_clear();
-		}
-		process_tell_lost(d);
+		process_take_denials(d);
 	}
 }
 
@@ -127,12 +51,7 @@ static int open_sensor(struct process_driver *d, int maps[NET_MAPS])
 
 	if (r < 0)
 		return err_trace(r);
-	d->cpus = libbpf_num_possible_cpus();
-	d->next_sequence = calloc(d->cpus > 0 ? (size_t)d->cpus : 1, sizeof(*d->next_sequence));
-	r = d->next_sequence && d->cpus > 0 ? sensor_denials_open(d->sensor, on_denial, d)
-					    : err_raise(-ENOMEM, "no memory for %d CPUs", d->cpus);
-	if (r == 0)
-		r = group_spawn(&d->group, "kernel denials", FIBER_LARGE, read_denials, d);
+	r = group_spawn(&d->group, "kernel denials", FIBER_LARGE, read_denials, d);
 	if (r == 0)
 		r = sensor_sweep(d->sensor, &gone);
 	if (r == 0 && gone > 0)
@@ -185,9 +104,9 @@ void process_network_close(struct process_driver *d)
 {
 	group_close(&d->group);
 	group_init(&d->group);
+	process_denials_lock(d);
 	d->sensor = sensor_free(d->sensor);
-	free(d->next_sequence);
-	d->next_sequence = NULL;
+	process_denials_unlock(d);
 }
 
 int process_network_policy(struct process_driver *d, const struct kernel_rules *rules,
@@ -222,10 +141,11 @@ static int do_resolver(struct helper *h, struct helper_request *q, int64_t deadl
 static void on_resolved(void *ctx, const struct resolver_record *r)
 {
 	const struct process_sandbox *p = ctx;
-	const struct sandbox_network_observer *o = &process_driver_of(p->base.driver)->observer;
+	const struct process_driver *d = process_driver_of(p->base.driver);
+	struct sandbox_origin o = process_origin(d, p->base.identity, 0);
 
-	if (o->resolved)
-		o->resolved(o->ctx, &p->base, r);
+	if (d->observer.resolved)
+		d->observer.resolved(d->observer.ctx, &o, r);
 }
 
 static AWAITS int start_resolver(struct process_sandbox *p, int64_t deadline_ns)

@@ -41,16 +41,29 @@ static int do_record(struct helper *h, struct helper_request *q, int64_t deadlin
 
 /* ---- reading ---- */
 
+/* In a shield, because what was taken out must be handed over. */
+static AWAITS void lock(struct process_driver *d)
+{
+	fiber_shield_begin();
+	while (d->record_taken)
+		(void)!waitq_wait(&d->record_free, DEADLINE_NONE);
+	d->record_taken = true;
+}
+
+static void unlock(struct process_driver *d)
+{
+	d->record_taken = false;
+	(void)waitq_wake_one(&d->record_free);
+	fiber_shield_end();
+}
+
 /* All that is in the ring now; more may come meanwhile. */
 static AWAITS void drain(struct process_driver *d)
 {
 	const struct record_event *const *events;
 	size_t count, all = 0;
 
-	fiber_shield_begin();
-	while (d->record_taken)
-		(void)!waitq_wait(&d->record_free, DEADLINE_NONE);
-	d->record_taken = true;
+	lock(d);
 	do {
 		count = d->record ? record_sensor_next(d->record, &events) : 0;
 		if (count > 0 && d->observer.recorded)
@@ -59,9 +72,7 @@ static AWAITS void drain(struct process_driver *d)
 			record_sensor_done(d->record);
 		all += count;
 	} while (count == RECORD_SENSOR_BATCH && all < DRAIN_MAX);
-	d->record_taken = false;
-	(void)waitq_wake_one(&d->record_free);
-	fiber_shield_end();
+	unlock(d);
 }
 
 /* What of this sandbox was lost since it was last told. */
@@ -77,10 +88,11 @@ static AWAITS void tell(struct process_driver *d, struct process_sandbox *p)
 	uint64_t lost = record_agent_lost(&a), told = record_sensor_told(d->record, cgroup);
 	if (lost <= told)
 		return;
-	record_sensor_tell(d->record, cgroup, lost);
+	struct sandbox_origin o = process_origin(d, cgroup, 0);
 	if (d->observer.lost)
-		d->observer.lost(d->observer.ctx, &p->base, lost - told,
+		d->observer.lost(d->observer.ctx, &o, lost - told,
 			"more processes came and went than are recorded");
+	record_sensor_tell(d->record, cgroup, lost);
 }
 
 /* The list may change while something is told. */
@@ -89,6 +101,7 @@ static AWAITS void tell_all(struct process_driver *d)
 	bool again = true;
 	int64_t now_ns = rt_now_ns();
 
+	lock(d);
 	while (again && d->record) {
 		again = false;
 		list_for_each (node, &d->alive) {
@@ -102,6 +115,7 @@ static AWAITS void tell_all(struct process_driver *d)
 			break;
 		}
 	}
+	unlock(d);
 }
 
 static void read_records(void *arg)
@@ -129,16 +143,17 @@ void process_record_end(struct process_sandbox *p)
 	if (!d->record || p->record_ended)
 		return;
 	drain(d);
-	fiber_shield_begin();
+	lock(d);
 	if (d->record && !p->record_ended) {
+		struct sandbox_origin o = process_origin(d, p->base.identity, 0);
 		p->record_ended = true;
 		tell(d, p);
 		if (record_sensor_counters(d->record, p->base.identity, &a) < 0)
 			err_clear();
 		else if (d->observer.counted)
-			d->observer.counted(d->observer.ctx, &p->base, &a);
+			d->observer.counted(d->observer.ctx, &o, &a);
 	}
-	fiber_shield_end();
+	unlock(d);
 }
 
 void process_record_close(struct process_driver *d)
@@ -147,7 +162,9 @@ void process_record_close(struct process_driver *d)
 		drain(d);
 	group_close(&d->record_group);
 	group_init(&d->record_group);
+	lock(d);
 	d->record = record_sensor_free(d->record);
+	unlock(d);
 	d->record_instance = 0;
 }
 

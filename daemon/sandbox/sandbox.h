@@ -271,25 +271,36 @@ AWAITS struct sandbox_driver *sandbox_driver_close(struct sandbox_driver *d); /*
 
 /* ---- kind `process`: namespaces, cgroups, seccomp and Landlock by the helper ---- */
 
-/* What the kernel denied to a sandbox, and what its resolver had to say. `d` and `r` are valid
- * during the call. */
+/* Whose it is that the kernel tells of. */
+struct sandbox_origin {
+	struct uuid execution; /* nil: of a sandbox that is not known */
+	struct uuid call; /* nil: of no call, or of one that is not known */
+	uint32_t iteration;
+	uint64_t identity; /* of the sandbox's cgroup */
+};
+
+/* What the kernel denied to sandboxes and saw them do, and what their resolvers had to say. What is
+ * pointed at is valid during the call. */
 struct sandbox_network_observer {
 	/* The kernel denied something; `policy_id` empty: no rule speaks of it. */
-	AWAITS void (*denied)(void *ctx, const struct sandbox *s, const struct net_denial *d,
+	AWAITS void (*denied)(void *ctx, const struct sandbox_origin *o, const struct net_denial *d,
 		struct span policy_id);
-	/* `count` things that the kernel denied or saw are reported no other way. NULL: of
-	 * sandboxes that cannot be told. */
-	AWAITS void (*lost)(void *ctx, const struct sandbox *s, uint64_t count, const char *reason);
+	/* `count` things that the kernel denied or saw are reported no other way. */
+	AWAITS void (*lost)(
+		void *ctx, const struct sandbox_origin *o, uint64_t count, const char *reason);
 	AWAITS void (*resolved)(
-		void *ctx, const struct sandbox *s, const struct resolver_record *r);
+		void *ctx, const struct sandbox_origin *o, const struct resolver_record *r);
 	/* The LSM programs denied something; `policy_id` empty: no rule of a policy did. */
-	AWAITS void (*lsm_denied)(void *ctx, const struct sandbox *s, const struct lsm_denial *d,
-		struct span policy_id);
-	/* What sandboxes did, in order; each record says whose it is. */
+	AWAITS void (*lsm_denied)(void *ctx, const struct sandbox_origin *o,
+		const struct lsm_denial *d, struct span policy_id);
+	/* All that was reported as denied must be safe when this returns: the kernel gives it up.
+	 */
+	AWAITS void (*settle)(void *ctx);
+	/* What sandboxes did, in order; each record says whose it is. Must be safe likewise. */
 	AWAITS void (*recorded)(void *ctx, const struct record_event *const *events, size_t count);
 	/* All that an ended sandbox did, counted by the kernel; every record of it was reported. */
 	AWAITS void (*counted)(
-		void *ctx, const struct sandbox *s, const struct record_agent *counters);
+		void *ctx, const struct sandbox_origin *o, const struct record_agent *counters);
 	void *ctx;
 };
 

@@ -2,7 +2,6 @@
 /* The ring of denials, their words, and whether the maps behind it are still the helper's. */
 #include "daemon/sensor/internal.h"
 #include <bpf/bpf.h>
-#include <bpf/libbpf.h>
 
 static uint32_t map_id(int fd)
 {
@@ -17,32 +16,37 @@ bool sensor_has_maps(const struct sensor *s, const int maps[NET_MAPS])
 	return id != 0 && id == map_id(s->maps[NET_MAP_AGENTS]);
 }
 
-static int take_one(void *ctx, void *p, size_t bytes)
-{
-	struct sensor *s = ctx;
-	if (bytes >= sizeof(struct net_denial))
-		s->on_denial(s->on_denial_ctx, p);
-	return 0;
-}
-
-int sensor_denials_open(struct sensor *s, sensor_denial_fn fn, void *ctx)
-{
-	CHECK(!s->denials);
-	s->on_denial = fn;
-	s->on_denial_ctx = ctx;
-	s->denials = ring_buffer__new(s->maps[NET_MAP_DENIALS], take_one, s, NULL);
-	return s->denials ? 0 : err_sys(-errno, "read the ring of denials");
-}
-
 int sensor_denials_fd(const struct sensor *s)
 {
-	return ring_buffer__epoll_fd(s->denials);
+	return s->denials.epoll;
 }
 
-int sensor_denials_take(struct sensor *s)
+size_t sensor_denials_next(struct sensor *s, const struct net_denial *const **ret)
 {
-	int n = ring_buffer__consume(s->denials);
-	return n < 0 ? err_sys(n, "read the ring of denials") : n;
+	size_t n = sensor_ring_next(&s->denials);
+
+	*ret = (const struct net_denial *const *)(const void *)s->denials.records;
+	return n;
+}
+
+void sensor_denials_done(struct sensor *s)
+{
+	sensor_ring_done(&s->denials);
+}
+
+size_t sensor_losses(const struct sensor *s, struct sensor_loss *ret, size_t room)
+{
+	return sensor_losses_of(s->maps[NET_MAP_LOSSES], ret, room);
+}
+
+void sensor_loss_told(struct sensor *s, const struct sensor_loss *l)
+{
+	sensor_loss_told_of(s->maps[NET_MAP_LOSSES], l);
+}
+
+void sensor_loss_forget(struct sensor *s, uint64_t cgroup)
+{
+	sensor_loss_forget_of(s->maps[NET_MAP_LOSSES], cgroup);
 }
 
 const char *sensor_verdict_text(enum net_verdict v)

@@ -2,14 +2,13 @@
 /* What the files of this room share. */
 #pragma once
 
+#include "daemon/sensor/ring.h"
 #include "daemon/sensor/sensor.h"
 
 struct sensor {
 	int maps[NET_MAPS];
 	struct list policies;
-	struct ring_buffer *denials;
-	sensor_denial_fn on_denial;
-	void *on_denial_ctx;
+	struct sensor_ring denials;
 };
 
 struct sensor_policy {

@@ -1,19 +1,9 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 #include "daemon/sensor/lsm_internal.h"
 #include <bpf/bpf.h>
-#include <bpf/libbpf.h>
-#include <errno.h>
 #include <stdlib.h>
 
-static int take_one(void *ctx, void *p, size_t bytes)
-{
-	struct lsm_sensor *s = ctx;
-	if (bytes >= sizeof(struct lsm_denial))
-		s->fn(s->ctx, p);
-	return 0;
-}
-
-int lsm_sensor_new(int maps[LSM_MAPS], lsm_denial_fn fn, void *ctx, struct lsm_sensor **ret)
+int lsm_sensor_new(int maps[LSM_MAPS], struct lsm_sensor **ret)
 {
 	struct lsm_sensor *s = calloc(1, sizeof(*s));
 
@@ -25,13 +15,10 @@ int lsm_sensor_new(int maps[LSM_MAPS], lsm_denial_fn fn, void *ctx, struct lsm_s
 	for (int i = 0; i < LSM_MAPS; i++)
 		s->maps[i] = TAKE_FD(maps[i]);
 	list_init(&s->policies);
-	s->fn = fn;
-	s->ctx = ctx;
-	s->denials = ring_buffer__new(s->maps[LSM_MAP_DENIALS], take_one, s, NULL);
-	if (!s->denials) {
-		int r = err_sys(-errno, "read the ring of what the LSM programs deny");
+	int r = sensor_ring_open(&s->denials, s->maps[LSM_MAP_DENIALS]);
+	if (r < 0) {
 		lsm_sensor_free(s);
-		return r;
+		return err_trace(r);
 	}
 	*ret = s;
 	return 0;
@@ -42,7 +29,7 @@ struct lsm_sensor *lsm_sensor_free(struct lsm_sensor *s)
 	if (!s)
 		return NULL;
 	lsm_policies_orphan(s);
-	ring_buffer__free(s->denials);
+	sensor_ring_close(&s->denials);
 	for (int i = 0; i < LSM_MAPS; i++)
 		fd_cleanup(&s->maps[i]);
 	free(s);
@@ -65,13 +52,35 @@ bool lsm_sensor_has_maps(const struct lsm_sensor *s, const int maps[LSM_MAPS])
 
 int lsm_sensor_fd(const struct lsm_sensor *s)
 {
-	return ring_buffer__epoll_fd(s->denials);
+	return s->denials.epoll;
 }
 
-int lsm_sensor_take(struct lsm_sensor *s)
+size_t lsm_sensor_next(struct lsm_sensor *s, const struct lsm_denial *const **ret)
 {
-	int n = ring_buffer__consume(s->denials);
-	return n < 0 ? err_sys(n, "read the ring of what the LSM programs deny") : n;
+	size_t n = sensor_ring_next(&s->denials);
+
+	*ret = (const struct lsm_denial *const *)(const void *)s->denials.records;
+	return n;
+}
+
+void lsm_sensor_done(struct lsm_sensor *s)
+{
+	sensor_ring_done(&s->denials);
+}
+
+size_t lsm_sensor_losses(const struct lsm_sensor *s, struct sensor_loss *ret, size_t room)
+{
+	return sensor_losses_of(s->maps[LSM_MAP_LOSSES], ret, room);
+}
+
+void lsm_sensor_loss_told(struct lsm_sensor *s, const struct sensor_loss *l)
+{
+	sensor_loss_told_of(s->maps[LSM_MAP_LOSSES], l);
+}
+
+void lsm_sensor_loss_forget(struct lsm_sensor *s, uint64_t cgroup)
+{
+	sensor_loss_forget_of(s->maps[LSM_MAP_LOSSES], cgroup);
 }
 
 const char *lsm_verdict_text(enum lsm_verdict v)

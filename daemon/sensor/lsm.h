@@ -7,6 +7,7 @@
 
 #include "bpf/lsm/lsm_api.h"
 #include "daemon/base/base.h"
+#include "daemon/sensor/losses.h"
 #include "policy/context/kernel_rules.h"
 
 /* ---- rules as entries ---- */
@@ -57,17 +58,18 @@ bool lsm_table_is_empty(const struct lsm_table *t);
 
 struct lsm_sensor;
 
-typedef void (*lsm_denial_fn)(void *ctx, const struct lsm_denial *d);
-
 /* Takes the descriptors of the maps over, also on failure. Of the guard's only
  * maps[LSM_MAP_DENIALS] is there, the others are -1: then it does nothing but tell. */
-int lsm_sensor_new(
-	int maps[LSM_MAPS], lsm_denial_fn fn, void *ctx, struct lsm_sensor **ret) MUST_USE;
+int lsm_sensor_new(int maps[LSM_MAPS], struct lsm_sensor **ret) MUST_USE;
 struct lsm_sensor *lsm_sensor_free(struct lsm_sensor *s); /* NULL; nothing changes in the kernel */
 
-/* Readable when there are some; each is given to fn by lsm_sensor_take(), which says how many. */
+/* What was denied, and lost of it: as sensor.h has it for the network. */
 int lsm_sensor_fd(const struct lsm_sensor *s);
-int lsm_sensor_take(struct lsm_sensor *s) MUST_USE;
+size_t lsm_sensor_next(struct lsm_sensor *s, const struct lsm_denial *const **ret);
+void lsm_sensor_done(struct lsm_sensor *s);
+size_t lsm_sensor_losses(const struct lsm_sensor *s, struct sensor_loss *ret, size_t room);
+void lsm_sensor_loss_told(struct lsm_sensor *s, const struct sensor_loss *l);
+void lsm_sensor_loss_forget(struct lsm_sensor *s, uint64_t cgroup);
 
 /* Whether these are the maps that it has. */
 bool lsm_sensor_has_maps(const struct lsm_sensor *s, const int maps[LSM_MAPS]);

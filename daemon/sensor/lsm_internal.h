@@ -3,14 +3,12 @@
 #pragma once
 
 #include "daemon/sensor/lsm.h"
+#include "daemon/sensor/ring.h"
 #include <sys/stat.h>
 
-struct ring_buffer;
 struct lsm_sensor {
 	int maps[LSM_MAPS];
-	struct ring_buffer *denials;
-	lsm_denial_fn fn;
-	void *ctx;
+	struct sensor_ring denials;
 	struct list policies;
 	uint32_t last_number; /* 0: not looked up yet */
 };

@@ -24,6 +24,9 @@ int record_sensor_fd(const struct record_sensor *s);
 size_t record_sensor_next(struct record_sensor *s, const struct record_event *const **ret);
 void record_sensor_done(struct record_sensor *s);
 
+/* The tool call whose cgroup that is; nil: none that is known. */
+struct uuid record_sensor_call(const struct record_sensor *s, uint64_t cgroup);
+
 /* A sandbox's counters; -ENOENT: it is not recorded. */
 int record_sensor_counters(
 	const struct record_sensor *s, uint64_t cgroup, struct record_agent *ret) MUST_USE;

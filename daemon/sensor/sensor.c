@@ -5,7 +5,6 @@
  */
 #include "daemon/sensor/internal.h"
 #include <bpf/bpf.h>
-#include <bpf/libbpf.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -21,6 +20,7 @@ static const char *const map_names[NET_MAPS] = {
 	"net_sequence",
 	"net_numbers",
 	"net_denials",
+	"net_losses",
 };
 
 enum { POLICY_ARENA_BYTES = 128 << 20 };
@@ -78,6 +78,11 @@ int sensor_new(int maps[NET_MAPS], struct sensor **ret)
 	}
 	memcpy(s->maps, maps, sizeof(s->maps));
 	list_init(&s->policies);
+	int r = sensor_ring_open(&s->denials, s->maps[NET_MAP_DENIALS]);
+	if (r < 0) {
+		sensor_free(s);
+		return err_trace(r);
+	}
 	*ret = s;
 	return 0;
 }
@@ -87,7 +92,7 @@ struct sensor *sensor_free(struct sensor *s)
 	if (!s)
 		return NULL;
 	CHECK(list_empty(&s->policies));
-	ring_buffer__free(s->denials);
+	sensor_ring_close(&s->denials);
 	for (int i = 0; i < NET_MAPS; i++)
 		fd_cleanup(&s->maps[i]);
 	free(s);

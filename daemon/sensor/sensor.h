@@ -7,6 +7,7 @@
 
 #include "bpf/net/net_api.h"
 #include "daemon/base/base.h"
+#include "daemon/sensor/losses.h"
 #include "policy/context/kernel_rules.h"
 
 /* ---- rules as entries: pure ---- */
@@ -69,12 +70,17 @@ bool sensor_has_maps(const struct sensor *s, const int maps[NET_MAPS]);
 /* Whether nobody has a policy in it: only then it may be freed. */
 bool sensor_is_idle(const struct sensor *s);
 
-/* Denials since the last call, each given to fn. sensor_denials_fd is readable when there are some.
- */
-typedef void (*sensor_denial_fn)(void *ctx, const struct net_denial *d);
-int sensor_denials_open(struct sensor *s, sensor_denial_fn fn, void *ctx) MUST_USE;
+/* The next denials, in order; how many, 0: there are none. They lie in the kernel's ring until
+ * sensor_denials_done(), which lets go of all that were returned last. The descriptor is readable
+ * once after each wake-up. */
 int sensor_denials_fd(const struct sensor *s);
-int sensor_denials_take(struct sensor *s) MUST_USE; /* how many */
+size_t sensor_denials_next(struct sensor *s, const struct net_denial *const **ret);
+void sensor_denials_done(struct sensor *s);
+
+/* Of which sandboxes denials were lost and not told yet; how many, at most `room`. */
+size_t sensor_losses(const struct sensor *s, struct sensor_loss *ret, size_t room);
+void sensor_loss_told(struct sensor *s, const struct sensor_loss *l);
+void sensor_loss_forget(struct sensor *s, uint64_t cgroup); /* the sandbox is no more */
 
 /* For records: why it was denied ("no rule permits it"), and where ("connect"). Never NULL. */
 const char *sensor_verdict_text(enum net_verdict v);

@@ -22,6 +22,7 @@ import tap
 
 WEB, NAMES = ("93.184.216.2", 8080), ("93.184.216.2", 53)
 visits = []
+ran = []  # executions
 on_visit = {}  # path: what happens before the answer
 
 
@@ -64,6 +65,16 @@ for path in sys.argv[2:]:
     except OSError as e:
         print("failed:", getattr(e, "reason", e))
 """
+# Each connect is denied once, and at once.
+DENIALS = 5000
+FLOOD = """import socket
+for i in range(%d):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        try:
+            s.connect(("203.0.113.9", 9))
+        except PermissionError:
+            pass
+""" % DENIALS
 HOSTS = ["93.184.216.2 address", "www.example.test name", "secret.example.test secret",
          "elsewhere.test elsewhere", "10.231.0.1 gateway"]
 
@@ -105,12 +116,15 @@ forbid (principal, action == Action::"tool:fs.read", resource);
 def answer(messages):
     turn = model.turns(messages)
     if turn == 0:
-        return [("fs.write", {"path": "/workspace/fetch.py", "content": FETCH})]
+        return [("fs.write", {"path": "/workspace/fetch.py", "content": FETCH}),
+                ("fs.write", {"path": "/workspace/flood.py", "content": FLOOD})]
     if turn <= len(HOSTS) and HOSTS[turn - 1] in on_visit:
         on_visit[HOSTS[turn - 1]]()
         return [("fs.list", {"path": "/workspace"})]
     if turn <= len(HOSTS) and HOSTS[turn - 1] == "READ":
         return [("fs.read", {"path": "/workspace/fetch.py"})]
+    if turn <= len(HOSTS) and HOSTS[turn - 1] == "FLOOD":
+        return [("cmd.run", {"command": "python3 flood.py"})]
     if turn <= len(HOSTS):
         return [("cmd.run", {"command": "python3 fetch.py " + HOSTS[turn - 1]})]
     return "done"
@@ -127,6 +141,7 @@ def run(node, name, network):
     if status not in (200, 201, 202):
         raise RuntimeError(f"execute {status} {body}\n{node.logs()}")
     execution = body["execution_id"]
+    ran.append(execution)
     node.wait_for("the execution's end", lambda: node.call("GET", f"/v1/executions/{execution}")[1]["status"]
                   in ("completed", "failed", "cancelled"), seconds=120)
     end = node.call("GET", f"/v1/executions/{execution}")[1]["status"]
@@ -162,6 +177,39 @@ def running(node):
     tap.equal("each change of the execution's set is on record", kinds.count("ExecutionPolicyChanged"), 3)
     tap.ok("and the file tool was denied by it", any(e["kind"] == "ToolPolicyViolation" and "no-read" in json.dumps(e)
            for e in events), events)
+
+
+def flooded(node):
+    """What an agent is denied thousands of times is on record, or counted as its loss, to the last one."""
+    hosts = list(HOSTS)
+    HOSTS[:] = ["FLOOD"]
+    run(node, "flood", '{mode: allow, allowlist: ["93.184.216.2:8080"]}')
+    HOSTS[:] = hosts
+    execution = ran[-1]
+    records = []
+
+    def counted():
+        records[:] = [r for r in map(json.loads, node.audit("export").stdout.splitlines())
+                      if r.get("execution_id") == execution]
+        # The sandbox's end comes behind the execution's.
+        return any(r["kind"] == "KernelCounted" for r in records) or not records_processes(node)
+    node.wait_for("the end of the flood's sandbox in the journal", counted)
+    denied = [r for r in records if r["kind"] == "NetworkDenied" and r["payload"]["address"] == "203.0.113.9"]
+    gaps = [r["payload"]["lost"] for r in records if r["kind"] == "Gap" and r["payload"]["source"] == "kernel"]
+    print(f"# {len(denied)} denials on record, gaps {gaps}")
+    if records_processes(node):
+        tap.equal("denials on record and in the execution's gaps are all that happened", len(denied) + sum(gaps), DENIALS)
+        calls = {r.get("call_id") for r in denied}
+        tap.ok("each is attributed to the call that wanted it", len(calls) == 1 and any(
+            r["source"] == "event" and c and c in json.dumps(r) for r in records for c in calls), calls)
+    else:
+        tap.skip("denials are counted and attributed", "this kernel does not record processes")
+    tap.equal("and to its iteration", {r["iteration"] for r in denied}, {1})
+
+
+def records_processes(node):
+    findings = node.call("GET", "/v1/doctor")[1]["findings"]
+    return any(f["id"] == "bpf.tracing" and f["level"] == "detected" for f in findings)
 
 
 def main():
@@ -207,6 +255,7 @@ def main():
         seen, _, _ = run(node, "empty", "{mode: allow, allowlist: []}")
         tap.equal("an empty allowlist allows nothing", seen, [])
         running(node)
+        flooded(node)
         tap.equal("the journal holds", node.audit("verify").returncode, 0)
     finally:
         codes = node.stop()

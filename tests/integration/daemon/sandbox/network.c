@@ -66,8 +66,8 @@ static struct helper_link *to_helper;
 static struct resolver_servers servers;
 static char denied[4096], resolved[4096];
 
-static void on_denied(
-	void *ctx, const struct sandbox *s, const struct net_denial *d, struct span policy_id)
+static void on_denied(void *ctx, const struct sandbox_origin *o, const struct net_denial *d,
+	struct span policy_id)
 {
 	size_t n = strlen(denied);
 	snprintf(denied + n, sizeof(denied) - n, "%u.%u.%u.%u:%u by %.*s;", d->address[12],
@@ -75,7 +75,7 @@ static void on_denied(
 		policy_id.n ? policy_id.p : "");
 }
 
-static void on_resolved(void *ctx, const struct sandbox *s, const struct resolver_record *r)
+static void on_resolved(void *ctx, const struct sandbox_origin *o, const struct resolver_record *r)
 {
 	size_t n = strlen(resolved);
 	snprintf(resolved + n, sizeof(resolved) - n, "%.*s %s;", (int)r->name.n, r->name.p,
