@@ -64,6 +64,8 @@ struct record_agent {
 	__u8 execution[16];
 	__u32 iteration;
 	__u32 budget;
+	__u32 anew; /* it lived before these counters did, so they are not the whole */
+	__u32 unused;
 	__u64 second; /* in which `used` counts */
 	__u64 used;
 	struct record_count count[RECORD_KIND_SLOTS];
@@ -110,6 +112,6 @@ struct record_exec {
 	char arguments[576]; /* event.value bytes of them, the rest undefined */
 };
 
-_Static_assert(sizeof(struct record_agent) == 40 + 192, "both compilers lay it out alike");
+_Static_assert(sizeof(struct record_agent) == 48 + 192, "both compilers lay it out alike");
 _Static_assert(sizeof(struct record_event) == 128, "both compilers lay it out alike");
 _Static_assert(sizeof(struct record_exec) == 1024, "both compilers lay it out alike");

@@ -83,7 +83,7 @@ AWAITS void record_resolution(
 AWAITS void record_settle(void *ctx);
 
 /* The same for what sandboxes did. */
-AWAITS void record_events(void *ctx, const struct record_event *const *events, size_t count);
+AWAITS bool record_events(void *ctx, const struct record_event *const *events, size_t count);
 AWAITS void record_counted(void *ctx, const struct sandbox_origin *o, const struct record_agent *a);
 
 /* Posts the record with that payload; what cannot be written leaves a gap that says so. */

@@ -10,11 +10,8 @@
 #include <string.h>
 #include <sys/wait.h>
 
-enum {
-	/* Of a batch at its longest: every byte of every text escaped. */
-	BATCH_BYTES = RECORD_SENSOR_BATCH * 8 * 1024,
-	DISK_FULL_MS = 500,
-};
+/* Of a batch at its longest: every byte of every text escaped. */
+enum { BATCH_BYTES = RECORD_SENSOR_BATCH * 8 * 1024 };
 
 static struct span text_of(const char *p, size_t room)
 {
@@ -135,21 +132,7 @@ static void fill(struct batch *t, const struct record_event *const *events, size
 		t->records[i].payload = span_of(all.p + at, t->ends[i] - at);
 }
 
-/* While the disk is full it waits, and the kernel counts. */
-static AWAITS int append(struct journal *j, struct batch *t)
-{
-	int r;
-
-	while ((r = journal_append(j, t->records, t->count, DEADLINE_NONE)) == -ENOSPC) {
-		err_log(r, "records of what sandboxes do wait for room");
-		r = rt_sleep_until(deadline_in_ms(DISK_FULL_MS));
-		if (r < 0)
-			return err_trace(r);
-	}
-	return err_trace(r);
-}
-
-void record_events(void *ctx, const struct record_event *const *events, size_t count)
+bool record_events(void *ctx, const struct record_event *const *events, size_t count)
 {
 	struct batch *t = calloc(1, sizeof(*t));
 	int r = -ENOMEM;
@@ -161,16 +144,18 @@ void record_events(void *ctx, const struct record_event *const *events, size_t c
 		fill(t, events, count);
 		r = buf_error(&t->b);
 		if (r == 0 && t->count > 0)
-			r = append(ctx, t);
+			r = journal_append(ctx, t->records, t->count, DEADLINE_NONE);
 		buf_fini(&t->b);
 	}
 	if (r < 0) {
 		err_log(r, "put what sandboxes did into the journal");
-		record_gap(ctx, &(struct sandbox_origin){0}, count,
-			"the records could not be written");
+		if (r != -ENOSPC) /* then they wait in the kernel, which counts what comes */
+			record_gap(ctx, &(struct sandbox_origin){0}, count,
+				"the records could not be written");
 	}
 	free(t);
 	fiber_shield_end();
+	return r != -ENOSPC;
 }
 
 void record_counted(void *ctx, const struct sandbox_origin *o, const struct record_agent *a)
@@ -192,6 +177,7 @@ void record_counted(void *ctx, const struct sandbox_origin *o, const struct reco
 	uint64_t happened = record_agent_happened(a), lost = record_agent_lost(a);
 	json_field_i64(&w, "recorded", (int64_t)(happened - lost));
 	json_field_i64(&w, "lost", (int64_t)lost);
+	json_field_bool(&w, "whole", !a->anew);
 	json_field_i64(&w, "cgroup", (int64_t)o->identity);
 	json_end(&w);
 	record_post(ctx, &record, &b);

@@ -414,11 +414,11 @@ int sandbox_process_open(const struct sandbox_process_options *o, struct sandbox
 	group_init(&p->group);
 	group_init(&p->lsm_group);
 	group_init(&p->record_group);
-	waitq_init(&p->record_free);
+	fiber_lock_init(&p->record_lock);
 	list_init(&p->guards);
 	group_init(&p->guard_group);
 	fiber_lock_init(&p->opening);
-	waitq_init(&p->denials_free);
+	fiber_lock_init(&p->denials_lock);
 	*ret = &p->base;
 	return 0;
 }

@@ -167,15 +167,12 @@ static AWAITS void tell_untold(struct process_driver *d)
 void process_denials_lock(struct process_driver *d)
 {
 	fiber_shield_begin();
-	while (d->denials_taken)
-		(void)!waitq_wait(&d->denials_free, DEADLINE_NONE);
-	d->denials_taken = true;
+	CHECK(fiber_lock_take(&d->denials_lock, DEADLINE_NONE) == 0);
 }
 
 void process_denials_unlock(struct process_driver *d)
 {
-	d->denials_taken = false;
-	(void)waitq_wake_one(&d->denials_free);
+	fiber_lock_give(&d->denials_lock);
 	fiber_shield_end();
 }
 

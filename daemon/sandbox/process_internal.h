@@ -42,11 +42,9 @@ struct process_driver {
 	struct record_sensor *record; /* likewise, and while no sandbox lives */
 	uint64_t record_instance;
 	struct group record_group; /* the reader of what they do */
-	bool record_taken; /* some fiber empties the ring */
-	struct waitq record_free;
+	struct fiber_lock record_lock; /* of who empties the ring */
 	int starting; /* sandboxes that are being made or taken up: records are read for them */
-	bool denials_taken; /* some fiber empties the rings of denials */
-	struct waitq denials_free;
+	struct fiber_lock denials_lock; /* of who empties the rings of denials */
 	struct denial_budget told_strays; /* of sandboxes that are not known */
 	uint64_t untold_strays;
 	int64_t losses_told_ns; /* when it was last asked what was lost */

@@ -45,33 +45,31 @@ static int do_record(struct helper *h, struct helper_request *q, int64_t deadlin
 static AWAITS void lock(struct process_driver *d)
 {
 	fiber_shield_begin();
-	while (d->record_taken)
-		(void)!waitq_wait(&d->record_free, DEADLINE_NONE);
-	d->record_taken = true;
+	CHECK(fiber_lock_take(&d->record_lock, DEADLINE_NONE) == 0);
 }
 
 static void unlock(struct process_driver *d)
 {
-	d->record_taken = false;
-	(void)waitq_wake_one(&d->record_free);
+	fiber_lock_give(&d->record_lock);
 	fiber_shield_end();
 }
 
-/* All that is in the ring now; more may come meanwhile. */
+/* All that is in the ring now; more may come meanwhile. What could not be made safe stays there. */
 static AWAITS void drain(struct process_driver *d)
 {
 	const struct record_event *const *events;
 	size_t count, all = 0;
+	bool safe = true;
 
 	lock(d);
 	do {
 		count = d->record ? record_sensor_next(d->record, &events) : 0;
 		if (count > 0 && d->observer.recorded)
-			d->observer.recorded(d->observer.ctx, events, count);
-		if (d->record)
+			safe = d->observer.recorded(d->observer.ctx, events, count);
+		if (d->record && safe)
 			record_sensor_done(d->record);
 		all += count;
-	} while (count == RECORD_SENSOR_BATCH && all < DRAIN_MAX);
+	} while (safe && count == RECORD_SENSOR_BATCH && all < DRAIN_MAX);
 	unlock(d);
 }
 

@@ -296,8 +296,9 @@ struct sandbox_network_observer {
 	/* All that was reported as denied must be safe when this returns: the kernel gives it up.
 	 */
 	AWAITS void (*settle)(void *ctx);
-	/* What sandboxes did, in order; each record says whose it is. Must be safe likewise. */
-	AWAITS void (*recorded)(void *ctx, const struct record_event *const *events, size_t count);
+	/* What sandboxes did, in order; each record says whose it is. False: there is no room for
+	 * them now, and they shall be told again. */
+	AWAITS bool (*recorded)(void *ctx, const struct record_event *const *events, size_t count);
 	/* All that an ended sandbox did, counted by the kernel; every record of it was reported. */
 	AWAITS void (*counted)(
 		void *ctx, const struct sandbox_origin *o, const struct record_agent *counters);

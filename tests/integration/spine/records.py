@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import sys
+import time
 
 sys.path[:0] = [os.environ.get("AEGIS_SOURCE", ".") + "/tests", os.path.dirname(os.path.abspath(__file__))]
 import model
@@ -42,18 +43,20 @@ os.wait()
 sys.exit(os.WEXITSTATUS(status))
 """
 FLOOD = """import os
-for i in range(FLOOD_ROUNDS):
+n = 0
+while n < FLOOD_ROUNDS or (n % 100 == 0 and not os.path.exists("/workspace/stop")):
     if os.fork() == 0:
         os._exit(0)
     os.wait()
+    n += 1
+    if n % 100 == 0 and n >= FLOOD_ROUNDS and not os.path.exists("/workspace/stop"):
+        n -= 100
 """
-ROUNDS = 3000
-between = {}  # turn: what happens before the model answers
+ROUNDS = 2000
 
 
 def answer(messages):
     turn = model.turns(messages)
-    between.get(turn, lambda: None)()
     return [
         [("fs.write", {"path": "/workspace/tree.py", "content": TREE}),
          ("fs.write", {"path": "/workspace/flood.py", "content": FLOOD.replace("FLOOD_ROUNDS", str(ROUNDS))})],
@@ -71,19 +74,33 @@ class Journal:
         return [r for r in self.records if r.get("execution_id") == execution and (not kinds or r["kind"] in kinds)]
 
 
-def run(node):
+def begin(node):
     status, body = node.call("POST", "/v1/executions", {"agent_id": "recorded", "input": {}})
     if status not in (200, 201, 202):
         raise RuntimeError(f"execute {status} {body}\n{node.logs()}")
-    execution = body["execution_id"]
-    node.wait_for("the execution's end", lambda: node.call("GET", f"/v1/executions/{execution}")[1]["status"]
-                  in ("completed", "failed", "cancelled"), seconds=600)
+    return body["execution_id"]
 
-    def counted():
-        tail = node.audit("tail", "-n", "200", "--execution", execution, "--output", "json").stdout
-        return "KernelCounted" in tail
-    node.wait_for("the kernel's count in the journal", counted, seconds=120)
-    return execution, Journal(node)
+
+def newest(node, execution):
+    tail = node.audit("tail", "-n", "1000", "--execution", execution, "--output", "json").stdout
+    return [json.loads(line)["kind"] for line in tail.splitlines()]
+
+
+def floods(node, execution, after_ns=0):
+    """Waits until the journal has processes that ended behind that time."""
+    def ended():
+        tail = node.audit("tail", "-n", "1000", "--execution", execution, "--output", "json").stdout
+        return sum(r["kind"] == "ProcessExited" and r["payload"]["boot_time_ns"] > after_ns
+                   for r in map(json.loads, tail.splitlines())) > 200
+    node.wait_for("the flood in the journal", ended, seconds=300)
+
+
+def finish(node, execution):
+    """Lets the flood end, and waits for all that is to come of the execution."""
+    with open(f"{node.state}/workspaces/{execution}/stop", "w"):
+        pass
+    node.wait_for("the kernel's count in the journal", lambda: "KernelCounted" in newest(node, execution), seconds=600)
+    return Journal(node)
 
 
 def tree(execution, journal):
@@ -129,15 +146,20 @@ def counts(what, execution, journal):
     counted = [r["payload"] for r in journal.of(execution, "KernelCounted")]
     tap.equal(f"{what}: one count of all that happened", len(counted), 1)
     happened = counted[0]["happened"]
-    recorded = {k: len(journal.of(execution, kind)) for k, kind in kinds.items()}
+    recorded, twice, seen = dict.fromkeys(kinds, 0), 0, set()
+    for kind, name in kinds.items():
+        for record in journal.of(execution, name):
+            number = tuple(record["payload"][k] for k in ("cpu", "sequence", "boot_time_ns"))
+            twice += number in seen
+            recorded[kind] += number not in seen
+            seen.add(number)
     gaps = sum(r["payload"]["lost"] for r in journal.of(execution, "Gap"))
     print(f"# happened {happened}, recorded {recorded}, gaps {gaps}")
     tap.equal(f"{what}: recorded + lost = happened", sum(recorded.values()) + gaps, sum(happened.values()))
     tap.equal(f"{what}: the gaps are what the kernel says was lost", gaps, counted[0]["lost"])
+    tap.ok(f"{what}: the count is whole", counted[0]["whole"], counted)
     tap.ok(f"{what}: the flood is in it", happened["fork"] >= ROUNDS and happened["exit"] >= ROUNDS, happened)
-    numbers = [(r["payload"]["cpu"], r["payload"]["sequence"]) for r in journal.of(execution, *kinds.values())]
-    tap.equal(f"{what}: no record is there twice", len(numbers), len(set(numbers)))
-
+    return twice
 
 def main():
     nodes.as_root_or_skip()
@@ -150,9 +172,21 @@ def main():
         status, body = node.call("POST", "/v1/agents", MANIFEST)
         if status not in (200, 201):
             raise RuntimeError(f"deploy {status} {body}\n{node.logs()}")
-        execution, journal = run(node)
+        execution = begin(node)
+        floods(node, execution)
+        journal = finish(node, execution)
         tree(execution, journal)
-        counts("undisturbed", execution, journal)
+        tap.equal("no record is there twice", counts("undisturbed", execution, journal), 0)
+
+        execution = begin(node)
+        floods(node, execution)
+        for victim, start in (("aegisd", node.start_aegisd), ("helper", node.start_helper),
+                              ("aegisd", node.start_aegisd)):
+            node.kill(victim)
+            time.sleep(0.3)  # meanwhile the flood goes on, however far
+            start()
+            floods(node, execution, time.clock_gettime_ns(time.CLOCK_BOOTTIME))
+        counts("over three deaths", execution, finish(node, execution))
         tap.equal("the journal holds", node.audit("verify").returncode, 0)
     finally:
         codes = node.stop()
