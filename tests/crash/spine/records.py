@@ -10,7 +10,8 @@ import signal
 import sys
 import time
 
-sys.path[:0] = [os.environ.get("AEGIS_SOURCE", ".") + "/tests", os.path.dirname(os.path.abspath(__file__))]
+SOURCE = os.environ.get("AEGIS_SOURCE", ".")
+sys.path[:0] = [SOURCE + "/tests", SOURCE + "/tests/integration/spine"]
 import model
 import node as nodes
 import tap
