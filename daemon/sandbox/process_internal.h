@@ -62,6 +62,7 @@ struct process_sandbox {
 	struct resolver *resolver;
 	struct list alive_link; /* in the driver's `alive` */
 	struct lsm_policy_entry *paths; /* NULL: none */
+	bool own_paths; /* what the kernel has of it is of this process, not a former one's */
 	int64_t record_told_ns; /* when its lost records were last asked for */
 	bool record_ended; /* its counters are on record */
 	uint64_t untold; /* denials that are on no record yet: more than are told one by one */

@@ -170,7 +170,7 @@ int process_set_paths(struct sandbox *s, const struct lsm_table *paths, int64_t 
 		r = process_paths_policy(d, paths, &next);
 	if (r < 0 || !d->lsm)
 		return err_trace(r);
-	bool adopted = !p->paths;
+	bool former = !p->own_paths;
 	r = lsm_agent_set_policy(d->lsm, s->identity, next);
 	if (r < 0) {
 		lsm_policy_unref(next);
@@ -178,6 +178,6 @@ int process_set_paths(struct sandbox *s, const struct lsm_table *paths, int64_t 
 	}
 	lsm_policy_unref(p->paths);
 	p->paths = next;
-	/* It may have had the former daemon's. */
-	return adopted ? err_trace(lsm_sweep(d->lsm, &gone)) : 0;
+	p->own_paths = true;
+	return former ? err_trace(lsm_sweep(d->lsm, &gone)) : 0;
 }

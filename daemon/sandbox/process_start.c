@@ -236,11 +236,13 @@ static AWAITS int start_once(struct sandbox_driver *d, struct ask_create *a,
 	if (r == 0)
 		r = start_under(d, a, spec->files, ret, deadline_ns);
 	sensor_policy_unref(a->policy);
-	if (r == 0)
-		process_of(*ret)->paths = a->paths;
-	else
+	if (r != 0) {
 		lsm_policy_unref(a->paths);
-	return err_trace(r);
+		return err_trace(r);
+	}
+	process_of(*ret)->paths = a->paths;
+	process_of(*ret)->own_paths = true;
+	return 0;
 }
 
 static AWAITS int start(struct sandbox_driver *d, const struct sandbox_spec *spec,

@@ -53,3 +53,7 @@ void sensor_take_out(struct sensor *s, enum net_map map, const void *key);
 int sensor_next_number(struct sensor *s, enum net_number which, uint32_t *ret) MUST_USE;
 
 uint64_t sensor_boot_ns(void); /* CLOCK_BOOTTIME, as the programs see it */
+
+/* Until no program is at work that began before: it may have read the number of a policy that
+ * nobody has any more. BLOCKS, for some milliseconds. */
+void sensor_wait_for_programs(void);

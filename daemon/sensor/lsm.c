@@ -15,6 +15,7 @@ int lsm_sensor_new(int maps[LSM_MAPS], struct lsm_sensor **ret)
 	for (int i = 0; i < LSM_MAPS; i++)
 		s->maps[i] = TAKE_FD(maps[i]);
 	list_init(&s->policies);
+	list_init(&s->retired);
 	int r = sensor_ring_open(&s->denials, s->maps[LSM_MAP_DENIALS]);
 	if (r < 0) {
 		lsm_sensor_free(s);

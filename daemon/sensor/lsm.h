@@ -82,7 +82,8 @@ struct lsm_policy_entry;
  * table is full. */
 int lsm_policy_new(
 	struct lsm_sensor *s, const struct lsm_table *t, struct lsm_policy_entry **ret) MUST_USE;
-/* NULL; the last takes it out. */
+/* NULL; after the last it is taken out when no program can be looking into it: with a later
+ * lsm_policy_new() or lsm_sweep(). */
 struct lsm_policy_entry *lsm_policy_unref(struct lsm_policy_entry *p);
 /* NULL; the memory goes, what is in the kernel stays until a later daemon's lsm_sweep(). */
 struct lsm_policy_entry *lsm_policy_forget(struct lsm_policy_entry *p);
@@ -96,8 +97,9 @@ int lsm_agent_set_policy(
 /* The policy behind a record's numbers; empty if it is gone, or none decided. */
 struct span lsm_rule_policy(const struct lsm_sensor *s, uint32_t policy, uint32_t rule);
 
-/* Takes out what no sandbox's entry leads to: left by an earlier aegisd. To be called when all
- * sandboxes have their policies. *ret_gone: how many entries went. */
+/* Takes out what no sandbox's entry leads to, what an earlier aegisd left, too. To be called when
+ * all sandboxes have their policies. *ret_gone: how many entries of an earlier one went. BLOCKS for
+ * some milliseconds. */
 int lsm_sweep(struct lsm_sensor *s, size_t *ret_gone) MUST_USE;
 
 /* For records: why it was denied, and where ("open"). Never NULL. */

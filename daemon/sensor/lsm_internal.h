@@ -10,6 +10,8 @@ struct lsm_sensor {
 	int maps[LSM_MAPS];
 	struct sensor_ring denials;
 	struct list policies;
+	struct list retired; /* that nobody has any more, and a program may still be looking into */
+	uint64_t retired_ns; /* when the first of them was */
 	uint32_t last_number; /* 0: not looked up yet */
 };
 

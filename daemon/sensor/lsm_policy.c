@@ -4,6 +4,7 @@
  * any sandbox names it, and taken out when none does: a sandbox goes over from one to another by a
  * single store.
  */
+#include "daemon/sensor/internal.h"
 #include "daemon/sensor/lsm_internal.h"
 #include <bpf/bpf.h>
 #include <errno.h>
@@ -21,6 +22,8 @@ struct lsm_policy_entry {
 };
 
 enum { POLICY_ARENA_BYTES = 16 << 20 };
+/* The wait for programs is for many at once. */
+#define RETIRED_NS UINT64_C(1000000000)
 
 static int put(struct lsm_sensor *s, enum lsm_map map, const char *name, const void *key,
 	const void *value)
@@ -134,6 +137,27 @@ static void take_out(struct lsm_policy_entry *p)
 	}
 }
 
+static void policy_free(struct lsm_policy_entry *p)
+{
+	if (p->sensor)
+		list_remove(&p->link);
+	arena_free(p->arena);
+	free(p);
+}
+
+/* What forbids is not there any more when it is taken out, so that nobody may be looking. */
+static void take_out_retired(struct lsm_sensor *s)
+{
+	if (list_empty(&s->retired))
+		return;
+	sensor_wait_for_programs();
+	list_for_each_safe (node, &s->retired) {
+		struct lsm_policy_entry *p = list_entry(node, struct lsm_policy_entry, link);
+		take_out(p);
+		policy_free(p);
+	}
+}
+
 int lsm_policy_new(struct lsm_sensor *s, const struct lsm_table *t, struct lsm_policy_entry **ret)
 {
 	list_for_each (node, &s->policies) {
@@ -144,6 +168,8 @@ int lsm_policy_new(struct lsm_sensor *s, const struct lsm_table *t, struct lsm_p
 			return 0;
 		}
 	}
+	if (sensor_boot_ns() - s->retired_ns > RETIRED_NS)
+		take_out_retired(s);
 	struct lsm_policy_entry *p = calloc(1, sizeof(*p));
 	if (!p)
 		return err_raise(-ENOMEM, "no memory for a policy about files");
@@ -157,8 +183,14 @@ int lsm_policy_new(struct lsm_sensor *s, const struct lsm_table *t, struct lsm_p
 		r = next_number(s, &p->number);
 	if (r == 0)
 		r = enter(p);
+	if (r == -ENOSPC && !list_empty(&s->retired)) {
+		err_clear();
+		take_out_retired(s);
+		r = enter(p);
+	}
 	if (r < 0) {
-		lsm_policy_unref(p);
+		take_out(p); /* nobody has it */
+		policy_free(p);
 		return err_trace(r);
 	}
 	*ret = p;
@@ -169,13 +201,15 @@ struct lsm_policy_entry *lsm_policy_unref(struct lsm_policy_entry *p)
 {
 	if (!p || --p->refs > 0)
 		return NULL;
-	if (p->sensor) {
-		if (!p->kept)
-			take_out(p);
-		list_remove(&p->link);
+	struct lsm_sensor *s = p->sensor;
+	if (!s || p->kept) {
+		policy_free(p);
+		return NULL;
 	}
-	arena_free(p->arena);
-	free(p);
+	list_remove(&p->link);
+	if (list_empty(&s->retired))
+		s->retired_ns = sensor_boot_ns();
+	list_push_back(&s->retired, &p->link);
 	return NULL;
 }
 
@@ -193,6 +227,7 @@ uint32_t lsm_policy_number(const struct lsm_policy_entry *p)
 
 void lsm_policies_orphan(struct lsm_sensor *s)
 {
+	take_out_retired(s);
 	list_for_each_safe (node, &s->policies) {
 		struct lsm_policy_entry *p = list_entry(node, struct lsm_policy_entry, link);
 		list_remove(&p->link);
@@ -269,6 +304,8 @@ int lsm_sweep(struct lsm_sensor *s, size_t *ret_gone)
 {
 	if (!s->last_number) /* before what stands there goes */
 		s->last_number = highest_policy(s);
+	take_out_retired(s);
+	sensor_wait_for_programs();
 	*ret_gone = sweep_policies(s);
 	*ret_gone += sweep_files(s);
 	return 0;

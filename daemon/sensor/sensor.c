@@ -5,9 +5,12 @@
  */
 #include "daemon/sensor/internal.h"
 #include <bpf/bpf.h>
+#include <linux/membarrier.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 static const char *const map_names[NET_MAPS] = {
 	"net_agents",
@@ -65,6 +68,14 @@ uint64_t sensor_boot_ns(void)
 	struct timespec t;
 	clock_gettime(CLOCK_BOOTTIME, &t);
 	return (uint64_t)t.tv_sec * 1000000000U + (uint64_t)t.tv_nsec;
+}
+
+void sensor_wait_for_programs(void)
+{
+	/* Programs run within the kernel's RCU, which this waits for. Where it is refused (some
+	 * CPUs have no tick), a time that no program takes. */
+	if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) < 0)
+		(void)nanosleep(&(struct timespec){.tv_nsec = 200000000}, NULL);
 }
 
 int sensor_new(int maps[NET_MAPS], struct sensor **ret)
@@ -174,8 +185,10 @@ struct sensor_policy *sensor_policy_unref(struct sensor_policy *p)
 {
 	if (!p || --p->refs > 0)
 		return NULL;
-	while (!p->kept && p->entered > 0) {
-		struct net_prefix_key key = p->table.prefixes[--p->entered].key;
+	/* What contains others first: a program that is still at work finds the right rules or
+	 * none, which denies, and never those of a wider prefix instead. */
+	for (size_t i = 0; !p->kept && i < p->entered; i++) {
+		struct net_prefix_key key = p->table.prefixes[i].key;
 		key.policy = p->number;
 		sensor_take_out(p->sensor, NET_MAP_PREFIXES, &key);
 	}

@@ -105,6 +105,8 @@ int sensor_sweep(struct sensor *s, size_t *ret_gone)
 	int r = numbers_in_use(s, &used);
 
 	if (r == 0)
+		sensor_wait_for_programs();
+	if (r == 0)
 		*ret_gone = sweep_map(s, NET_MAP_PREFIXES, &used, prefix_unused) +
 			sweep_map(s, NET_MAP_NAMES, &used, policy_unused) +
 			sweep_map(s, NET_MAP_ADDRESSES, &used, address_unused);
