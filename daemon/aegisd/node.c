@@ -23,6 +23,7 @@ enum {
 struct node {
 	struct aegisd *d;
 	struct group group;
+	struct group reloads; /* asked for by signals */
 	struct helper_link *helper;
 	uint8_t key[HEAD_PUBLIC_KEY_BYTES];
 	struct store *store;
@@ -492,6 +493,7 @@ static AWAITS int node_open(struct node *n)
 static AWAITS void node_close(struct node *n)
 {
 	doors_close(&n->doors, deadline_in_ms(DOORS_GRACE_MS));
+	group_close(&n->reloads);
 	api_free(n->api);
 	executions_stop(n->executions);
 	group_close(&n->group);
@@ -516,6 +518,17 @@ static AWAITS void node_close(struct node *n)
 	helper_link_free(n->helper);
 }
 
+/* Beside the signals: it may wait for the helper. */
+static void reload(void *node)
+{
+	struct buf findings CLEANUP(buf_fini) = buf_init(POLICY_FINDINGS_BYTES);
+	int r = node_reload(node, &findings);
+
+	if (r < 0 && r != -ECANCELED)
+		err_log(r, "SIGHUP: load again");
+	err_clear();
+}
+
 static AWAITS void serve(struct node *n)
 {
 	sigset_t set;
@@ -534,9 +547,8 @@ static AWAITS void serve(struct node *n)
 			log_info("stopping; sandboxes go on and are taken up at the next start");
 			return;
 		}
-		struct buf findings CLEANUP(buf_fini) = buf_init(POLICY_FINDINGS_BYTES);
-		if (node_reload(n, &findings) < 0)
-			err_log(-EIO, "SIGHUP: load again");
+		if (group_spawn(&n->reloads, "reload", FIBER_LARGE, reload, n) < 0)
+			err_log(-ENOMEM, "SIGHUP: load again");
 	}
 }
 
@@ -544,6 +556,7 @@ void aegisd_main(void *arg)
 {
 	struct node n = {.d = arg, .snapshots = -1, .replies = -1};
 	group_init(&n.group);
+	group_init(&n.reloads);
 	waitq_init(&n.reloaded);
 	int r = node_open(&n);
 	if (r < 0) {

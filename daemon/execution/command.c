@@ -96,11 +96,8 @@ static AWAITS int wait_for_result(struct iteration *it, const struct tool_dispat
 static AWAITS int call_close(struct iteration *it, struct uuid id)
 {
 	struct sandbox_usage usage;
-	/* Also when the iteration was cancelled: what the command left must not live on. */
-	fiber_shield_begin();
 	int r = sandbox_call_close(it->f->sandbox, id, it->f->manifest->spec.execution.background,
 		&usage, deadline_in_ms(SANDBOX_DEADLINE_MS));
-	fiber_shield_end();
 	return r < 0 && r != -ESRCH ? err_trace(r) : 0;
 }
 
@@ -140,7 +137,8 @@ int command_dispatch(void *iteration, struct span call_id, const struct tool_dis
 	r = wait_for_result(it, d);
 	/* Nothing can fail without a call's name to copy. */
 	(void)!fsal_attachment_set_origin(it->f->workspace.attachment, it->number, SPAN(""));
-	int closed = r == -ECANCELED && it->f->x->stopping ? 0 : call_close(it, id);
+	/* Cancelled: its sandbox ends, or it is taken up again after a restart. */
+	int closed = r == -ECANCELED ? 0 : call_close(it, id);
 	if (r < 0 || closed < 0)
 		return err_trace(r < 0 ? r : closed);
 	*ret = it->command.result;

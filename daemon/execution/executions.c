@@ -122,7 +122,9 @@ static AWAITS int give_up(struct executions *x, const struct store_execution *ro
 
 	snprintf(text, sizeof(text), "it cannot be taken up again: %s", err_message(why));
 	err_log(why, "take up an execution");
-	flow_end_sandboxes(f, 0);
+	int bad = flow_end_sandboxes(f, 0);
+	if (bad < 0) /* nobody's then, and those are looked for next */
+		err_log(bad, "end the sandboxes of an execution that cannot be taken up");
 	int r = record_begin(f, &rec);
 	if (r == 0) {
 		record_event(&rec, EVENT_EXECUTION_FAILED, row->current_iteration);

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { END_AGAIN_MS = 1000 };
+
 struct flow *flow_ref(struct flow *f)
 {
 	f->refs++;
@@ -192,13 +194,13 @@ int end_entry(struct sandbox_driver *d, const struct sandbox_entry *e, int64_t d
 	return err_trace(r);
 }
 
-void flow_end_sandboxes(struct flow *f, int64_t grace_ns)
+int flow_end_sandboxes(struct flow *f, int64_t grace_ns)
 {
 	struct sandbox_driver *d = f->x->deps.sandboxes;
 	struct sandbox_entry *entries = NULL;
 	struct sandbox_ending ending;
 	size_t count = 0;
-	int64_t until = rt_now_ns() + grace_ns + SANDBOX_DEADLINE_MS * NS_PER_MS;
+	int64_t until = rt_now_ns() + MAX(grace_ns, INT64_C(0)) + SANDBOX_DEADLINE_MS * NS_PER_MS;
 	int r = 0;
 
 	if (f->sandbox) {
@@ -219,8 +221,23 @@ void flow_end_sandboxes(struct flow *f, int64_t grace_ns)
 		r = end_entry(d, &entries[i], until);
 	}
 	free(entries);
-	if (r < 0)
-		err_log(r, "end the sandboxes of an execution");
+	return err_trace(r);
+}
+
+/* What is on record as ended must not run, and must not have its volume any more: so the helper is
+ * told until it has heard. Negative only if the daemon stops; then the next start takes it up. */
+static AWAITS int end_sandboxes(struct flow *f, int64_t grace_ns)
+{
+	int r = flow_end_sandboxes(f, grace_ns);
+
+	while (r < 0 && !fiber_cancelled()) {
+		err_log(r, "end the sandboxes of an execution; trying again");
+		err_clear();
+		r = rt_sleep_until(deadline_in_ms(END_AGAIN_MS));
+		if (r == 0)
+			r = flow_end_sandboxes(f, -1);
+	}
+	return r;
 }
 
 enum end_kind { END_CANCELLED, END_TIMED_OUT, END_BROKEN };
@@ -318,10 +335,14 @@ static AWAITS void end_early(struct flow *f, enum end_kind kind)
 {
 	bool at_once = kind == END_CANCELLED && f->cancel_force;
 
-	fiber_shield_begin();
 	group_close(&f->work);
-	flow_end_sandboxes(f, at_once ? 0 : f->x->deps.limits.cancel_grace_ns);
-	int r = end_record(f, kind);
+	int r = end_sandboxes(f, at_once ? 0 : f->x->deps.limits.cancel_grace_ns);
+	if (r < 0) {
+		err_clear();
+		return;
+	}
+	fiber_shield_begin();
+	r = end_record(f, kind);
 	fiber_shield_end();
 	/* It stays unfinished in the store, and the next start takes it up. */
 	if (r < 0)

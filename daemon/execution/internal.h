@@ -127,7 +127,8 @@ void flow_main(void *flow);
 void flow_work(void *flow);
 
 /* Ends the sandbox of the flow, and any other that bears its id. */
-AWAITS void flow_end_sandboxes(struct flow *f, int64_t grace_ns);
+/* Negative `grace_ns`: nobody serves their files any more. */
+AWAITS int flow_end_sandboxes(struct flow *f, int64_t grace_ns) MUST_USE;
 /* Kills and releases one that only the driver knows. */
 AWAITS int end_entry(
 	struct sandbox_driver *d, const struct sandbox_entry *e, int64_t deadline_ns) MUST_USE;

@@ -137,13 +137,14 @@ static AWAITS int hand_on(struct iteration *it)
 
 static AWAITS int go_over(struct flow *f, struct rule_set *next)
 {
-	struct rate_state *rate = rate_state_renew(f->rate, next);
-	int r = rate ? changed_record(f, next) : err_raise(-ENOMEM, "execution: out of memory");
+	int r = changed_record(f, next);
 
-	if (r < 0) {
-		rate_state_free(rate);
+	if (r < 0)
 		return err_trace(r);
-	}
+	/* Now, because calls took tokens meanwhile. */
+	struct rate_state *rate = rate_state_renew(f->rate, next);
+	if (!rate)
+		return err_raise(-ENOMEM, "execution: out of memory");
 	struct rule_set *old = f->rules;
 	struct rate_state *old_rate = f->rate;
 	f->rules = rule_set_ref(next);

@@ -148,8 +148,11 @@ static int arguments_of(struct request *q, struct span *ret)
 static AWAITS int run(struct invocation *v)
 {
 	struct mcp_session *x = v->q->session;
-	struct tool_envelope e = {
-		.call_id = span_cstr(v->id_text), .name = v->name, .signer = TOOL_SIGNED_BY_DAEMON};
+	struct tool_envelope e = {.call_id = span_cstr(v->id_text),
+		.name = v->name,
+		.signer = TOOL_SIGNED_BY_DAEMON,
+		.allowed = started_record,
+		.allowed_ctx = v};
 	int r = arguments_of(v->q, &e.arguments);
 
 	v->tools = (struct tool_context){
@@ -159,8 +162,6 @@ static AWAITS int run(struct invocation *v)
 		.rules = v->q->rules->rules,
 		.rate = v->q->rules->rate,
 		.workspace_path = SPAN("/workspace"),
-		.allowed = started_record,
-		.allowed_ctx = v,
 		.source = v->q->s->o.source,
 		.signing_key = x->signing_key,
 	};

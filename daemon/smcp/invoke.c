@@ -18,7 +18,8 @@ struct invocation {
 	struct span name;
 	struct grant *grant; /* a reference; NULL for a workload in a sandbox */
 	bool authorized; /* on record already */
-	struct tool_context tools;
+	const struct tool_context *tools; /* the workload's, or `own` */
+	struct tool_context own;
 	struct tool_result result;
 };
 
@@ -222,7 +223,8 @@ static int arguments_of(struct call *c, struct span *ret)
 	return ret->p ? 0 : err_raise(-ENOMEM, "invoke: request memory used up");
 }
 
-/* A workload is decided by its execution's rules, a client by its context's. */
+/* A workload is decided by its execution's rules, which may change while its call waits; a client
+ * by its context's, as they were when the call came. */
 static AWAITS int tools_of(struct invocation *v)
 {
 	struct call *c = v->call;
@@ -230,14 +232,13 @@ static AWAITS int tools_of(struct invocation *v)
 	int r = 0;
 
 	if (w) {
-		v->tools = *w->tools;
-		v->tools.dispatch = NULL; /* it is in the sandbox itself, where commands run */
-		v->tools.signing_key = NULL;
+		v->tools = w->tools;
 	} else {
 		r = session_grant(c->session, &v->grant, c->deadline_ns);
 		if (r != 0)
 			return err_trace(r);
-		v->tools = (struct tool_context){
+		v->tools = &v->own;
+		v->own = (struct tool_context){
 			.execution_id = span_cstr(c->session->id_text),
 			.agent = span_cstr(c->session->workload_id),
 			.tenant = span_cstr(c->s->o.tenant_id),
@@ -248,10 +249,8 @@ static AWAITS int tools_of(struct invocation *v)
 		};
 		if (span_starts(v->name, SPAN("fs.")))
 			r = workspace_open(c->session, v->grant, c->deadline_ns);
-		v->tools.workspace = v->grant->workspace;
+		v->own.workspace = v->grant->workspace;
 	}
-	v->tools.allowed = authorized_record;
-	v->tools.allowed_ctx = v;
 	return err_trace(r);
 }
 
@@ -277,8 +276,10 @@ static AWAITS int call_run(struct invocation *v)
 		.signer = TOOL_SIGNED_BY_AGENT,
 		.signature = c->envelope.signature_text,
 		.canonical = c->signed_bytes,
+		.allowed = authorized_record,
+		.allowed_ctx = v,
 	};
-	r = tool_invoke(&v->tools, &e, c->arena, c->deadline_ns, &v->result);
+	r = tool_invoke(v->tools, &e, c->arena, c->deadline_ns, &v->result);
 	if (r == 0)
 		r = outcome_record(v);
 	if (r == 0)

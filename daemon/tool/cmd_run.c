@@ -81,7 +81,8 @@ int cmd_run_run(struct tool_call *c)
 	int r = command_decide(c, &argv, &d.argc);
 	if (r)
 		return r < 0 ? err_trace(r) : 0;
-	if (!c->t->dispatch)
+	/* Whoever signs itself is in the sandbox, where commands run, or outside of any. */
+	if (!c->t->dispatch || c->envelope->signer == TOOL_SIGNED_BY_AGENT)
 		return err_trace(tool_refuse(c, TOOL_FAILED,
 			SPAN("cmd.run: there is no sandbox behind this call that could run it")));
 	d.argv = argv;

@@ -63,9 +63,9 @@ int tool_refuse(struct tool_call *c, enum tool_status status, struct span reason
 
 int tool_effect_begins(struct tool_call *c)
 {
-	if ((c->tool && c->tool->read_only) || !c->t->allowed)
+	if ((c->tool && c->tool->read_only) || !c->envelope->allowed)
 		return 0;
-	return err_trace(c->t->allowed(c->t->allowed_ctx, c->result));
+	return err_trace(c->envelope->allowed(c->envelope->allowed_ctx, c->result));
 }
 
 int tool_envelope_seal(struct tool_call *c)

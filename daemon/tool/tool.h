@@ -84,6 +84,12 @@ enum tool_signer {
 	TOOL_SIGNED_BY_DAEMON, /* the daemon's own conversation loop */
 };
 
+struct tool_result;
+
+/* Told that a call is allowed and is about to have an effect; never of a read-only tool. *so_far
+ * has the decision. A negative result keeps the tool from running and is tool_invoke's. */
+typedef AWAITS int (*tool_allowed_fn)(void *ctx, const struct tool_result *so_far);
+
 struct tool_envelope {
 	struct span call_id; /* ours, a UUID */
 	struct span name;
@@ -93,6 +99,8 @@ struct tool_envelope {
 	 * are kept for the record. */
 	struct span signature;
 	struct span canonical;
+	tool_allowed_fn allowed; /* may be NULL */
+	void *allowed_ctx;
 };
 
 struct tool_dispatch {
@@ -115,12 +123,6 @@ struct tool_dispatch_result {
 typedef AWAITS int (*tool_dispatch_fn)(void *ctx, struct span call_id,
 	const struct tool_dispatch *d, struct arena *a, struct tool_dispatch_result *ret);
 
-struct tool_result;
-
-/* Told that a call is allowed and is about to have an effect; never of a read-only tool. *so_far
- * has the decision. A negative result keeps the tool from running and is tool_invoke's. */
-typedef AWAITS int (*tool_allowed_fn)(void *ctx, const struct tool_result *so_far);
-
 /* What a call may touch: made by the execution once per iteration, by an SMCP session once. */
 struct tool_context {
 	struct span execution_id;
@@ -132,8 +134,6 @@ struct tool_context {
 	struct span workspace_path; /* "/workspace" */
 	tool_dispatch_fn dispatch; /* NULL: no command can be run for this caller */
 	void *dispatch_ctx;
-	tool_allowed_fn allowed; /* may be NULL */
-	void *allowed_ctx;
 	int64_t cmd_timeout_ms; /* node's ceiling */
 	size_t cmd_output_bytes;
 	const struct tool_source *source; /* of tools beyond the built-in ones; NULL: none */
@@ -158,7 +158,8 @@ struct tool_result {
 	int64_t duration_ns;
 };
 
-/* 0 with *ret filled, whatever the call's fate; negative only if the caller must stop
+/* `t` is looked at anew for each decision, so that what changes in it meanwhile holds from then on.
+ * 0 with *ret filled, whatever the call's fate; negative only if the caller must stop
  * (-ECANCELED, -ETIME, -ENOMEM). Everything lives in the arena. */
 AWAITS int tool_invoke(const struct tool_context *t, const struct tool_envelope *e, struct arena *a,
 	int64_t deadline_ns, struct tool_result *ret) MUST_USE;

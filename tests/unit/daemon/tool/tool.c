@@ -370,8 +370,8 @@ static void body_signed_by_agent(void *arg)
 		.signature = SPAN("c2ln"),
 		.canonical = SPAN("{\"payload\":1}")};
 	begin(&f);
-	f.context.allowed = note_allowed;
-	f.context.allowed_ctx = &asked;
+	e.allowed = note_allowed;
+	e.allowed_ctx = &asked;
 	asked.answer = -EIO;
 	EXPECT_INT(tool_invoke(&f.context, &e, f.arena, DEADLINE_NONE, &f.result), -EIO);
 	EXPECT(asked.calls == 1 && asked.decided);
@@ -386,6 +386,47 @@ static void body_signed_by_agent(void *arg)
 	e.arguments = SPAN("{\"path\":\"w/s\"}");
 	EXPECT_INT(tool_invoke(&f.context, &e, f.arena, DEADLINE_NONE, &f.result), 0);
 	EXPECT(f.result.status == TOOL_DENIED && asked.calls == 2);
+	e.name = SPAN("cmd.run"); /* it has commands of its own */
+	e.arguments = SPAN("{\"command\":\"ls\"}");
+	EXPECT_INT(tool_invoke(&f.context, &e, f.arena, DEADLINE_NONE, &f.result), 0);
+	EXPECT(f.result.status == TOOL_FAILED && asked.calls == 2);
+	end(&f);
+}
+
+static int change_rules(void *ctx, const struct tool_result *so_far)
+{
+	struct fixture *f = ctx;
+	struct rule_set_builder *b = rule_set_builder_new();
+	EXPECT_INT(rule_allow_tool(b, "fs.*", at("tools[0]")), 0);
+	rule_set_unref(f->rules);
+	f->rules = rule_set_seal(b);
+	f->context.rules = f->rules;
+	rule_set_builder_free(b);
+	return 0;
+}
+
+/* While a call waits for its record the rules may change: what is decided after that is decided by
+ * the new ones, and what the old ones decided is still known. */
+static void body_rules_change_meanwhile(void *arg)
+{
+	struct fixture f;
+	struct tool_envelope e = {.call_id = SPAN("call-1"),
+		.name = SPAN("fs.write"),
+		.arguments = SPAN("{\"path\":\"/data/x\",\"content\":\"x\"}"),
+		.signer = TOOL_SIGNED_BY_AGENT,
+		.allowed = change_rules,
+		.allowed_ctx = &f};
+	begin(&f);
+	struct rule_set_builder *b = rule_set_builder_new();
+	EXPECT_INT(rule_allow_tool(b, "fs.*", at("tools[0]")), 0);
+	EXPECT_INT(rule_allow_path(b, "fs:write", "/data", at("write[0]")), 0);
+	rule_set_unref(f.rules);
+	f.rules = rule_set_seal(b);
+	f.context.rules = f.rules;
+	rule_set_builder_free(b);
+	EXPECT_INT(tool_invoke(&f.context, &e, f.arena, DEADLINE_NONE, &f.result), 0);
+	EXPECT_INT(f.result.status, TOOL_DENIED);
+	EXPECT(span_eq(f.result.decision.policy_set, rule_set_hash(f.rules)));
 	end(&f);
 }
 
@@ -523,6 +564,7 @@ IN_FIBER(search)
 IN_FIBER(commands)
 IN_FIBER(envelope)
 IN_FIBER(signed_by_agent)
+IN_FIBER(rules_change_meanwhile)
 IN_FIBER(caller_without_place)
 IN_FIBER(rate)
 IN_FIBER(context)
@@ -559,6 +601,7 @@ int main(void)
 		cmocka_unit_test(commands),
 		cmocka_unit_test(envelope),
 		cmocka_unit_test(signed_by_agent),
+		cmocka_unit_test(rules_change_meanwhile),
 		cmocka_unit_test(caller_without_place),
 		cmocka_unit_test(rate),
 		cmocka_unit_test(context),
