@@ -16,6 +16,8 @@ enum {
 	HELPER_WAIT_MS = 15000,
 	FILE_THREADS = 4,
 	FILE_QUEUE = 1024,
+	CHECK_THREADS = 2,
+	CHECK_QUEUE = 1024,
 	DOORS_GRACE_MS = 5000,
 	REAP_MS = 60 * 1000,
 };
@@ -33,6 +35,7 @@ struct node {
 	struct llm *llm;
 	struct sandbox_driver *sandboxes;
 	struct offload *files;
+	struct offload *checks; /* of what tool servers are given */
 	struct fsal *fsal;
 	struct volumes volumes;
 	struct policies *policies;
@@ -252,6 +255,8 @@ static AWAITS int servers_make(struct node *n)
 	int r = tool_sandboxes_new(n->sandboxes, n->d->registry, &n->server_sandboxes);
 
 	if (r == 0)
+		r = offload_start("checks", CHECK_THREADS, CHECK_QUEUE, &n->checks);
+	if (r == 0)
 		r = http_client_start(&(struct http_client_options){.tls = n->tls}, &n->http);
 	if (r < 0)
 		return err_trace(r);
@@ -259,6 +264,7 @@ static AWAITS int servers_make(struct node *n)
 		&(struct tool_servers_options){
 			.launcher = tool_sandboxes_launcher(n->server_sandboxes),
 			.http = n->http,
+			.checks = n->checks,
 			.bus = n->bus,
 			.tenant_id = "local",
 		},
@@ -501,6 +507,7 @@ static AWAITS void node_close(struct node *n)
 	smcp_service_free(n->smcp);
 	mcp_service_free(n->mcp);
 	tool_servers_stop(n->servers);
+	offload_stop(n->checks);
 	http_client_stop(n->http);
 	tool_sandboxes_free(n->server_sandboxes);
 	sandbox_driver_close(n->sandboxes);

@@ -145,6 +145,7 @@ enum {
 	LIMIT_TOOLSERVER_MESSAGE_DEPTH = 64,
 	LIMIT_TOOLSERVER_ARENA_BYTES = 64 * 1024 * 1024, /* one message, parsed */
 	LIMIT_TOOLSERVER_TOOLS = 256, /* of one server */
+	LIMIT_TOOLSERVER_LISTED = 4096, /* tools in one list, offered or not */
 	LIMIT_TOOLSERVER_PAGES = 64, /* of one list */
 	LIMIT_TOOLSERVER_NAME_BYTES = 64, /* of a tool, as the server calls it */
 	LIMIT_TOOLSERVER_DESCRIPTION_BYTES = 4096, /* longer ones are cut */

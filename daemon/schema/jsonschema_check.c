@@ -55,6 +55,15 @@ int check_charge(struct check *c, size_t steps)
 	return 0;
 }
 
+int check_pattern(struct check *c, const struct pattern *p, struct span subject)
+{
+	int64_t left = LIMIT_JSONSCHEMA_STEPS - c->steps;
+	int r = pattern_match(p, subject, &left);
+
+	c->steps = LIMIT_JSONSCHEMA_STEPS - left;
+	return r;
+}
+
 /* ---- marks ---- */
 
 void marks_set(struct marks *m, size_t index)

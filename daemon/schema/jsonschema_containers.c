@@ -159,7 +159,7 @@ KEYWORD(keyword_pattern_properties)
 		if (r < 0)
 			return err_trace(r);
 		json_for_each (item, instance) {
-			r = pattern_match(k->patterns[i], item->key);
+			r = check_pattern(c, k->patterns[i], item->key);
 			if (r < 0)
 				return err_trace(r);
 			if (r == 0)
@@ -175,14 +175,14 @@ KEYWORD(keyword_pattern_properties)
 }
 
 /* 1 if properties or patternProperties of the same schema are about this member. */
-static int is_described(const struct node *n, struct span key)
+static int is_described(struct check *c, const struct node *n, struct span key)
 {
 	const struct node_keyword *k = node_find(n, "properties");
 	if (k && json_get_span(k->value, key))
 		return 1;
 	k = node_find(n, "patternProperties");
 	for (size_t i = 0; k && i < k->value->count; i++) {
-		int r = pattern_match(k->patterns[i], key);
+		int r = check_pattern(c, k->patterns[i], key);
 		if (r <= 0)
 			return r < 0 ? err_trace(r) : 1;
 	}
@@ -202,7 +202,7 @@ static int check_rest(
 KEYWORD(keyword_additional_properties)
 {
 	json_for_each (item, instance) {
-		int r = is_described(n, item->key);
+		int r = is_described(c, n, item->key);
 		if (r < 0)
 			return err_trace(r);
 		if (r)

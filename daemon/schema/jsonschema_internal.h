@@ -146,6 +146,8 @@ int check_branch(struct check *c, const struct node *n, size_t index, const stru
 	struct marks *m) MUST_USE;
 int check_refuse(struct check *c, const char *fmt, ...) PRINTF_LIKE(2, 3) MUST_USE;
 int check_charge(struct check *c, size_t steps) MUST_USE;
+/* pattern_match, out of the steps of the whole check. */
+int check_pattern(struct check *c, const struct pattern *p, struct span subject) MUST_USE;
 
 /* A count; INT64_MAX if it is beyond 63 bits, and so bounds nothing. */
 int64_t json_bound(const struct json *v);

@@ -252,9 +252,7 @@ KEYWORD(keyword_min_length)
 
 KEYWORD(keyword_pattern)
 {
-	int r = check_charge(c, 1 + instance->text.n / 64);
-	if (r == 0)
-		r = pattern_match(k->patterns[0], instance->text);
+	int r = check_pattern(c, k->patterns[0], instance->text);
 	if (r < 0)
 		return err_trace(r);
 	return r == 0 ? 0

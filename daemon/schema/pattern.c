@@ -30,8 +30,9 @@ static int pattern_compile(struct span source, bool whole, struct pattern *p)
 	pcre2_compile_context *dialect = pattern_dialect();
 	if (!dialect)
 		return err_raise(-ENOMEM, "no memory for a pattern");
-	uint32_t options = PCRE2_UTF | PCRE2_NO_UTF_CHECK | PCRE2_DOLLAR_ENDONLY |
-		PCRE2_MATCH_UNSET_BACKREF | PCRE2_ALLOW_EMPTY_CLASS | PCRE2_NEVER_BACKSLASH_C;
+	uint32_t options = PCRE2_AUTO_CALLOUT | PCRE2_UTF | PCRE2_NO_UTF_CHECK |
+		PCRE2_DOLLAR_ENDONLY | PCRE2_MATCH_UNSET_BACKREF | PCRE2_ALLOW_EMPTY_CLASS |
+		PCRE2_NEVER_BACKSLASH_C;
 	if (whole)
 		options |= PCRE2_ANCHORED | PCRE2_ENDANCHORED;
 	int code;
@@ -81,14 +82,33 @@ void pattern_cleanup(struct pattern **p)
 	*p = pattern_free(*p);
 }
 
-int pattern_match(const struct pattern *p, struct span subject)
+/* What a match has cost. PCRE2's own limit begins anew with each position it tries, so the steps
+ * are counted here, before each item of the pattern. */
+struct match_cost {
+	int64_t left;
+	size_t subject_bytes;
+	PCRE2_SIZE at;
+};
+
+enum { BYTES_PER_STEP = 64, UNSEEN_PER_STEP = 256 };
+
+/* A callout. One item may pass over many bytes: those between two callouts are charged when the
+ * second one comes, and those that none sees (a repetition that fails) with each position. */
+static int match_charge(pcre2_callout_block *b, void *ctx)
 {
-	pcre2_match_data *data = pcre2_match_data_create(1, NULL);
-	if (!data)
-		return err_raise(-ENOMEM, "no memory to match a pattern");
-	int r = pcre2_match(p->code, (PCRE2_SPTR)(subject.p ? subject.p : ""), subject.n, 0,
-		PCRE2_NO_UTF_CHECK, data, p->limits);
-	pcre2_match_data_free(data);
+	struct match_cost *c = ctx;
+	PCRE2_SIZE at = b->current_position;
+	size_t moved = at > c->at ? at - c->at : c->at - at;
+
+	c->at = at;
+	c->left -= 1 + (int64_t)(moved / BYTES_PER_STEP);
+	if (b->callout_flags & PCRE2_CALLOUT_STARTMATCH)
+		c->left -= (int64_t)((c->subject_bytes - at) / UNSEEN_PER_STEP);
+	return c->left < 0 ? PCRE2_ERROR_CALLOUT : 0;
+}
+
+static int match_outcome(int r)
+{
 	if (r >= 0)
 		return 0;
 	if (r == PCRE2_ERROR_NOMATCH)
@@ -96,7 +116,26 @@ int pattern_match(const struct pattern *p, struct span subject)
 	if (r == PCRE2_ERROR_NOMEMORY)
 		return err_raise(-ENOMEM, "no memory to match a pattern");
 	return err_raise(-E2BIG,
-		"matching a pattern takes more than %d steps; write it without "
-		"nested repetition",
+		"matching takes more than the %d steps accepted; write the pattern without nested "
+		"repetition",
 		LIMIT_PATTERN_MATCH_STEPS);
+}
+
+int pattern_match(const struct pattern *p, struct span subject, int64_t *steps)
+{
+	struct match_cost cost = {steps ? *steps : LIMIT_PATTERN_MATCH_STEPS, subject.n, 0};
+	pcre2_match_data *data = pcre2_match_data_create(1, NULL);
+	pcre2_match_context *limits = pcre2_match_context_copy(p->limits);
+	int r = PCRE2_ERROR_NOMEMORY;
+
+	if (data && limits) {
+		pcre2_set_callout(limits, match_charge, &cost);
+		r = pcre2_match(p->code, (PCRE2_SPTR)(subject.p ? subject.p : ""), subject.n, 0,
+			PCRE2_NO_UTF_CHECK, data, limits);
+	}
+	pcre2_match_data_free(data);
+	pcre2_match_context_free(limits);
+	if (steps)
+		*steps = cost.left;
+	return match_outcome(r);
 }

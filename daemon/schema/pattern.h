@@ -17,6 +17,7 @@ void pattern_cleanup(struct pattern **p); /* for CLEANUP */
 
 enum { PATTERN_NO_MATCH = 1 };
 
-/* `subject` is valid UTF-8. 0 if it matches, PATTERN_NO_MATCH, -E2BIG if a limit is reached,
- * -ENOMEM. Any thread: a pattern is immutable. */
-int pattern_match(const struct pattern *p, struct span subject) MUST_USE;
+/* `subject` is valid UTF-8. *steps is what the match may cost, and then what is left of it, so that
+ * many matches share one budget; NULL: LIMIT_PATTERN_MATCH_STEPS. 0 if it matches,
+ * PATTERN_NO_MATCH, -E2BIG if a limit is reached, -ENOMEM. Any thread: a pattern is immutable. */
+int pattern_match(const struct pattern *p, struct span subject, int64_t *steps) MUST_USE;

@@ -85,7 +85,7 @@ static int check_string(
 	struct pattern *p CLEANUP(pattern_cleanup) = NULL;
 	int r = pattern_new(span_cstr(f->pattern), true, &p);
 	if (r == 0)
-		r = pattern_match(p, s);
+		r = pattern_match(p, s, NULL);
 	if (r == PATTERN_NO_MATCH || r == -E2BIG) {
 		run_error(run, d->at, "%s is not accepted; accepted: %s", shown_text(a, d->text),
 			f->pattern_says);

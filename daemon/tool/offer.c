@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /*
- * Tools that a tool server offers take the same way as the built-in ones: arguments against the
- * tool's schema, the envelope, policy, the caller's record, and only then the server. What a server
- * says of its own tools (that one only reads, say) decides nothing.
+ * Tools that a tool server offers take nearly the same way as the built-in ones: the envelope,
+ * policy, arguments against the tool's schema, the caller's record, and only then the server. What
+ * a server says of its own tools (that one only reads, say) decides nothing, and its schema is not
+ * looked at for those who may not call.
  */
 #include "daemon/tool/internal.h"
 
@@ -26,8 +27,8 @@ static int bad_arguments(struct tool_call *c, const struct tool_offer *o, int r)
 	return err_trace(tool_refuse(c, TOOL_BAD_ARGUMENTS, span_cstr(reason)));
 }
 
-/* TOOL_PATH_ANSWERED if they are not what the tool takes. */
-static int arguments_take(struct tool_call *c, const struct tool_offer *o)
+/* TOOL_PATH_ANSWERED if they are no object. */
+static int arguments_read(struct tool_call *c, const struct tool_offer *o)
 {
 	struct span text = c->envelope->arguments.n ? c->envelope->arguments : SPAN("{}");
 	int r = text.n > LIMIT_TOOL_ARGUMENT_BYTES
@@ -38,11 +39,26 @@ static int arguments_take(struct tool_call *c, const struct tool_offer *o)
 	if (r == 0 && c->arguments->type != JSON_OBJECT)
 		r = err_raise(-EINVAL, "an object is expected, not %s",
 			json_type_name(c->arguments->type));
-	if (r == 0)
-		r = c->t->source->check(c->t->source->ctx, o, c->arguments);
 	if (r != -EINVAL)
 		return err_trace(r);
 	r = bad_arguments(c, o, r);
+	return r < 0 ? err_trace(r) : TOOL_PATH_ANSWERED;
+}
+
+/* TOOL_PATH_ANSWERED if they are not what the tool takes. */
+static AWAITS int arguments_check(struct tool_call *c, const struct tool_offer *o)
+{
+	const struct tool_source *source = c->t->source;
+	int r = source->check(source->ctx, o, c->arguments, c->deadline_ns);
+
+	if (r == -EAGAIN) {
+		err_clear();
+		r = tool_refuse(c, TOOL_FAILED, SPAN("busy: too many calls at once; try again"));
+	} else if (r == -EINVAL) {
+		r = bad_arguments(c, o, r);
+	} else {
+		return r;
+	}
 	return r < 0 ? err_trace(r) : TOOL_PATH_ANSWERED;
 }
 
@@ -66,16 +82,17 @@ int offer_run(struct tool_call *c, const struct tool_offer *o)
 	const struct tool_source *source = c->t->source;
 	struct span answer;
 	bool failed = false;
-	int r = arguments_take(c, o);
+	int r = arguments_read(c, o);
 
 	c->result->server = arena_span(c->arena, span_cstr(o->server));
-	if (r)
-		return r < 0 ? err_trace(r) : 0;
-	r = tool_envelope_seal(c);
+	if (r == 0)
+		r = tool_envelope_seal(c);
 	if (r == 0)
 		r = offer_decide(c, o);
-	if (r < 0 || c->result->status == TOOL_DENIED)
-		return err_trace(r);
+	if (r == 0 && c->result->status != TOOL_DENIED)
+		r = arguments_check(c, o);
+	if (r || c->result->status == TOOL_DENIED)
+		return r < 0 ? r : 0;
 	r = tool_effect_begins(c);
 	if (r == 0)
 		r = source->call(

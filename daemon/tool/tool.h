@@ -63,8 +63,11 @@ static inline void tool_catalog_unref(struct tool_catalog *c) /* NULL is allowed
 struct tool_source {
 	/* A reference, never NULL. */
 	struct tool_catalog *(*catalog)(void *ctx);
-	/* The arguments against the tool's schema: -EINVAL with what is wrong; -ENOMEM. */
-	int (*check)(void *ctx, const struct tool_offer *o, const struct json *arguments);
+	/* The arguments against the tool's schema: -EINVAL with what is wrong; -ENOMEM, -ECANCELED,
+	 * -ETIME, -EAGAIN. A schema is its server's and may be made to cost: asked only about calls
+	 * that policy allows. */
+	AWAITS int (*check)(void *ctx, const struct tool_offer *o, const struct json *arguments,
+		int64_t deadline_ns);
 	/* 0 with what the tool answered, in the arena; *ret_failed: it says that it failed, or it
 	 * could not be asked. Negative: -ECANCELED, -ETIME, -ENOMEM. */
 	AWAITS int (*call)(void *ctx, const struct tool_offer *o, const struct json *arguments,

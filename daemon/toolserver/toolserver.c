@@ -73,16 +73,33 @@ static struct tool_catalog *source_catalog(void *ctx)
 	return s->catalog;
 }
 
-static int source_check(void *ctx, const struct tool_offer *o, const struct json *arguments)
+struct check {
+	const struct toolset_item *item;
+	const struct json *arguments;
+};
+
+/* On an offload thread: what the schema costs is the server's choice, within limits. */
+static int check_arguments(void *arg)
 {
-	const struct toolset_item *item = o->of;
+	const struct check *c = arg;
 	struct jsonschema_error e;
-	int r = jsonschema_check(item->arguments, arguments, &e);
+	int r = jsonschema_check(c->item->arguments, c->arguments, &e);
 
 	if (r == JSONSCHEMA_INVALID)
 		return err_raise(-EINVAL, "%s%s%s", e.instance_path, *e.instance_path ? ": " : "",
 			e.message);
 	return r == -E2BIG ? err_wrap(-EINVAL, "the check") : err_trace(r);
+}
+
+static AWAITS int source_check(
+	void *ctx, const struct tool_offer *o, const struct json *arguments, int64_t deadline_ns)
+{
+	struct tool_servers *s = ctx;
+	struct check c = {o->of, arguments};
+	int r = s->o.checks ? offload_call(s->o.checks, check_arguments, &c, deadline_ns)
+			    : check_arguments(&c);
+
+	return r == -ECANCELED || r == -ETIME ? r : err_trace(r);
 }
 
 static struct tool_server *server_find(struct tool_servers *s, struct span name)

@@ -96,6 +96,7 @@ struct tool_servers_options {
 	size_t count;
 	struct tool_launcher launcher;
 	struct http_client *http; /* for endpoints; NULL: there are none */
+	struct offload *checks; /* of arguments against schemas; NULL: here (tests) */
 	struct event_bus *bus; /* NULL: nothing is put on record (tests) */
 	const char *tenant_id;
 	/* 0: 60 s to start, initialize and list its tools; 1 s for the first wait, 5 min for the

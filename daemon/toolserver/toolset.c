@@ -6,7 +6,10 @@
 #include "daemon/toolserver/toolset.h"
 #include <stdlib.h>
 
-enum { NAME_BYTES_MAX = 128 }; /* of SERVER.TOOL, as models and policies take it */
+enum {
+	NAME_BYTES_MAX = 128, /* of SERVER.TOOL, as models and policies take it */
+	TOLD_MAX = 16, /* tools that are not taken */
+};
 
 struct toolset *toolset_ref(struct toolset *t)
 {
@@ -153,6 +156,20 @@ static int item_take(struct toolset *t, const struct tool_server_config *c, cons
 
 /* ---- the list ---- */
 
+/* A tool that is not taken. Told a few times only: the server chooses how many there are. */
+static void tell_refused(const struct toolset *t, const struct tool_server_config *c,
+	const struct json *tool, int r, size_t refused)
+{
+	if (refused <= TOLD_MAX)
+		log_warn("tool server '%s': the tool '" SPAN_FMT "' is not offered: %s", c->name,
+			SPAN_ARG(span_sub(json_str(tool, "name", SPAN("?")), 0, 100)),
+			err_message(r));
+	else if (refused == TOLD_MAX + 1)
+		log_warn("tool server '%s': more of its %zu tools so far are not offered, which is "
+			 "not told one by one",
+			c->name, t->listed);
+}
+
 static int page_take(
 	struct toolset *t, const struct tool_server_config *c, const struct json *result, bool tell)
 {
@@ -161,17 +178,15 @@ static int page_take(
 	if (!tools || tools->type != JSON_ARRAY)
 		return err_raise(-EPROTO, "tools/list: an array of tools is expected");
 	json_for_each (tool, tools) {
-		if (t->count == LIMIT_TOOLSERVER_TOOLS)
-			return err_raise(
-				-EPROTO, "it has more than %d tools", LIMIT_TOOLSERVER_TOOLS);
+		if (t->listed++ == LIMIT_TOOLSERVER_LISTED || t->count == LIMIT_TOOLSERVER_TOOLS)
+			return err_raise(-EPROTO,
+				"it has more than %d tools, or lists more than %d",
+				LIMIT_TOOLSERVER_TOOLS, LIMIT_TOOLSERVER_LISTED);
 		int r = item_take(t, c, tool);
 		if (r == -ENOMEM)
 			return err_trace(r);
 		if (r < 0 && tell)
-			log_warn("tool server '%s': the tool '" SPAN_FMT "' is not offered: %s",
-				c->name,
-				SPAN_ARG(span_sub(json_str(tool, "name", SPAN("?")), 0, 100)),
-				err_message(r));
+			tell_refused(t, c, tool, r, ++t->refused);
 		if (r < 0)
 			err_clear();
 	}

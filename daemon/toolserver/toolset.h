@@ -10,6 +10,8 @@ struct toolset {
 	int refs;
 	uint64_t server; /* its number, of who offers this */
 	struct arena *arena;
+	size_t listed; /* by the server, whatever was taken */
+	size_t refused;
 	size_t count;
 	struct toolset_item {
 		const struct toolset *set;

@@ -7,6 +7,7 @@
 #include "daemon/schema/schema.h"
 #include <errno.h>
 #include <stdlib.h>
+#include <time.h>
 
 struct prepared {
 	struct arena *arena;
@@ -338,13 +339,13 @@ static void patterns_stand_alone(void **state)
 {
 	struct pattern *p;
 	assert_int_equal(pattern_new(SPAN("a|ab"), true, &p), 0);
-	assert_int_equal(pattern_match(p, SPAN("ab")), 0);
-	assert_int_equal(pattern_match(p, SPAN("abc")), PATTERN_NO_MATCH);
-	assert_int_equal(pattern_match(p, SPAN("a\n")), PATTERN_NO_MATCH);
+	assert_int_equal(pattern_match(p, SPAN("ab"), NULL), 0);
+	assert_int_equal(pattern_match(p, SPAN("abc"), NULL), PATTERN_NO_MATCH);
+	assert_int_equal(pattern_match(p, SPAN("a\n"), NULL), PATTERN_NO_MATCH);
 	pattern_free(p);
 	assert_int_equal(pattern_new(SPAN("^\\u00e9+$"), false, &p), 0);
-	assert_int_equal(pattern_match(p, SPAN("\xc3\xa9\xc3\xa9")), 0);
-	assert_int_equal(pattern_match(p, SPAN("\xc3\xa9\n")), PATTERN_NO_MATCH);
+	assert_int_equal(pattern_match(p, SPAN("\xc3\xa9\xc3\xa9"), NULL), 0);
+	assert_int_equal(pattern_match(p, SPAN("\xc3\xa9\n"), NULL), PATTERN_NO_MATCH);
 	pattern_free(p);
 
 	char *big = malloc(LIMIT_JSONSCHEMA_PATTERN_BYTES + 1);
@@ -354,6 +355,59 @@ static void patterns_stand_alone(void **state)
 	free(big);
 	assert_int_equal(pattern_new(SPAN("\\C"), false, &p), -EINVAL);
 	err_clear();
+}
+
+/* Many matches share one budget: none of them costs much by itself. */
+static void a_check_is_bounded_whatever_the_pattern(void **state)
+{
+	static const char *const items[] = {"{\"items\":{\"not\":{\"pattern\":\"^(a|a)+$\"}}}",
+		"{\"items\":{\"not\":{\"pattern\":\"(a+)+$\"}}}",
+		"{\"items\":{\"not\":{\"pattern\":\"[a-z]+[0-9]\"}}}",
+		"{\"items\":{\"not\":{\"pattern\":\"[a-z]{20000}[0-9]\"}}}"};
+	enum { LONG = 32 * 1024 };
+	struct buf text = buf_init(64 * 1024 * 1024);
+
+	for (size_t i = 0; i < ARRAY_LEN(items); i++) {
+		struct arena *a = arena_new(256 * 1024 * 1024);
+		const struct json *v;
+		struct prepared p = prepare_as(items[i], JSONSCHEMA_2020_12);
+		assert_int_equal(p.result, 0);
+		buf_reset(&text);
+		buf_putc(&text, '[');
+		for (int n = 0; n < (i < 2 ? 20000 : 100); n++) {
+			buf_puts(&text, n ? ",\"" : "\"");
+			for (int m = 0; m < (i < 2 ? 16 : LONG); m++)
+				buf_putc(&text, 'a');
+			buf_puts(&text, "b\"");
+		}
+		buf_putc(&text, ']');
+		assert_int_equal(json_parse(a, buf_view(&text), NULL, &v), 0);
+		clock_t began = clock();
+		assert_int_equal(jsonschema_check(p.schema, v, NULL), -E2BIG);
+		/* Seconds where a pattern could take hours. */
+		assert_true(clock() - began < 20 * CLOCKS_PER_SEC);
+		err_clear();
+		prepared_fini(&p);
+		arena_free(a);
+	}
+	buf_fini(&text);
+}
+
+static void ordinary_patterns_fit(void **state)
+{
+	struct pattern *p;
+	int64_t steps = LIMIT_JSONSCHEMA_STEPS;
+	struct buf text = buf_init(1024 * 1024);
+
+	for (int i = 0; i < 2000; i++)
+		buf_puts(&text, "The quick brown fox jumps over the lazy dog, says line A-1.\n");
+	assert_int_equal(pattern_new(SPAN("[A-Z]{3}-[0-9]+"), false, &p), 0);
+	assert_int_equal(pattern_match(p, buf_view(&text), &steps), PATTERN_NO_MATCH);
+	buf_puts(&text, "ABC-17");
+	assert_int_equal(pattern_match(p, buf_view(&text), &steps), 0);
+	assert_true(steps > 0);
+	pattern_free(p);
+	buf_fini(&text);
 }
 
 int main(void)
@@ -374,6 +428,8 @@ int main(void)
 		cmocka_unit_test(many_items_are_still_quick),
 		cmocka_unit_test(nesting_of_schemas_is_bounded),
 		cmocka_unit_test(patterns_stand_alone),
+		cmocka_unit_test(a_check_is_bounded_whatever_the_pattern),
+		cmocka_unit_test(ordinary_patterns_fit),
 	};
 	return cmocka_run_group_tests_name("schema", tests, NULL, NULL);
 }

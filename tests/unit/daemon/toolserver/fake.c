@@ -66,14 +66,14 @@ static int initialize(struct fake *f, int64_t id)
 	}
 }
 
-static int many_tools(struct fake *f, int64_t id)
+static int many_tools(struct fake *f, int64_t id, int count, const char *name)
 {
 	struct buf b CLEANUP(buf_fini) = buf_init(1 << 20);
 
 	buf_printf(&b, "{\"jsonrpc\":\"2.0\",\"id\":%lld,\"result\":{\"tools\":[", (long long)id);
-	for (int i = 0; i <= LIMIT_TOOLSERVER_TOOLS; i++)
-		buf_printf(&b, "%s{\"name\":\"t%d\",\"inputSchema\":{\"type\":\"object\"}}",
-			i ? "," : "", i);
+	for (int i = 0; i < count; i++)
+		buf_printf(&b, "%s{\"name\":\"%s%d\",\"inputSchema\":{\"type\":\"object\"}}",
+			i ? "," : "", name, i);
 	buf_puts(&b, "]}}\n");
 	return rt_send_all(f->fd, b.data, b.len, deadline_in_ms(60000));
 }
@@ -84,7 +84,9 @@ static int list(struct fake *f, int64_t id)
 
 	switch (mode_of(f)) {
 	case FAKE_TOO_MANY_TOOLS:
-		return many_tools(f, id);
+		return many_tools(f, id, LIMIT_TOOLSERVER_TOOLS + 1, "t");
+	case FAKE_TOO_MANY_BAD_TOOLS:
+		return many_tools(f, id, LIMIT_TOOLSERVER_LISTED + 1, "a b ");
 	case FAKE_CURSOR_LOOPS:
 		return result(f, id, "{\"tools\":[],\"nextCursor\":\"again\"}");
 	case FAKE_ENDLESS_PAGES:

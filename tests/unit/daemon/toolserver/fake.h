@@ -18,6 +18,7 @@ enum fake_mode {
 	FAKE_TWICE, /* every answer comes twice, and one with a number that nobody used */
 	FAKE_FLOODS, /* notifications without end, once it is called */
 	FAKE_TOO_MANY_TOOLS,
+	FAKE_TOO_MANY_BAD_TOOLS, /* none of which can be taken */
 	FAKE_CURSOR_LOOPS,
 	FAKE_ENDLESS_PAGES,
 	FAKE_BAD_TOOLS, /* one good tool among others that cannot be taken */

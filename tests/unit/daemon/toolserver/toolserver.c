@@ -3,6 +3,7 @@
  */
 #include "tests/unit/daemon/toolserver/fake.h"
 #include <stdio.h>
+#include <unistd.h>
 
 enum { PATIENCE_MS = 60000 };
 
@@ -68,6 +69,7 @@ static void bad_starts(void *arg)
 		{FAKE_OTHER_VERSION, "version '1999-01-01'"},
 		{FAKE_REFUSES, "refuses to initialize: no licence"},
 		{FAKE_TOO_MANY_TOOLS, "more than 256 tools"},
+		{FAKE_TOO_MANY_BAD_TOOLS, "lists more than 4096"},
 		{FAKE_CURSOR_LOOPS, "names itself as the next"},
 		{FAKE_ENDLESS_PAGES, "more than 64 pages"},
 		{FAKE_NO_ARRAY, "an array of tools is expected"},
@@ -84,6 +86,28 @@ static void bad_starts(void *arg)
 		EXPECT_INT(f.starts, 1);
 		EXPECT_INT(f.stops, 1);
 	}
+}
+
+/* A server cannot fill the log with tools that are not offered. */
+static void the_log_is_not_the_servers(void *arg)
+{
+	struct fake f = {.mode = FAKE_TOO_MANY_BAD_TOOLS};
+	struct tool_server_config c = config();
+	FILE *log = tmpfile();
+	int outer = dup(STDERR_FILENO), told = 0;
+	char line[4096];
+
+	EXPECT(log && outer >= 0 && dup2(fileno(log), STDERR_FILENO) >= 0);
+	struct tool_servers *s = start(&f, &c);
+	await_state(s, TOOL_SERVER_BACKING_OFF);
+	tool_servers_stop(s);
+	EXPECT(dup2(outer, STDERR_FILENO) >= 0);
+	close(outer);
+	rewind(log);
+	while (fgets(line, sizeof(line), log))
+		told += strstr(line, "not offered") != NULL;
+	fclose(log);
+	EXPECT_INT(told, 17);
 }
 
 static void good_starts(void *arg)
@@ -277,7 +301,7 @@ static void arguments_are_checked(void *arg)
 		struct arena *a CLEANUP(arena_cleanup) = arena_new(1 << 16);
 		const struct json *v;
 		EXPECT_INT(json_parse(a, span_cstr(rows[i].text), NULL, &v), 0);
-		EXPECT_INT(source->check(source->ctx, o, v), rows[i].result);
+		EXPECT_INT(source->check(source->ctx, o, v, DEADLINE_NONE), rows[i].result);
 		err_clear();
 	}
 	tool_servers_stop(s);
@@ -488,6 +512,7 @@ static void the_table_is_sound(void **state)
 		in_fiber(name); \
 	}
 IN_FIBER(bad_starts)
+IN_FIBER(the_log_is_not_the_servers)
 IN_FIBER(good_starts)
 IN_FIBER(comes_back)
 IN_FIBER(is_asked_for_its_health)
@@ -510,6 +535,7 @@ int main(void)
 		cmocka_unit_test(capabilities_choose),
 		cmocka_unit_test(names_are_refused_case),
 		cmocka_unit_test(bad_starts_case),
+		cmocka_unit_test(the_log_is_not_the_servers_case),
 		cmocka_unit_test(good_starts_case),
 		cmocka_unit_test(comes_back_case),
 		cmocka_unit_test(is_asked_for_its_health_case),
