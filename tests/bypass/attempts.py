@@ -635,15 +635,95 @@ def _(token):
         raise result[0] if result else PermissionError(errno.EPERM, "no answer")
 
 
-@attempt(37, "memfd-exec")
+# Forbidden by the operator's policy, and there for everybody who has the runtime.
+FORBIDDEN_PROGRAM, FORBIDDEN_FILE = "/usr/bin/wc", "/usr/lib/os-release"
+
+
+def run(*command, **more):
+    """Whether it ran is what its exit status says; a shell or a loader has one for what it could not run."""
+    status = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=60,
+                            **more).returncode
+    if status not in (0, 1):
+        raise PermissionError(errno.EACCES, f"exit status {status}")
+
+
+def copy_of(path, token):
+    copy = "/workspace/copy-" + token.decode()
+    with open(path, "rb") as f, open(copy, "wb") as c:
+        c.write(f.read())
+    os.chmod(copy, 0o755)
+    return copy
+
+
+@attempt(37, "forbidden-program")
 def _(token):
-    fd = call(319, b"x", 0)
-    os.write(fd, b"#!/bin/sh\necho ran\n")
-    out = subprocess.run([f"/proc/self/fd/{fd}"], pass_fds=[fd], capture_output=True).stdout
-    if b"ran" not in out:
-        raise PermissionError(errno.EACCES, "did not run")
-    print(json.dumps({"note": "a memory file runs: programs are not what confines an agent here"}))
-    raise Lacking("running own code is not forbidden by this policy")
+    run(FORBIDDEN_PROGRAM)
+
+
+@attempt(37, "forbidden-program-by-links")
+def _(token):
+    link = "/workspace/program-" + token.decode()
+    os.symlink("/proc/self/root" + FORBIDDEN_PROGRAM, link)
+    run(link)
+
+
+@attempt(37, "forbidden-program-by-a-shell")
+def _(token):
+    run("/bin/sh", "-c", "exec " + FORBIDDEN_PROGRAM)
+
+
+@attempt(37, "forbidden-program-by-the-loader")
+def _(token):
+    run(next(p for p in ("/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-x86-64.so.2") if os.path.exists(p)),
+        FORBIDDEN_PROGRAM)
+
+
+@attempt(37, "forbidden-program-by-a-copy")
+def _(token):
+    run(copy_of(FORBIDDEN_PROGRAM, token))
+
+
+@attempt(37, "forbidden-program-from-memory")
+def _(token):
+    fd = call(319, b"x", 0)  # memfd_create
+    with open(FORBIDDEN_PROGRAM, "rb") as f:
+        os.write(fd, f.read())
+    run(f"/proc/self/fd/{fd}", pass_fds=[fd])
+
+
+@attempt(37, "forbidden-program-by-descriptor")
+def _(token):
+    fd = os.open(FORBIDDEN_PROGRAM, os.O_PATH)
+    pid = os.fork()
+    if pid == 0:
+        null = os.open("/dev/null", os.O_RDWR)
+        for n in range(3):
+            os.dup2(null, n)
+        arguments = (ctypes.c_char_p * 2)(b"x", None)
+        libc.syscall(322, fd, b"", arguments, (ctypes.c_char_p * 1)(None), 0x1000)  # execveat, AT_EMPTY_PATH
+        os._exit(99)
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if status not in (0, 1):
+        raise PermissionError(errno.EACCES, f"exit status {status}")
+
+
+@attempt(38, "forbidden-file-of-the-runtime")
+def _(token):
+    with open(FORBIDDEN_FILE, "rb") as f:
+        f.read(1)
+
+
+@attempt(38, "forbidden-file-by-descriptor")
+def _(token):
+    fd = os.open(FORBIDDEN_FILE, os.O_PATH)
+    with open(f"/proc/self/fd/{fd}", "rb") as f:
+        f.read(1)
+
+
+@attempt(38, "forbidden-file-by-mapping")
+def _(token):
+    fd = os.open("/proc/self/root" + FORBIDDEN_FILE, os.O_RDONLY)
+    mmap.mmap(fd, 1, prot=mmap.PROT_READ).read(1)
 
 
 # ---- (38): files of the host ----
