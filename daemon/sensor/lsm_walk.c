@@ -127,10 +127,13 @@ static int mount_device(uint64_t mount, uint32_t *ret)
 	int r = f ? -ENOENT : -errno;
 
 	while (r == -ENOENT && getline(&line, &room, f) > 0) {
-		unsigned long long id;
-		unsigned parent, major, minor;
-		if (sscanf(line, "%llu %u %u:%u", &id, &parent, &major, &minor) != 4 || id != mount)
+		char *end; /* "ID PARENT MAJOR:MINOR ..." */
+		unsigned long long id = strtoull(line, &end, 10);
+		(void)strtoull(end, &end, 10);
+		unsigned long major = strtoul(end, &end, 10);
+		if (id != mount || *end != ':')
 			continue;
+		unsigned long minor = strtoul(end + 1, &end, 10);
 		*ret = lsm_device(major, minor);
 		r = 0;
 	}

@@ -4,6 +4,7 @@
  * text that the answer will hold.
  */
 #include "policy/cedar/operator.h"
+#include "policy/cedar/partial.h"
 
 static int type_error(const char *wanted, const struct cedar_value *got)
 {
@@ -84,7 +85,7 @@ int operator_has(const struct cedar_entities *entities, const struct span *names
 }
 
 /* The pattern's pieces against s, going back to the last wildcard only. */
-static bool like(struct span s, const struct pattern_piece *pieces, size_t count)
+bool cedar_like(const struct pattern_piece *pieces, size_t count, struct span s)
 {
 	size_t at = 0, i = 0;
 	bool free_start = false; /* a wildcard stands in front of the piece */
@@ -119,7 +120,7 @@ int operator_like(const struct pattern_piece *pieces, size_t count, struct cedar
 	int r = operator_want(top, VALUE_STRING);
 	if (r < 0)
 		return err_trace(r);
-	*top = bool_value(like(top->string, pieces, count));
+	*top = bool_value(cedar_like(pieces, count, top->string));
 	return 0;
 }
 

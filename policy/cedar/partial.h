@@ -96,5 +96,8 @@ int cedar_residuals_decide(struct arena *a, const struct cedar_residuals *residu
 	const struct cedar_entities *entities, const struct cedar_request *request,
 	struct cedar_answer *ret) MUST_USE;
 
+/* What EXPR_LIKE says of a text. */
+bool cedar_like(const struct pattern_piece *pieces, size_t count, struct span text);
+
 /* As an expression in Cedar; errors, which have no syntax, as error("message"). */
 void cedar_residual_print(struct buf *b, const struct residual *r);

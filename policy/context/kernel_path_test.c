@@ -3,7 +3,6 @@
  * Conditions on paths, asked of one path, and of all paths of a folder at once: whether some rule
  * can be checked by looking at files that are there depends on what it says of those to come.
  */
-#include "policy/cedar/operator.h"
 #include "policy/context/kernel.h"
 
 static struct span name_of(struct span path)
@@ -24,13 +23,7 @@ static bool in_folder(struct span path, struct span folder)
 
 static bool like(const struct kernel_path_test *t, struct span path)
 {
-	struct cedar_value v = {.type = VALUE_STRING, .string = t->of_name ? name_of(path) : path};
-
-	if (operator_like(t->like.pieces, t->like.count, &v) < 0) {
-		err_clear();
-		return false;
-	}
-	return v.boolean;
+	return cedar_like(t->like.pieces, t->like.count, t->of_name ? name_of(path) : path);
 }
 
 bool kernel_path_holds(const struct kernel_path_test *t, struct span path)
