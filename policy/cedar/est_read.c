@@ -3,25 +3,32 @@
 #include "policy/cedar/reader.h"
 #include "policy/cedar/no_memory.h"
 
+static int read_slot(
+	struct reader *rd, const struct json *slot, enum cedar_var var, struct scope *s)
+{
+	if (slot->type != JSON_STRING || slot->text.n == 0 ||
+		!span_is(span_sub(slot->text, 1, slot->text.n), cedar_var_names[var]))
+		return reader_fail(rd, "`slot`: ?principal or ?resource, that of the variable");
+	s->slot = true;
+	s->count = 1;
+	return 0;
+}
+
+/* `entity` comes before what else may be there; members that mean nothing are passed over, as the
+ * reference does. */
 static int read_scope_entity(
 	struct reader *rd, const struct json *v, enum cedar_var var, struct scope *s)
 {
-	const struct json *slot = json_get(v, "slot"), *list = json_get(v, "entities");
 	const struct json *one = json_get(v, "entity");
+	const struct json *slot = one || var == VAR_ACTION ? NULL : json_get(v, "slot");
+	const struct json *list = one || slot ? NULL : json_get(v, "entities");
 	struct cedar_uid *uids;
 	int r = 0;
-	if ((slot != NULL) + (list != NULL) + (one != NULL) != 1)
+	if (!slot && !list && !one)
 		return reader_fail(
 			rd, "`entity`, or `slot`, or for an action in several `entities`");
-	if (slot) {
-		if (var == VAR_ACTION || slot->type != JSON_STRING || slot->text.n == 0 ||
-			!span_is(span_sub(slot->text, 1, slot->text.n), cedar_var_names[var]))
-			return reader_fail(
-				rd, "`slot`: ?principal or ?resource, that of the variable");
-		s->slot = true;
-		s->count = 1;
-		return 0;
-	}
+	if (slot)
+		return err_trace(read_slot(rd, slot, var, s));
 	if (list && (var != VAR_ACTION || s->op != SCOPE_IN || list->type != JSON_ARRAY))
 		return reader_fail(rd, "`entities`: an array, behind an action's `in` only");
 	s->list = list != NULL;
@@ -39,23 +46,10 @@ static int read_scope_entity(
 	return err_trace(r);
 }
 
-/* What may stand beside each operator. */
-static int check_members(struct reader *rd, const struct json *v, enum scope_op op)
-{
-	static const char *const all[] = {"op", NULL};
-	static const char *const compared[] = {"op", "entity", "entities", "slot", NULL};
-	static const char *const typed[] = {"op", "entity_type", "in", NULL};
-	static const char *const *const lists[] = {[SCOPE_ALL] = all,
-		[SCOPE_EQ] = compared,
-		[SCOPE_IN] = compared,
-		[SCOPE_IS] = typed,
-		[SCOPE_IS_IN] = typed};
-	return reader_only(rd, v, lists[op]);
-}
-
 static int read_scope_op(
 	struct reader *rd, const struct json *v, enum cedar_var var, enum scope_op *ret)
 {
+	static const char *const typed[] = {"op", "entity_type", "in", NULL};
 	const struct json *in = json_get(v, "in");
 	struct span op;
 	int r;
@@ -74,20 +68,19 @@ static int read_scope_op(
 		*ret = in && in->type != JSON_NULL ? SCOPE_IS_IN : SCOPE_IS;
 	else
 		return reader_fail(rd, "`op`: All, ==, in or is");
-	return check_members(rd, v, *ret);
+	return *ret == SCOPE_IS || *ret == SCOPE_IS_IN ? reader_only(rd, v, typed) : 0;
 }
 
 static int read_scope(
 	struct reader *rd, const struct json *policy, enum cedar_var var, struct scope *s)
 {
-	static const char *const inner[] = {"entity", "slot", NULL};
 	const struct json *v = json_get(policy, cedar_var_names[var]), *in = json_get(v, "in");
 	size_t before = reader_enter(rd, cedar_var_names[var], -1);
 	int r = read_scope_op(rd, v, var, &s->op);
 	if (r == 0 && (s->op == SCOPE_IS || s->op == SCOPE_IS_IN))
 		r = reader_name(rd, v, "entity_type", &s->type);
-	if (r == 0 && s->op == SCOPE_IS_IN)
-		r = reader_only(rd, in, inner);
+	if (r == 0 && s->op == SCOPE_IS_IN && in->type != JSON_OBJECT)
+		r = reader_fail(rd, "`in`: an object");
 	if (r == 0 && s->op != SCOPE_ALL && s->op != SCOPE_IS)
 		r = read_scope_entity(rd, s->op == SCOPE_IS_IN ? in : v, var, s);
 	reader_leave(rd, before);

@@ -131,18 +131,16 @@ static int read_attr(struct reader *rd, const struct json *v, const struct expr 
 	return r < 0 ? err_trace(r) : est_finish(rd, e, ret);
 }
 
-/* One name, any string; or several, which must be identifiers, as the text form has them. */
+/* One name, any string; or several, which must be identifiers, as the text form has them. Further
+ * members are passed over, as the reference does. */
 static int read_has(struct reader *rd, const struct json *v, const struct expr **ret)
 {
-	static const char *const members[] = {"left", "attr", NULL};
 	const struct json *attr = json_get(v, "attr");
 	bool many = attr && attr->type == JSON_ARRAY;
 	struct expr *e = est_make(rd, EXPR_HAS, 1);
-	int r = reader_only(rd, v, members);
 	if (!e)
 		return no_memory();
-	if (r == 0)
-		r = est_read_kid(rd, v, "left", &e->kids[0]);
+	int r = est_read_kid(rd, v, "left", &e->kids[0]);
 	if (r < 0)
 		return err_trace(r);
 	if (!attr || (attr->type != JSON_STRING && (!many || attr->count == 0)))
@@ -227,7 +225,8 @@ static int read_like(struct reader *rd, const struct json *v, const struct expr 
 static int read_is(struct reader *rd, const struct json *v, const struct expr **ret)
 {
 	static const char *const members[] = {"left", "entity_type", "in", NULL};
-	bool in = json_get(v, "in") != NULL;
+	const struct json *above = json_get(v, "in");
+	bool in = above && above->type != JSON_NULL;
 	struct expr *e = est_make(rd, EXPR_IS, in ? 2 : 1);
 	int r = reader_only(rd, v, members);
 	if (!e)

@@ -10,11 +10,12 @@
 struct set_reader {
 	struct reader rd;
 	struct map *ids; /* to the policies */
+	const struct json *templates;
 	const struct cedar_policy **items;
 	size_t count;
 };
 
-static int add(struct set_reader *s, struct span id, const struct cedar_policy *p)
+static int claim_id(struct set_reader *s, struct span id, const struct cedar_policy *p)
 {
 	int r = map_put(s->ids, id, (void *)(uintptr_t)p);
 	if (r == -EEXIST)
@@ -22,7 +23,6 @@ static int add(struct set_reader *s, struct span id, const struct cedar_policy *
 			s->rd.path, SPAN_ARG(span_sub(id, 0, 80)));
 	if (r < 0)
 		return no_memory();
-	s->items[s->count++] = p;
 	return 0;
 }
 
@@ -38,11 +38,15 @@ static int read_policy(struct set_reader *s, const struct json *v, bool template
 	}
 	if (r < 0)
 		return err_trace(r);
-	if (cedar_policy_is_template(p) != template)
-		return reader_fail(&s->rd,
-			template ? "a template: a policy with ?principal or ?resource in its scope"
-				 : "a policy without slots; those with slots are `templates`");
-	return add(s, v->key, p);
+	if (!template && cedar_policy_is_template(p))
+		return reader_fail(
+			&s->rd, "a policy without slots; those with slots are `templates`");
+	r = claim_id(s, v->key, p);
+	/* A template without slots decides nothing, and the reference lists it nowhere: only links
+	 * may name it. */
+	if (r == 0 && cedar_policy_is_template(p) == template)
+		s->items[s->count++] = p;
+	return err_trace(r);
 }
 
 static int read_policies(
@@ -100,7 +104,11 @@ static int link_template(struct set_reader *s, const struct json *values,
 		template->resource.slot != (resource != NULL))
 		return reader_fail(&s->rd, "`values` for each slot of the template and no other");
 	r = cedar_template_link(s->rd.arena, template, id, principal, resource, &p);
-	return r < 0 ? err_trace(r) : add(s, id, p);
+	if (r == 0)
+		r = claim_id(s, id, p);
+	if (r == 0)
+		s->items[s->count++] = p;
+	return err_trace(r);
 }
 
 static int read_link(struct set_reader *s, const struct json *v)
@@ -116,7 +124,7 @@ static int read_link(struct set_reader *s, const struct json *v)
 	if (r < 0)
 		return err_trace(r);
 	template = map_get(s->ids, name);
-	if (!template || !cedar_policy_is_template(template))
+	if (!template || !json_get_span(s->templates, name))
 		return reader_fail(&s->rd, "`templateId`: the id of one of the `templates`");
 	return link_template(s, json_get(v, "values"), template, id);
 }
@@ -148,7 +156,9 @@ int cedar_policies_from_json(struct arena *a, const struct json *v, struct cedar
 {
 	static const char *const members[] = {"staticPolicies", "templates", "templateLinks", NULL};
 	struct map ids CLEANUP(map_fini) = {0};
-	struct set_reader s = {.rd = {.arena = a, .what = "the policy set"}, .ids = &ids};
+	struct set_reader s = {.rd = {.arena = a, .what = "the policy set"},
+		.ids = &ids,
+		.templates = json_get(v, members[1])};
 	size_t most = count_of(v, members[0]) + count_of(v, members[1]) + count_of(v, members[2]);
 	int r = reader_only(&s.rd, v, members);
 	if (most > LIMIT_CEDAR_POLICIES)

@@ -70,13 +70,13 @@ int reader_name(struct reader *rd, const struct json *v, const char *name, struc
 
 int reader_uid(struct reader *rd, const struct json *v, struct cedar_uid *ret)
 {
-	static const char *const members[] = {"type", "id", NULL};
 	struct span type, id;
-	const struct json *inner = json_get(v, "__entity");
-	int r;
-	if (inner && v->count == 1)
+	const struct json *inner = json_get(v, "__entity"), *expr = json_get(v, "__expr");
+	int r = 0;
+	if (inner && inner->type == JSON_OBJECT)
 		v = inner;
-	r = reader_only(rd, v, members);
+	if (!v || v->type != JSON_OBJECT || (expr && expr->type == JSON_STRING))
+		r = reader_fail(rd, "an object with `type` and `id`");
 	if (r == 0)
 		r = reader_name(rd, v, "type", &type);
 	if (r == 0)

@@ -32,6 +32,7 @@ int reader_string(
 	struct reader *rd, const struct json *v, const char *name, struct span *ret) MUST_USE;
 int reader_name(
 	struct reader *rd, const struct json *v, const char *name, struct span *ret) MUST_USE;
+/* Further members are passed over, as the reference does. */
 int reader_uid(struct reader *rd, const struct json *v, struct cedar_uid *ret) MUST_USE;
 
 /* The member `annotations`; v == NULL: none. */

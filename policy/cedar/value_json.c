@@ -19,13 +19,20 @@ bool value_is_uid(const struct json *v)
 	return string_of(v, "type") && string_of(v, "id");
 }
 
+/* An escape of old, which may not stand where an escape may. */
+bool value_is_expr(const struct json *v)
+{
+	return string_of(v, "__expr") != NULL;
+}
+
 /* Members beside type and id are passed over, as the reference does. */
 int cedar_uid_from_json(const struct json *v, struct cedar_uid *ret)
 {
 	const struct json *inner = json_get(v, "__entity");
+	bool expr = value_is_expr(v);
 	if (value_is_uid(inner))
 		v = inner;
-	if (!value_is_uid(v) || string_of(v, "__expr"))
+	if (!value_is_uid(v) || expr)
 		return err_raise(-EINVAL, "expected an entity: {\"type\": ..., \"id\": ...}");
 	*ret = cedar_uid_of(json_get(v, "type")->text, json_get(v, "id")->text);
 	return cedar_check_name(ret->type);
@@ -100,7 +107,7 @@ static int object_from_json(struct arena *a, const struct json *v, struct cedar_
 {
 	const struct json *only = v->count == 1 ? v->items : NULL;
 	if (only && span_is(only->key, "__entity") && value_is_uid(only))
-		return value_uid_from_json(a, only, ret);
+		return value_uid_from_json(a, v, ret);
 	if (only && span_is(only->key, "__extn") && value_is_call(only))
 		return extension_from_json(a, only, ret);
 	if (only && span_is(only->key, "__expr") && only->type == JSON_STRING)

@@ -54,6 +54,8 @@ static int extension_from_json(
 	const struct json *inner = json_get(v, "__extn");
 	struct cedar_value text;
 	int r;
+	if (value_is_expr(v))
+		return err_raise(-EINVAL, "__expr is not supported; expected __extn");
 	if (value_is_call(inner))
 		return call_from_json(a, inner, ret);
 	if (value_is_call(v))

@@ -122,15 +122,16 @@ def plain_policy(p):
 
 
 def lenient(v):
-    """What the reference reads and we refuse: members beside {"op": "All"}, which it passes over;
-    methods of extensions without a receiver, which it can neither print nor evaluate; arrays in place
-    of declarations."""
+    """What the reference reads and we refuse: names in `has a.b` that are no identifiers, and methods of
+    extensions without a receiver, which it can neither print nor evaluate; arrays in place of
+    declarations."""
     if isinstance(v, dict):
         for kind in ("entityTypes", "actions", "commonTypes"):
             declared = v.get(kind)
             if isinstance(declared, dict) and any(isinstance(d, list) for d in declared.values()):
                 return True
-        if v.get("op") in ("All", "all") and len(v) > 1:
+        names = v["has"].get("attr") if isinstance(v.get("has"), dict) else None
+        if isinstance(names, list) and any(isinstance(n, str) and not n.isidentifier() for n in names):
             return True
         if len(v) == 1 and [] in v.values() and "Set" not in v:
             return True
