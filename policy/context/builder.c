@@ -68,6 +68,30 @@ int rule_add_set(struct rule_set_builder *b, const struct rule_set *s)
 	return 0;
 }
 
+static enum rule_part part_of(const struct cedar_policy *p)
+{
+	struct span field = cedar_policy_annotation(p, "field");
+
+	if (!field.p)
+		return RULE_PART_FILES;
+	return span_starts(field, SPAN("spec.security_contexts.")) ? RULE_PART_CONTEXTS
+								   : RULE_PART_OTHERS;
+}
+
+int rule_add_set_parts(struct rule_set_builder *b, const struct rule_set *s, unsigned parts)
+{
+	for (size_t i = 0; i < s->count; i++) {
+		if (!(part_of(s->infos[i].policy) & parts))
+			continue;
+		if (b->count == LIMIT_RULES)
+			return err_raise(-E2BIG, "policies: more than %d", LIMIT_RULES);
+		b->count++;
+		cedar_policy_print(&b->text, s->infos[i].policy);
+		buf_putc(&b->text, '\n');
+	}
+	return err_trace(buf_error(&b->text));
+}
+
 void put_list(struct buf *b, const struct rule_strings *list)
 {
 	for (size_t i = 0; i < list->count; i++) {

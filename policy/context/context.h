@@ -132,6 +132,16 @@ int rule_add_cedar(struct rule_set_builder *b, struct span text, const char *fil
 /* All policies of a sealed set, as they stand there. */
 int rule_add_set(struct rule_set_builder *b, const struct rule_set *s) MUST_USE;
 
+/* Who wrote a policy of a set, by its annotations. */
+enum rule_part {
+	RULE_PART_FILES = 1, /* operators' files: without @field */
+	RULE_PART_CONTEXTS = 2, /* security contexts */
+	RULE_PART_OTHERS = 4, /* the rest: manifests */
+};
+/* Those of the given parts alone. */
+int rule_add_set_parts(
+	struct rule_set_builder *b, const struct rule_set *s, unsigned parts) MUST_USE;
+
 /* ---- security contexts ---- */
 
 struct rule_strings {

@@ -21,9 +21,11 @@ static int put_exported(struct buf *b, const struct tool *t, const struct export
 {
 	struct json_writer w = json_writer(b);
 
-	if (strcmp(t->export_format, "ocsf") == 0)
+	const char *format = cli_value(t->cli, "format");
+
+	if (format && strcmp(format, "ocsf") == 0)
 		put_ocsf(&w, e);
-	else if (strcmp(t->export_format, "cef") == 0)
+	else if (format && strcmp(format, "cef") == 0)
 		put_cef(b, e);
 	else
 		put_record_json(&w, e->record);
@@ -31,11 +33,12 @@ static int put_exported(struct buf *b, const struct tool *t, const struct export
 	return buf_error(b);
 }
 
-static int export_all(const struct tool *t, struct arena *a, struct audit_reader *reader, int fd)
+static int export_all(
+	const struct tool *t, struct arena *a, struct audit_reader *reader, uint64_t number, int fd)
 {
 	struct buf b CLEANUP(buf_fini) = buf_init(LINE_BYTES);
 	struct audit_record record;
-	int r = audit_reader_seek(reader, t->number);
+	int r = audit_reader_seek(reader, number);
 
 	while (r == 0) {
 		r = audit_reader_next(reader, &record);
@@ -50,27 +53,61 @@ static int export_all(const struct tool *t, struct arena *a, struct audit_reader
 	return r < 0 ? err_trace(r) : 0;
 }
 
-int verb_export(struct tool *t)
+static int export(struct tool *t, uint64_t number)
 {
 	struct arena *a CLEANUP(arena_cleanup) = facts_arena();
+	const char *name = cli_value(t->cli, "file");
 	struct audit_reader *reader = NULL;
 	AUTO_FD file = -1;
 	int code = a ? tool_open(t, &reader) : tool_fail_errno(-ENOMEM);
 
 	if (code)
 		return code;
-	if (t->file) {
-		file = open(t->file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (name) {
+		file = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 		if (file < 0)
-			code = tool_fail_errno(err_raise(-errno, "open %s", t->file));
+			code = tool_fail_errno(err_raise(-errno, "open %s", name));
 	}
 	if (code == CLI_OK) {
 		fflush(stdout);
-		int r = export_all(t, a, reader, t->file ? file : STDOUT_FILENO);
-		if (r == 0 && t->file && fsync(file) < 0 && errno != EINVAL && errno != EROFS)
-			r = err_raise(-errno, "sync %s", t->file);
+		int r = export_all(t, a, reader, number, name ? file : STDOUT_FILENO);
+		if (r == 0 && name && fsync(file) < 0 && errno != EINVAL && errno != EROFS)
+			r = err_raise(-errno, "sync %s", name);
 		code = r < 0 ? tool_fail_errno(r) : CLI_OK;
 	}
 	audit_reader_close(reader);
 	return code;
 }
+
+static int run_export(struct cli *c)
+{
+	struct tool t;
+	uint64_t number = 1;
+	int code = tool_begin(&t, c);
+
+	if (code == CLI_OK)
+		code = tool_number(&t, "number", 1, UINT64_MAX, &number);
+	if (code == CLI_OK)
+		code = export(&t, number);
+	tool_end(&t);
+	return code;
+}
+
+static const struct cli_option export_options[] = {
+	{"format", 0, "NAME", "jsonl as --output json writes it (the default), OCSF 1.3.0, CEF:0",
+		"jsonl ocsf cef"},
+	{"number", 0, "N", "Begin with that record", NULL},
+	{"file", 0, "FILE", "There instead of standard output; what it held is replaced", NULL},
+	FILTER_OPTIONS,
+};
+
+const struct verb verb_export = {
+	.name = "export",
+	.arguments = "",
+	.options = export_options,
+	.summary = "Write records for other programs",
+	.help = "Writes the records that the filters take, one a line, oldest first.",
+	.examples = "aegis-audit export --format ocsf --number 1205 --file new.jsonl\n"
+		    "aegis-audit export --format cef --denied",
+	.run = run_export,
+};

@@ -7,7 +7,6 @@
 #include "tools/aegis-audit/tool.h"
 
 #include <errno.h>
-#include <strings.h>
 
 struct arena *facts_arena(void)
 {
@@ -22,6 +21,20 @@ static bool denial_kind(struct span kind)
 {
 	return span_ends(kind, SPAN("PolicyViolation")) || span_ends(kind, SPAN("Denied")) ||
 		span_is(kind, "PolicyViolationBlocked");
+}
+
+/* It was decided on as text. */
+static const struct json *request_of(struct arena *a, const struct json *decision)
+{
+	const struct json *request = json_get(decision, "request");
+	const struct json *parsed;
+
+	if (!request || request->type != JSON_STRING)
+		return request;
+	if (json_parse(a, request->text, NULL, &parsed) == 0)
+		return parsed;
+	err_clear();
+	return NULL;
 }
 
 struct facts facts_of(struct arena *a, const struct audit_record *r)
@@ -42,7 +55,22 @@ struct facts facts_of(struct arena *a, const struct audit_record *r)
 		f.denied = !json_bool(f.decision, "allowed", false);
 	else
 		f.decision = NULL;
+	f.request = request_of(a, f.decision);
 	return f;
+}
+
+bool facts_have_verdict(const struct facts *f)
+{
+	return f->denied || f->decision;
+}
+
+struct span facts_tool(const struct facts *f)
+{
+	struct span action = json_str(f->request, "action", SPAN(""));
+
+	if (span_starts(action, SPAN("tool:")))
+		return span_sub(action, strlen("tool:"), action.n);
+	return json_str(f->details, "tool_name", SPAN(""));
 }
 
 /* Texts of the records that the daemon makes of the kernel's and the resolver's denials. */
@@ -85,40 +113,4 @@ bool facts_name_policy(const struct facts *f, struct span id)
 			if (item->type == JSON_STRING && span_eq(item->text, id))
 				return true;
 	return id.n && span_eq(json_str(f->details, "policy_id", SPAN("")), id);
-}
-
-static bool has_text(struct span where, struct span what)
-{
-	if (!what.n)
-		return true;
-	for (size_t i = 0; i + what.n <= where.n; i++)
-		if (strncasecmp(where.p + i, what.p, what.n) == 0)
-			return true;
-	return false;
-}
-
-bool filter_is_any(const struct filter *f)
-{
-	return uuid_is_nil(f->execution) && f->source < 0 && !f->kind && !f->text &&
-		f->from_ns == 0 && f->to_ns == INT64_MAX && !f->denied && !f->policy;
-}
-
-bool filter_takes(const struct filter *f, struct arena *a, const struct audit_record *r)
-{
-	if (!uuid_is_nil(f->execution) && !uuid_eq(f->execution, r->execution_id))
-		return false;
-	if (f->source >= 0 && f->source != (int)r->source)
-		return false;
-	if (f->kind && !span_is(r->kind, f->kind))
-		return false;
-	if (r->wall_ns < f->from_ns || r->wall_ns >= f->to_ns)
-		return false;
-	if (f->text && !has_text(r->kind, span_cstr(f->text)) &&
-		!has_text(r->payload, span_cstr(f->text)))
-		return false;
-	if (!f->denied && !f->policy)
-		return true;
-	struct facts facts = facts_of(a, r);
-	return (!f->denied || facts.denied) &&
-		(!f->policy || facts_name_policy(&facts, span_cstr(f->policy)));
 }

@@ -51,12 +51,11 @@ static void put_payload(struct json_writer *w, struct span payload)
 	json_put_span(w, payload);
 }
 
-void put_record_json(struct json_writer *w, const struct audit_record *r)
+void put_record_members(struct json_writer *w, const struct audit_record *r)
 {
 	char time[CLOCK_RFC3339_BYTES];
 
 	clock_rfc3339(r->wall_ns, 6, time);
-	json_object(w);
 	json_key(w, "number");
 	json_put_u64(w, r->number);
 	json_field_cstr(w, "time", time);
@@ -74,6 +73,12 @@ void put_record_json(struct json_writer *w, const struct audit_record *r)
 	put_payload(w, r->payload);
 	put_hash(w, "previous", &r->previous);
 	put_hash(w, "hash", &r->hash);
+}
+
+void put_record_json(struct json_writer *w, const struct audit_record *r)
+{
+	json_object(w);
+	put_record_members(w, r);
 	json_end(w);
 }
 
@@ -89,7 +94,7 @@ static void put_clean(struct buf *b, struct span s, size_t max)
 }
 
 /* What a line says: the event's sentence, else the payload. */
-static void put_summary(struct buf *b, const struct audit_record *r, size_t max)
+void put_summary(struct buf *b, const struct audit_record *r, size_t max)
 {
 	struct arena *a CLEANUP(arena_cleanup) = arena_new(16 * (size_t)LIMIT_AUDIT_PAYLOAD_BYTES);
 	const struct json *v;

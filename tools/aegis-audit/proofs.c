@@ -126,7 +126,8 @@ static void print_verdict(const struct tool *t, const struct audit_verdict *v)
 	if (v->heads)
 		printf("%llu signed head%s, through record %llu%s\n", (unsigned long long)v->heads,
 			v->heads == 1 ? "" : "s", (unsigned long long)v->signed_through,
-			t->key_count ? "" : "; give --key to say whose signature counts");
+			cli_value(t->cli, "key") ? ""
+						 : "; give --key to say whose signature counts");
 	else
 		printf("no signed heads\n");
 	if (v->gaps)
@@ -155,18 +156,33 @@ static int show_verdict(const struct tool *t, const struct audit_verdict *v)
 	return v->consistent ? code : CLI_CONFLICT;
 }
 
-int verb_verify(struct tool *t)
+/* Every --key on the command line. */
+static int read_keys(
+	const struct tool *t, uint8_t ret[CLI_GIVEN_MAX][HEAD_PUBLIC_KEY_BYTES], size_t *ret_count)
 {
-	uint8_t keys[CLI_ARGS_MAX][HEAD_PUBLIC_KEY_BYTES];
+	int code = CLI_OK;
+
+	*ret_count = 0;
+	for (int i = 0; code == CLI_OK && i < t->cli->given_count; i++)
+		if (strcmp(t->cli->given[i].name, "key") == 0)
+			code = read_key(t->cli->given[i].value, ret[(*ret_count)++]);
+	return code;
+}
+
+static int verify(const struct tool *t)
+{
+	uint8_t keys[CLI_GIVEN_MAX][HEAD_PUBLIC_KEY_BYTES];
 	struct audit_anchor *anchors = calloc(ANCHORS_MAX, sizeof(*anchors));
 	struct audit_verdict *verdict = calloc(1, sizeof(*verdict));
 	struct audit_verify_options o = {.anchors = anchors, .keys = keys};
 	int code = anchors && verdict ? CLI_OK : tool_fail(CLI_INTERNAL, "out of memory");
 
-	for (int i = 0; code == CLI_OK && i < t->key_count; i++)
-		code = read_key(t->key_files[i], keys[o.key_count++]);
-	for (int i = 0; code == CLI_OK && i < t->anchor_count; i++)
-		code = read_anchors(t->anchor_files[i], anchors, ANCHORS_MAX, &o.anchor_count);
+	if (code == CLI_OK)
+		code = read_keys(t, keys, &o.key_count);
+	for (int i = 0; code == CLI_OK && i < t->cli->given_count; i++)
+		if (strcmp(t->cli->given[i].name, "anchor") == 0)
+			code = read_anchors(
+				t->cli->given[i].value, anchors, ANCHORS_MAX, &o.anchor_count);
 	if (code == CLI_OK) {
 		int r = audit_verify(t->dir, &o, verdict);
 		code = r < 0 ? tool_fail_errno(r) : show_verdict(t, verdict);
@@ -175,6 +191,36 @@ int verb_verify(struct tool *t)
 	free(anchors);
 	return code;
 }
+
+static int run_verify(struct cli *c)
+{
+	struct tool t;
+	int code = tool_begin(&t, c);
+
+	return code ? code : verify(&t);
+}
+
+static const struct cli_option verify_options[] = {
+	{"anchor", 0, "FILE", "Heads exported earlier; may be repeated", NULL},
+	{"key", 0, "FILE",
+		"A public key that is trusted (hexadecimal, base64 or 32 bytes); may be repeated; "
+		"without one any key counts",
+		NULL},
+	{NULL, 0, NULL, NULL, NULL},
+};
+
+const struct verb verb_verify = {
+	.name = "verify",
+	.arguments = "",
+	.options = verify_options,
+	.summary = "Check the chain, the signed heads, and anchors kept elsewhere",
+	.help = "Reads the whole journal and names every place where it contradicts itself, a "
+		"signed\n"
+		"head, a key or an anchor. Exits 4 if there is one.",
+	.examples =
+		"aegis-audit verify --key signer.pub --anchor /mnt/elsewhere/aegis-2026-03-01.json",
+	.run = run_verify,
+};
 
 /* ---- anchor ---- */
 
@@ -226,10 +272,10 @@ static int take_head(void *ctx, const struct audit_anchor *a, uint64_t at)
 
 	n->any = true;
 	n->anchor = *a;
-	return n->tool->all ? print_anchor(n->tool, a) : CLI_OK;
+	return cli_value(n->tool->cli, "all") ? print_anchor(n->tool, a) : CLI_OK;
 }
 
-int verb_anchor(struct tool *t)
+static int anchor(const struct tool *t)
 {
 	struct newest n = {.tool = t};
 	struct audit_reader *reader;
@@ -243,8 +289,33 @@ int verb_anchor(struct tool *t)
 		return code;
 	if (!n.any)
 		return tool_fail(CLI_NOT_FOUND, "no signed head in %s", t->dir);
-	return t->all ? CLI_OK : print_anchor(t, &n.anchor);
+	return cli_value(t->cli, "all") ? CLI_OK : print_anchor(t, &n.anchor);
 }
+
+static int run_anchor(struct cli *c)
+{
+	struct tool t;
+	int code = tool_begin(&t, c);
+
+	return code ? code : anchor(&t);
+}
+
+static const struct cli_option anchor_options[] = {
+	{"all", 0, NULL, "Every signed head, not only the newest", NULL},
+	{NULL, 0, NULL, NULL, NULL},
+};
+
+const struct verb verb_anchor = {
+	.name = "anchor",
+	.arguments = "",
+	.options = anchor_options,
+	.summary = "Print the newest signed head, to be kept elsewhere",
+	.help = "Prints what `verify --anchor` reads. Whoever holds it can prove later that "
+		"nothing\n"
+		"before it was removed or changed.",
+	.examples = "aegis-audit anchor > /mnt/elsewhere/aegis-$(date +%F).json",
+	.run = run_anchor,
+};
 
 /* ---- keys ---- */
 
@@ -284,8 +355,8 @@ static int count_key(void *ctx, const struct audit_anchor *a, uint64_t at)
 	return CLI_OK;
 }
 
-static void put_key(struct json_writer *w, const struct tool *t, const struct key_use *u,
-	const uint8_t (*trusted)[HEAD_PUBLIC_KEY_BYTES])
+static void put_key(struct json_writer *w, const struct key_use *u,
+	const uint8_t (*trusted)[HEAD_PUBLIC_KEY_BYTES], size_t trusted_count)
 {
 	struct buf hex CLEANUP(buf_fini) = buf_init(2 * HEAD_PUBLIC_KEY_BYTES);
 	const struct {
@@ -296,7 +367,7 @@ static void put_key(struct json_writer *w, const struct tool *t, const struct ke
 	bool known = false;
 
 	hex_encode(&hex, span_of(u->key, sizeof(u->key)));
-	for (int i = 0; i < t->key_count; i++)
+	for (size_t i = 0; i < trusted_count; i++)
 		known |= memcmp(trusted[i], u->key, sizeof(u->key)) == 0;
 	json_object(w);
 	json_field_span(w, "key", buf_view(&hex));
@@ -304,25 +375,26 @@ static void put_key(struct json_writer *w, const struct tool *t, const struct ke
 		json_key(w, numbers[i].key);
 		json_put_u64(w, numbers[i].value);
 	}
-	json_field_cstr(w, "trusted", !t->key_count ? "not asked" : known ? "yes" : "no");
+	json_field_cstr(w, "trusted", !trusted_count ? "not asked" : known ? "yes" : "no");
 	json_end(w);
 }
 
-int verb_keys(struct tool *t)
+static int keys_used(const struct tool *t)
 {
 	static const struct cli_column columns[] = {{"KEY", "key"}, {"FIRST", "first_record"},
 		{"LAST", "last_record"}, {"HEADS", "heads"}, {"INVALID", "invalid"},
 		{"TRUSTED", "trusted"}, {NULL, NULL}};
-	uint8_t trusted[CLI_ARGS_MAX][HEAD_PUBLIC_KEY_BYTES];
+	uint8_t trusted[CLI_GIVEN_MAX][HEAD_PUBLIC_KEY_BYTES];
 	struct buf b CLEANUP(buf_fini) = buf_init(LIMIT_AUDIT_ANCHOR_BYTES);
 	struct json_writer w = json_writer(&b);
 	struct cli print = {.format = t->format == CLI_TEXT ? CLI_TABLE : t->format};
 	struct keys *k = calloc(1, sizeof(*k));
 	struct audit_reader *reader = NULL;
+	size_t trusted_count = 0;
 	int code = k ? CLI_OK : tool_fail(CLI_INTERNAL, "out of memory");
 
-	for (int i = 0; code == CLI_OK && i < t->key_count; i++)
-		code = read_key(t->key_files[i], trusted[i]);
+	if (code == CLI_OK)
+		code = read_keys(t, trusted, &trusted_count);
 	if (code == CLI_OK)
 		code = tool_open(t, &reader);
 	if (code == CLI_OK)
@@ -330,8 +402,8 @@ int verb_keys(struct tool *t)
 	if (code == CLI_OK) {
 		json_array(&w);
 		for (size_t i = 0; i < k->count; i++)
-			put_key(&w, t, &k->uses[i],
-				(const uint8_t(*)[HEAD_PUBLIC_KEY_BYTES])trusted);
+			put_key(&w, &k->uses[i], (const uint8_t(*)[HEAD_PUBLIC_KEY_BYTES])trusted,
+				trusted_count);
 		json_end(&w);
 		code = cli_print_text(&print, buf_view(&b), columns);
 	}
@@ -339,3 +411,26 @@ int verb_keys(struct tool *t)
 	free(k);
 	return code;
 }
+
+static int run_keys(struct cli *c)
+{
+	struct tool t;
+	int code = tool_begin(&t, c);
+
+	return code ? code : keys_used(&t);
+}
+
+static const struct cli_option keys_options[] = {
+	{"key", 0, "FILE", "A public key that is trusted; may be repeated", NULL},
+	{NULL, 0, NULL, NULL, NULL},
+};
+
+const struct verb verb_keys = {
+	.name = "keys",
+	.arguments = "",
+	.options = keys_options,
+	.summary = "Say which keys signed heads",
+	.help = "Prints the public keys that signed heads of the journal, and which heads.",
+	.examples = "aegis-audit keys --key signer.pub",
+	.run = run_keys,
+};

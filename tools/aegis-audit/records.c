@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { POLL_MS = 200 };
+enum { POLL_MS = 200, LINES_MAX = 1000 };
 
 /* With a filter the last `lines` matches may lie anywhere: their numbers are gathered first. */
 static int first_of_tail(
@@ -48,7 +48,7 @@ static int seek_tail(const struct tool *t, struct arena *a, struct audit_reader 
 	return r < 0 ? err_trace(r) : 0;
 }
 
-int verb_tail(struct tool *t)
+static int tail(struct tool *t)
 {
 	struct arena *a CLEANUP(arena_cleanup) = facts_arena();
 	struct audit_reader *reader;
@@ -65,7 +65,7 @@ int verb_tail(struct tool *t)
 		if (r == 0 && filter_takes(&t->filter, a, &record) &&
 			!print_record(t, &record, false))
 			break;
-		if (r == AUDIT_END && t->follow) {
+		if (r == AUDIT_END && cli_value(t->cli, "follow")) {
 			fflush(stdout);
 			nanosleep(&pause, NULL);
 			r = 0;
@@ -75,12 +75,45 @@ int verb_tail(struct tool *t)
 	return r < 0 ? tool_fail_errno(r) : CLI_OK;
 }
 
+static int run_tail(struct cli *c)
+{
+	struct tool t;
+	int code = tool_begin(&t, c);
+
+	if (code == CLI_OK)
+		code = tool_number(&t, "lines", 0, LINES_MAX, &t.lines);
+	if (code == CLI_OK)
+		code = tail(&t);
+	tool_end(&t);
+	return code;
+}
+
+static const struct cli_option tail_options[] = {
+	{"follow", 'f', NULL, "Wait for new records", NULL},
+	{"lines", 'n', "N", "How many at most (20)", NULL},
+	FILTER_OPTIONS,
+};
+
+const struct verb verb_tail = {
+	.name = "tail",
+	.arguments = "",
+	.options = tail_options,
+	.summary = "Print the newest records",
+	.help = "Prints the newest records that the filters take, one a line; with -f also those "
+		"that\n"
+		"come.",
+	.examples =
+		"aegis-audit tail -f --kind ToolPolicyViolation\n"
+		"aegis-audit tail -n 1000 --output json | jq 'select(.payload.details.decision)'",
+	.run = run_tail,
+};
+
 /* ---- show ---- */
 
 typedef bool (*named_fn)(void *ctx, const struct audit_record *r);
 
 static int each_number(
-	struct tool *t, struct audit_reader *reader, uint64_t number, named_fn fn, void *ctx)
+	const struct tool *t, struct audit_reader *reader, uint64_t number, named_fn fn, void *ctx)
 {
 	struct audit_record record;
 	int r = audit_reader_seek(reader, number);
@@ -104,8 +137,8 @@ static bool has_event_id(struct arena *a, const struct audit_record *r, const ch
 
 /* By the number of a row in the event table, or by a UUID: of an event or of a call, which may have
  * several records. */
-static int each_search(struct tool *t, struct audit_reader *reader, uint64_t event,
-	const struct uuid *id, named_fn fn, void *ctx)
+static int each_search(const struct tool *t, struct audit_reader *reader, uint64_t event,
+	const struct uuid *id, const char *name, named_fn fn, void *ctx)
 {
 	struct arena *a CLEANUP(arena_cleanup) = facts_arena();
 	char text[UUID_TEXT_BYTES] = "";
@@ -126,13 +159,12 @@ static int each_search(struct tool *t, struct audit_reader *reader, uint64_t eve
 	}
 	if (outcome < 0)
 		return tool_fail_errno(outcome);
-	return found ? CLI_OK
-		     : tool_fail(CLI_NOT_FOUND, "nothing in %s for %s", t->dir, t->args[0]);
+	return found ? CLI_OK : tool_fail(CLI_NOT_FOUND, "nothing in %s for %s", t->dir, name);
 }
 
-int each_named(struct tool *t, named_fn fn, void *ctx)
+int each_named(const struct tool *t, const char *name, named_fn fn, void *ctx)
 {
-	struct span what = span_cstr(t->args[0]);
+	struct span what = span_cstr(name);
 	struct span event = SPAN("event:");
 	struct audit_reader *reader;
 	struct uuid id;
@@ -148,14 +180,14 @@ int each_named(struct tool *t, named_fn fn, void *ctx)
 			"'%s': accepted is the number of a record, event:NUMBER of the event "
 			"table, "
 			"or the UUID of an event or of a call",
-			t->args[0]);
+			name);
 	code = tool_open(t, &reader);
 	if (code)
 		return code;
 	if (is_number)
 		code = each_number(t, reader, number, fn, ctx);
 	else
-		code = each_search(t, reader, number, is_id ? &id : NULL, fn, ctx);
+		code = each_search(t, reader, number, is_id ? &id : NULL, name, fn, ctx);
 	audit_reader_close(reader);
 	return code;
 }
@@ -175,12 +207,30 @@ static bool show_one(void *ctx, const struct audit_record *r)
 	return print_record(s->tool, r, true);
 }
 
-int verb_show(struct tool *t)
+static int run_show(struct cli *c)
 {
-	struct show s = {.tool = t};
+	struct tool t;
+	struct show s = {.tool = &t};
+	int code = tool_begin(&t, c);
 
-	return each_named(t, show_one, &s);
+	if (code == CLI_OK)
+		code = each_named(&t, c->args[0], show_one, &s);
+	tool_end(&t);
+	return code;
 }
+
+const struct verb verb_show = {
+	.name = "show",
+	.arguments = "RECORD",
+	.min_args = 1,
+	.max_args = 1,
+	.summary = "Show one record whole",
+	.help = "RECORD is its number, event:NUMBER of the event table, or the UUID of an event or "
+		"of\n"
+		"a call, which may have several records.",
+	.examples = "aegis-audit show 1204 --output yaml\naegis-audit show event:17",
+	.run = run_show,
+};
 
 /* ---- search ---- */
 
@@ -223,13 +273,14 @@ static int search(
 	const struct tool *t, struct arena *a, struct audit_reader *reader, struct newest *n)
 {
 	struct audit_record r;
+	bool oldest = cli_value(t->cli, "oldest");
 	int outcome = audit_reader_seek(reader, 1);
 
-	while (outcome == 0 && (!t->oldest || n->matches < t->lines)) {
+	while (outcome == 0 && (!oldest || n->matches < t->lines)) {
 		outcome = audit_reader_next(reader, &r);
 		if (outcome != 0 || !filter_takes(&t->filter, a, &r))
 			continue;
-		if (!t->oldest) {
+		if (!oldest) {
 			outcome = keep(n, t, &r);
 		} else {
 			n->matches++;
@@ -240,18 +291,13 @@ static int search(
 	return outcome < 0 ? err_trace(outcome) : 0;
 }
 
-int verb_search(struct tool *t)
+static int search_all(struct tool *t)
 {
 	struct arena *a CLEANUP(arena_cleanup) = facts_arena();
 	struct newest n = {.texts = calloc(t->lines + 1, sizeof(*n.texts))};
 	struct audit_reader *reader = NULL;
-	int code;
+	int code = a && n.texts ? tool_open(t, &reader) : tool_fail_errno(-ENOMEM);
 
-	if (t->lines == 0)
-		code = tool_fail(
-			CLI_INVALID, "--limit 0: search finds nothing; accepted: 1 to 1000");
-	else
-		code = a && n.texts ? tool_open(t, &reader) : tool_fail_errno(-ENOMEM);
 	if (code == CLI_OK) {
 		print_table_header(t);
 		int r = search(t, a, reader, &n);
@@ -267,3 +313,35 @@ int verb_search(struct tool *t)
 	free(n.texts);
 	return code;
 }
+
+static int run_search(struct cli *c)
+{
+	struct tool t;
+	int code = tool_begin(&t, c);
+
+	if (code == CLI_OK)
+		code = tool_number(&t, "limit", 1, LINES_MAX, &t.lines);
+	if (code == CLI_OK)
+		code = search_all(&t);
+	tool_end(&t);
+	return code;
+}
+
+static const struct cli_option search_options[] = {
+	{"limit", 'n', "N", "How many at most (20)", NULL},
+	{"oldest", 0, NULL, "Oldest first", NULL},
+	FILTER_OPTIONS,
+};
+
+const struct verb verb_search = {
+	.name = "search",
+	.arguments = "",
+	.options = search_options,
+	.summary = "Find records",
+	.help = "Prints the records that the filters take, newest first. Exits 1 if there are "
+		"none.",
+	.examples = "aegis-audit search --denied --from 24h --path /etc\n"
+		    "aegis-audit search --agent coder --tool 'fs.*' --verdict allowed\n"
+		    "aegis-audit search --destination '*.example.org:443' --output json",
+	.run = run_search,
+};

@@ -21,11 +21,12 @@ struct table {
 	uint64_t others;
 };
 
-enum { BY_SOURCE, BY_KIND, BY_VERDICT, BY_POLICY, BY_EXECUTION, TABLES };
+enum { BY_SOURCE, BY_KIND, BY_VERDICT, BY_TOOL, BY_POLICY, BY_AGENT, BY_EXECUTION, TABLES };
 
 struct stats {
 	struct arena *names; /* lives as long as the tables */
 	struct arena *facts;
+	struct runs *runs;
 	struct table tables[TABLES];
 	uint64_t records, first, last;
 	int64_t first_ns, last_ns;
@@ -81,6 +82,15 @@ static int add_policies(struct stats *s, const struct facts *f)
 	return r;
 }
 
+/* Records of no agent are not counted here. */
+static int add_agent(struct stats *s, const struct audit_record *rec, const struct facts *f)
+{
+	const struct run *run = runs_find(s->runs, rec->execution_id);
+	struct span agent = json_str(f->request, "agent", run ? run->agent : SPAN(""));
+
+	return agent.n ? add(s, BY_AGENT, agent, 1) : 0;
+}
+
 static int count_record(struct stats *s, const struct audit_record *rec)
 {
 	struct facts f = facts_of(s->facts, rec);
@@ -104,6 +114,10 @@ static int count_record(struct stats *s, const struct audit_record *rec)
 		r = add(s, BY_VERDICT, f.denied ? SPAN("denied") : SPAN("allowed"), 1);
 	if (r == 0 && f.denied)
 		r = add_policies(s, &f);
+	if (r == 0 && (f.denied || f.decision) && facts_tool(&f).n)
+		r = add(s, BY_TOOL, facts_tool(&f), 1);
+	if (r == 0)
+		r = add_agent(s, rec, &f);
 	if (r == 0 && !uuid_is_nil(rec->execution_id)) {
 		uuid_text(rec->execution_id, id);
 		r = add(s, BY_EXECUTION, span_cstr(id), 1);
@@ -250,13 +264,13 @@ static int print_stats(const struct stats *s, const struct tool *t)
 	return 0;
 }
 
-int verb_stats(struct tool *t)
+static int count(struct tool *t, struct runs *runs)
 {
-	static const char *const titles[TABLES] = {
-		"sources", "kinds", "verdicts", "policies_denying", "executions"};
+	static const char *const titles[TABLES] = {"sources", "kinds", "verdicts", "tools",
+		"policies_denying", "agents", "executions"};
 	struct arena *names CLEANUP(arena_cleanup) = arena_new(STATS_BYTES);
 	struct arena *facts CLEANUP(arena_cleanup) = facts_arena();
-	struct stats s = {.names = names, .facts = facts};
+	struct stats s = {.names = names, .facts = facts, .runs = runs};
 	struct audit_reader *reader = NULL;
 	int code = names && facts ? tool_open(t, &reader) : tool_fail_errno(-ENOMEM);
 
@@ -275,3 +289,35 @@ int verb_stats(struct tool *t)
 		map_fini(&s.tables[i].by_name);
 	return code;
 }
+
+static int run_stats(struct cli *c)
+{
+	struct tool t;
+	struct runs *runs = NULL;
+	int code = tool_begin(&t, c);
+
+	if (code == CLI_OK)
+		runs = runs_new();
+	if (code == CLI_OK)
+		code = runs ? survey(&t, runs, NULL) : tool_fail_errno(-ENOMEM);
+	if (code == CLI_OK)
+		code = count(&t, runs);
+	runs_free(runs);
+	tool_end(&t);
+	return code;
+}
+
+static const struct cli_option stats_options[] = {FILTER_OPTIONS};
+
+const struct verb verb_stats = {
+	.name = "stats",
+	.arguments = "",
+	.options = stats_options,
+	.summary = "Count records",
+	.help = "Counts what the filters take by source, kind, verdict, tool, agent, execution and "
+		"by\n"
+		"the policies that denied, and how many records were lost before they came here.",
+	.examples = "aegis-audit stats --from 7d --output json\naegis-audit stats --agent coder "
+		    "--denied",
+	.run = run_stats,
+};

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /*
- * why: what decided, from what the record itself says. A decision record names the policy set by
- * its hash, the policies that decided and the request with its facts; what the kernel denied comes
- * with the packet's facts and the policy behind the rule. The text of the set is not in the
- * journal, so the command that shows it is named.
+ * why: what decided. A decision record names the policy set by its hash, the policies that decided
+ * and the request with its facts; what the kernel denied comes with the packet's facts and the
+ * policy behind the rule. Where the journal holds the set, the question is decided once more, by
+ * the same matcher, so that each policy can be shown with its place and what kept it from applying;
+ * where it does not, the command that shows the set is named.
  */
 #include "tools/aegis-audit/tool.h"
 
@@ -12,9 +13,21 @@
 
 enum {
 	WHY_BYTES = 4 * LIMIT_AUDIT_PAYLOAD_BYTES,
+	WHY_ARENA_BYTES = 512 * 1024 * 1024,
 	/* SMCP's codes of a denial (audit.h, struct audit_decision) */
 	CODE_RATE_LIMIT = 2005,
 	CODE_NOBODY = 2006,
+	RULES_SHOWN = 64,
+};
+
+struct why {
+	const struct tool *tool;
+	struct arena *arena;
+	struct runs *runs;
+	struct kept_sets *sets;
+	int seen, explained;
+	uint64_t last;
+	int error;
 };
 
 static const char *const kernel_facts[] = {"hook", "address", "port", "protocol", "name", "type",
@@ -58,20 +71,11 @@ static void put_policies(struct json_writer *w, const struct facts *f)
 	json_end(w);
 }
 
-/* The request was decided on as text; it is shown as the object that it is. */
-static void put_facts(struct json_writer *w, struct arena *a, const struct facts *f)
+static void put_facts(struct json_writer *w, const struct facts *f)
 {
-	struct span text = json_str(f->decision, "request", SPAN(""));
-	const struct json *request = json_get(f->decision, "request");
-
 	json_key(w, "facts");
-	if (f->decision && text.n && json_parse(a, text, NULL, &request) < 0) {
-		err_clear();
-		json_put_span(w, text);
-		return;
-	}
-	if (request) {
-		json_put(w, request);
+	if (f->request) {
+		json_put(w, f->request);
 		return;
 	}
 	json_object(w);
@@ -110,9 +114,83 @@ static const char *change_of(const struct facts *f)
 	       "permit it.";
 }
 
-static void put_why(
-	struct json_writer *w, struct arena *a, const struct audit_record *r, const struct facts *f)
+/* ---- deciding once more ---- */
+
+/* Verdicts leave out limits, so their order is not enough. */
+static size_t index_of(const struct rule_set *set, const struct rule_verdict *v)
 {
+	size_t i = 0;
+
+	while (i + 1 < rule_set_count(set) && !span_eq(rule_set_policy(set, i).id, v->id))
+		i++;
+	return i;
+}
+
+static void put_rule(struct json_writer *w, const struct rule_set *set, size_t index,
+	const struct rule_verdict *v)
+{
+	struct buf text CLEANUP(buf_fini) = buf_init(LIMIT_RULE_SET_BYTES);
+
+	json_object(w);
+	json_field_span(w, "id", v->id);
+	if (v->file.n)
+		json_field_span(w, "file", v->file);
+	if (v->line)
+		json_field_i64(w, "line", v->line);
+	json_field_cstr(w, "effect", v->forbid ? "forbid" : "permit");
+	json_field_bool(w, "applies", v->fate == RULE_APPLIES);
+	json_field_cstr(w, "because", rule_fate_text(v->fate));
+	if (v->detail.n)
+		json_field_span(w, "detail", v->detail);
+	if (v->fate == RULE_APPLIES) {
+		rule_set_policy_text(set, index, &text);
+		json_field_span(w, "text", buf_view(&text));
+	}
+	json_end(w);
+}
+
+/* Those that apply, and the permits that a condition kept from applying: what a change would begin
+ * with. Policies of other actions and resources are left out. */
+static bool tells(const struct rule_verdict *v)
+{
+	return v->fate == RULE_APPLIES || v->fate == RULE_ERROR ||
+		(!v->forbid && (v->fate == RULE_CONDITION_FALSE || v->fate == RULE_OTHER_RESOURCE));
+}
+
+/* Of the set that held when the record was written; the text of a limit is not among its verdicts.
+ */
+static int put_again(struct json_writer *w, struct why *y, const struct asked *q)
+{
+	struct rule_verdict *list = NULL;
+	struct rule_set *set = NULL;
+	struct decision d;
+	size_t count = 0, shown = 0;
+	int r = kept_get(y->sets, q->policy_set, &set);
+
+	json_field_bool(w, "decided_again", r == 0);
+	if (r != 0)
+		return r < 0 ? err_trace(r) : 0;
+	r = policy_explain(set, &q->q, y->arena, &d, &list, &count);
+	if (r < 0)
+		return err_trace(r);
+	json_field_bool(w, "same_verdict", d.allowed == q->allowed || q->limited);
+	json_key(w, "rules");
+	json_array(w);
+	for (size_t i = 0; i < count && shown < RULES_SHOWN; i++) {
+		if (!tells(&list[i]))
+			continue;
+		put_rule(w, set, index_of(set, &list[i]), &list[i]);
+		shown++;
+	}
+	json_end(w);
+	return 0;
+}
+
+static int put_why(
+	struct json_writer *w, struct why *y, const struct audit_record *r, const struct facts *f)
+{
+	struct arena *a = y->arena;
+	struct asked asked;
 	struct span set = json_str(f->decision, "policy_set", SPAN(""));
 
 	json_object(w);
@@ -124,9 +202,13 @@ static void put_why(
 	json_field_cstr(w, "decided_by", basis_names[facts_basis(f)]);
 	put_policies(w, f);
 	json_field_span(w, "policy_set", set);
-	put_facts(w, a, f);
+	put_facts(w, f);
 	json_field_cstr(w, "change", change_of(f));
+	int res = asked_of(a, f, r, y->runs, &asked);
+	if (res == 0)
+		res = put_again(w, y, &asked);
 	json_end(w);
+	return res < 0 ? err_trace(res) : 0;
 }
 
 /* ---- for people ---- */
@@ -181,6 +263,31 @@ static void put_decided_by(struct buf *b, const struct json *v)
 	buf_puts(b, "\n");
 }
 
+/* "permit  policy.d/net.cedar:3 (egress): its condition is false: resource.name == ..." */
+static void put_rules(struct buf *b, const struct json *rules)
+{
+	if (!rules || rules->count == 0)
+		return;
+	buf_puts(b, "policies\n");
+	json_for_each (rule, rules) {
+		struct span file = json_str(rule, "file", SPAN(""));
+		struct span detail = json_str(rule, "detail", SPAN(""));
+		buf_printf(b, "  " SPAN_FMT "  ", SPAN_ARG(json_str(rule, "effect", SPAN(""))));
+		if (file.n) {
+			cli_put_safe(b, file, false);
+			buf_printf(b, ":%lld (", (long long)json_i64(rule, "line", 0));
+		}
+		cli_put_safe(b, json_str(rule, "id", SPAN("")), false);
+		buf_printf(b, "%s: " SPAN_FMT, file.n ? ")" : "",
+			SPAN_ARG(json_str(rule, "because", SPAN(""))));
+		if (detail.n) {
+			buf_puts(b, ": ");
+			cli_put_safe(b, detail, false);
+		}
+		buf_puts(b, "\n");
+	}
+}
+
 static void put_text(struct buf *b, const struct json *v)
 {
 	const struct json *facts = json_get(v, "facts");
@@ -214,6 +321,12 @@ static void put_text(struct buf *b, const struct json *v)
 			buf_puts(b, "\n");
 		}
 	}
+	put_rules(b, json_get(v, "rules"));
+	if (json_get(v, "same_verdict") && !json_bool(v, "same_verdict", true))
+		buf_puts(b,
+			"decided again with that set, it comes out otherwise: the record or the "
+			"set "
+			"is not what held\n");
 	buf_printf(b, "to change   " SPAN_FMT "\n", SPAN_ARG(json_str(v, "change", SPAN(""))));
 }
 
@@ -239,14 +352,6 @@ static int print_why(const struct tool *t, struct arena *a, struct span json)
 	return 0;
 }
 
-struct why {
-	const struct tool *tool;
-	struct arena *arena;
-	int seen, explained;
-	uint64_t last;
-	int error;
-};
-
 static bool explain(void *ctx, const struct audit_record *r)
 {
 	struct why *y = ctx;
@@ -260,26 +365,52 @@ static bool explain(void *ctx, const struct audit_record *r)
 		return true;
 	if (y->explained++ && y->tool->format != CLI_JSON && y->tool->format != CLI_YAML)
 		tool_write(SPAN("\n"));
-	put_why(&w, y->arena, r, &f);
-	y->error = buf_error(&b);
+	y->error = put_why(&w, y, r, &f);
+	if (y->error == 0)
+		y->error = buf_error(&b);
 	if (y->error == 0)
 		y->error = print_why(y->tool, y->arena, buf_view(&b));
 	return y->error == 0;
 }
 
-int verb_why(struct tool *t)
+static int why(const struct tool *t, const char *name)
 {
-	struct arena *a CLEANUP(arena_cleanup) = facts_arena();
-	struct why y = {.tool = t, .arena = a};
-	int code = a ? each_named(t, explain, &y) : tool_fail_errno(-ENOMEM);
+	struct arena *a CLEANUP(arena_cleanup) = arena_new(WHY_ARENA_BYTES);
+	struct why y = {.tool = t, .arena = a, .runs = runs_new(), .sets = kept_new()};
+	int code = a && y.runs && y.sets ? survey(t, y.runs, y.sets) : tool_fail_errno(-ENOMEM);
 
-	if (code)
-		return code;
-	if (y.error < 0)
-		return tool_fail_errno(y.error);
-	if (y.explained == 0)
-		return tool_fail(CLI_NOT_FOUND,
+	if (code == CLI_OK)
+		code = each_named(t, name, explain, &y);
+	if (code == CLI_OK && y.error < 0)
+		code = tool_fail_errno(y.error);
+	else if (code == CLI_OK && y.explained == 0)
+		code = tool_fail(CLI_NOT_FOUND,
 			"record %llu holds no decision: `search --denied` finds records that do",
 			(unsigned long long)y.last);
-	return CLI_OK;
+	runs_free(y.runs);
+	kept_free(y.sets);
+	return code;
 }
+
+static int run_why(struct cli *c)
+{
+	struct tool t;
+	int code = tool_begin(&t, c);
+
+	return code ? code : why(&t, c->args[0]);
+}
+
+const struct verb verb_why = {
+	.name = "why",
+	.arguments = "RECORD",
+	.min_args = 1,
+	.max_args = 1,
+	.summary = "Explain a verdict: policies with their lines, facts, what would have to change",
+	.help = "RECORD is a number, event:NUMBER of the event table, or the UUID of an event or "
+		"call.\n"
+		"The recorded question is decided once more by the recorded policy set, so that "
+		"each\n"
+		"policy is shown with file and line, and with what kept it from applying.",
+	.examples = "aegis-audit why 1204\naegis-audit why event:17 --output json",
+	.run = run_why,
+};

@@ -4,10 +4,17 @@
 #include <errno.h>
 #include <stdio.h>
 
+static const char *program_name = "aegis";
+
+void cli_name_program(const char *name)
+{
+	program_name = name;
+}
+
 int cli_fail(int code, const char *fmt, ...)
 {
 	fflush(stdout);
-	fputs("aegis: ", stderr);
+	fprintf(stderr, "%s: ", program_name);
 	va_list args;
 	va_start(args, fmt);
 	vfprintf(stderr, fmt, args);

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /*
- * Completion scripts for bash, zsh and fish, from the table of verbs. They carry the words
+ * Completion scripts for bash, zsh and fish, from a program's table of verbs. They carry the words
  * themselves, so that completing starts no program.
  */
 #include "tools/aegis/cli.h"
 #include <stdio.h>
 
 /* Words that can follow the words so far: `group` NULL for the first word. */
-static void put_next_words(struct buf *b, const char *group)
+static void put_next_words(struct buf *b, const struct cli_program *p, const char *group)
 {
 	if (!group)
-		for (const struct cli_group *g = cli_groups; g->name; g++)
+		for (const struct cli_group *g = p->groups; g->name; g++)
 			buf_printf(b, "%s ", g->name);
-	for (const struct verb *const *v = verbs; *v; v++)
+	for (const struct verb *const *v = p->verbs; *v; v++)
 		if (group ? (*v)->group && strcmp((*v)->group, group) == 0 : !(*v)->group)
 			buf_printf(b, "%s ", (*v)->name);
 }
@@ -28,6 +28,15 @@ static void put_key(struct buf *b, const struct verb *v)
 	buf_printf(b, "%s%s%s", v->group ? v->group : "", v->group ? " " : "", v->name);
 }
 
+/* "_aegis_audit": what a shell takes as a name. */
+static void function_name(const struct cli_program *p, char ret[64])
+{
+	snprintf(ret, 64, "_%s", p->name);
+	for (char *c = ret; *c; c++)
+		if (*c == '-')
+			*c = '_';
+}
+
 /* ---- bash: words by position; an option's own words behind it; files otherwise ---- */
 
 static void put_bash_values(struct buf *b, const struct cli_option *o)
@@ -39,34 +48,36 @@ static void put_bash_values(struct buf *b, const struct cli_option *o)
 				o->name, o->words);
 }
 
-static void put_bash(struct buf *b)
+static void put_bash(struct buf *b, const struct cli_program *p)
 {
+	char function[64];
+
+	function_name(p, function);
+	buf_printf(b, "# bash completion for %s\n%s() {\n", p->name, function);
 	buf_puts(b,
-		"# bash completion for aegis\n"
-		"_aegis() {\n"
 		"\tlocal cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} w=()\n"
 		"\tlocal i skip=0\n"
 		"\tfor ((i = 1; i < COMP_CWORD; i++)); do\n"
 		"\t\tif ((skip)); then skip=0; continue; fi\n"
 		"\t\tcase ${COMP_WORDS[i]} in\n\t\t-c");
-	for (const struct cli_option *o = cli_globals; o->name; o++)
+	for (const struct cli_option *o = p->globals; o->name; o++)
 		if (o->value)
 			buf_printf(b, "|--%s", o->name);
 	buf_puts(b,
 		") skip=1 ;;\n\t\t-*) ;;\n\t\t*) w+=(\"${COMP_WORDS[i]}\") ;;\n\t\tesac\n\tdone\n"
 		"\tcase $prev in\n");
-	put_bash_values(b, cli_globals);
+	put_bash_values(b, p->globals);
 	buf_puts(b, "\tesac\n\tlocal words='' options='");
-	put_options(b, cli_globals);
+	put_options(b, p->globals);
 	buf_puts(b, "'\n\tcase \"${w[*]}\" in\n\t'') words='");
-	put_next_words(b, NULL);
+	put_next_words(b, p, NULL);
 	buf_puts(b, "' ;;\n");
-	for (const struct cli_group *g = cli_groups; g->name; g++) {
+	for (const struct cli_group *g = p->groups; g->name; g++) {
 		buf_printf(b, "\t'%s') words='", g->name);
-		put_next_words(b, g->name);
+		put_next_words(b, p, g->name);
 		buf_puts(b, "' ;;\n");
 	}
-	for (const struct verb *const *v = verbs; *v; v++) {
+	for (const struct verb *const *v = p->verbs; *v; v++) {
 		buf_puts(b, "\t'");
 		put_key(b, *v);
 		buf_printf(b, "'*) words='%s' options+='", (*v)->words ? (*v)->words : "");
@@ -78,8 +89,8 @@ static void put_bash(struct buf *b)
 		"\tif [[ $cur == -* ]]; then words=$options; fi\n"
 		"\tCOMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
 		"\tif [[ -z $words ]]; then COMPREPLY=($(compgen -f -- \"$cur\")); fi\n"
-		"}\n"
-		"complete -o filenames -F _aegis aegis\n");
+		"}\n");
+	buf_printf(b, "complete -o filenames -F %s %s\n", function, p->name);
 }
 
 /* ---- zsh ---- */
@@ -104,12 +115,12 @@ static void put_zsh_word(struct buf *b, const char *word, const char *summary)
 	buf_putc(b, '\'');
 }
 
-static void put_zsh_list(struct buf *b, const char *group)
+static void put_zsh_list(struct buf *b, const struct cli_program *p, const char *group)
 {
 	if (!group)
-		for (const struct cli_group *g = cli_groups; g->name; g++)
+		for (const struct cli_group *g = p->groups; g->name; g++)
 			put_zsh_word(b, g->name, g->summary);
-	for (const struct verb *const *v = verbs; *v; v++)
+	for (const struct verb *const *v = p->verbs; *v; v++)
 		if (group ? (*v)->group && strcmp((*v)->group, group) == 0 : !(*v)->group)
 			put_zsh_word(b, (*v)->name, (*v)->summary);
 }
@@ -128,33 +139,35 @@ static void put_zsh_options(struct buf *b, const struct cli_option *o)
 	}
 }
 
-static void put_zsh(struct buf *b)
+static void put_zsh(struct buf *b, const struct cli_program *p)
 {
+	char function[64];
+
+	function_name(p, function);
+	buf_printf(b, "#compdef %s\n%s() {\n", p->name, function);
 	buf_puts(b,
-		"#compdef aegis\n"
-		"_aegis() {\n"
 		"\tlocal -a w first\n"
 		"\tw=(${${words[2,CURRENT-1]}:#-*})\n"
 		"\tcase \"$w\" in\n\t'') first=(");
-	put_zsh_list(b, NULL);
+	put_zsh_list(b, p, NULL);
 	buf_puts(b, "); _describe verb first ;;\n");
-	for (const struct cli_group *g = cli_groups; g->name; g++) {
+	for (const struct cli_group *g = p->groups; g->name; g++) {
 		buf_printf(b, "\t%s) first=(", g->name);
-		put_zsh_list(b, g->name);
+		put_zsh_list(b, p, g->name);
 		buf_puts(b, "); _describe verb first ;;\n");
 	}
-	for (const struct verb *const *v = verbs; *v; v++) {
+	for (const struct verb *const *v = p->verbs; *v; v++) {
 		buf_puts(b, "\t'");
 		put_key(b, *v);
 		buf_puts(b, "'*) _arguments");
 		put_zsh_options(b, (*v)->options);
-		put_zsh_options(b, cli_globals);
+		put_zsh_options(b, p->globals);
 		if ((*v)->words)
 			buf_printf(b, " '*:word:(%s)' ;;\n", (*v)->words);
 		else
 			buf_puts(b, " '*:file:_files' ;;\n");
 	}
-	buf_puts(b, "\tesac\n}\ncompdef _aegis aegis\n");
+	buf_printf(b, "\tesac\n}\ncompdef %s %s\n", function, p->name);
 }
 
 /* ---- fish ---- */
@@ -170,10 +183,11 @@ static void put_fish_text(struct buf *b, const char *text)
 	buf_putc(b, '\'');
 }
 
-static void put_fish_options(struct buf *b, const char *when, const struct cli_option *o)
+static void put_fish_options(
+	struct buf *b, const struct cli_program *p, const char *when, const struct cli_option *o)
 {
 	for (; o && o->name; o++) {
-		buf_printf(b, "complete -c aegis%s -l %s", when, o->name);
+		buf_printf(b, "complete -c %s%s -l %s", p->name, when, o->name);
 		if (o->letter)
 			buf_printf(b, " -s %c", o->letter);
 		if (o->value && o->words)
@@ -186,7 +200,7 @@ static void put_fish_options(struct buf *b, const char *when, const struct cli_o
 	}
 }
 
-static void put_fish_verb(struct buf *b, const struct verb *v)
+static void put_fish_verb(struct buf *b, const struct cli_program *p, const struct verb *v)
 {
 	char when[256];
 	if (v->group)
@@ -196,38 +210,40 @@ static void put_fish_verb(struct buf *b, const struct verb *v)
 	else
 		snprintf(when, sizeof(when), " -n '__fish_seen_subcommand_from %s'", v->name);
 	if (v->group)
-		buf_printf(b, "complete -c aegis -f -n '__fish_seen_subcommand_from %s' -a %s -d ",
-			v->group, v->name);
+		buf_printf(b, "complete -c %s -f -n '__fish_seen_subcommand_from %s' -a %s -d ",
+			p->name, v->group, v->name);
 	else
-		buf_printf(b, "complete -c aegis -f -n __fish_use_subcommand -a %s -d ", v->name);
+		buf_printf(b, "complete -c %s -f -n __fish_use_subcommand -a %s -d ", p->name,
+			v->name);
 	put_fish_text(b, v->summary);
 	buf_putc(b, '\n');
 	if (v->words)
-		buf_printf(b, "complete -c aegis -f%s -a '%s'\n", when, v->words);
-	put_fish_options(b, when, v->options);
+		buf_printf(b, "complete -c %s -f%s -a '%s'\n", p->name, when, v->words);
+	put_fish_options(b, p, when, v->options);
 }
 
-static void put_fish(struct buf *b)
+static void put_fish(struct buf *b, const struct cli_program *p)
 {
-	buf_puts(b, "# fish completion for aegis\n");
-	put_fish_options(b, "", cli_globals);
-	for (const struct cli_group *g = cli_groups; g->name; g++) {
-		buf_printf(b, "complete -c aegis -f -n __fish_use_subcommand -a %s -d ", g->name);
+	buf_printf(b, "# fish completion for %s\n", p->name);
+	put_fish_options(b, p, "", p->globals);
+	for (const struct cli_group *g = p->groups; g->name; g++) {
+		buf_printf(b, "complete -c %s -f -n __fish_use_subcommand -a %s -d ", p->name,
+			g->name);
 		put_fish_text(b, g->summary);
 		buf_putc(b, '\n');
 	}
-	for (const struct verb *const *v = verbs; *v; v++)
-		put_fish_verb(b, *v);
+	for (const struct verb *const *v = p->verbs; *v; v++)
+		put_fish_verb(b, p, *v);
 }
 
-bool completion_script(struct buf *b, const char *shell)
+bool completion_script(struct buf *b, const struct cli_program *p, const char *shell)
 {
 	if (strcmp(shell, "bash") == 0)
-		put_bash(b);
+		put_bash(b, p);
 	else if (strcmp(shell, "zsh") == 0)
-		put_zsh(b);
+		put_zsh(b, p);
 	else if (strcmp(shell, "fish") == 0)
-		put_fish(b);
+		put_fish(b, p);
 	else
 		return false;
 	return true;

@@ -1,18 +1,10 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
-/* Help and the manual page, from the table of verbs. */
+/* Help and the manual page, from a program's table of verbs. */
 #include "daemon/base/usage.h"
 #include "tools/aegis/cli.h"
 #include <stdio.h>
 
 enum { OPTION_COLUMN = 26 };
-
-static const char exit_codes[] = "  0   success\n"
-				 "  1   not found\n"
-				 "  2   invalid input: manifest, configuration, usage\n"
-				 "  3   permission denied\n"
-				 "  4   conflict, as a name that exists already\n"
-				 "  5   the daemon cannot be reached\n"
-				 "  10  internal error\n";
 
 static void put_option(struct buf *b, const struct cli_option *o)
 {
@@ -28,29 +20,29 @@ static void put_option(struct buf *b, const struct cli_option *o)
 	buf_putc(b, '\n');
 }
 
-static void put_globals(struct buf *b)
+static void put_globals(struct buf *b, const struct cli_program *p)
 {
 	buf_puts(b, "\nGlobal options:\n");
-	for (const struct cli_option *o = cli_globals; o->name; o++)
+	for (const struct cli_option *o = p->globals; o->name; o++)
 		put_option(b, o);
 }
 
-static void put_usage(struct buf *b, const struct verb *v)
+static void put_usage(struct buf *b, const struct cli_program *p, const struct verb *v)
 {
-	buf_printf(b, "aegis %s%s%s%s%s%s", v->group ? v->group : "", v->group ? " " : "", v->name,
-		v->options ? " [OPTIONS]" : "", *v->arguments ? " " : "", v->arguments);
+	buf_printf(b, "%s %s%s%s%s%s%s", p->name, v->group ? v->group : "", v->group ? " " : "",
+		v->name, v->options ? " [OPTIONS]" : "", *v->arguments ? " " : "", v->arguments);
 }
 
-void help_verb(struct buf *b, const struct verb *v)
+void help_verb(struct buf *b, const struct cli_program *p, const struct verb *v)
 {
 	buf_printf(b, "%s.\n\nUsage: ", v->summary);
-	put_usage(b, v);
+	put_usage(b, p, v);
 	buf_printf(b, "\n\n%s\n", v->help);
 	if (v->options)
 		buf_puts(b, "\nOptions:\n");
 	for (const struct cli_option *o = v->options; o && o->name; o++)
 		put_option(b, o);
-	put_globals(b);
+	put_globals(b, p);
 	buf_puts(b, "\nExamples:\n");
 	struct span rest = span_cstr(v->examples), line;
 	bool done = false;
@@ -71,34 +63,37 @@ static bool same_group(const char *a, const char *b)
 	return a == b || (a && b && strcmp(a, b) == 0);
 }
 
-static void put_group(struct buf *b, const char *group)
+static void put_group(struct buf *b, const struct cli_program *p, const char *group)
 {
-	for (const struct verb *const *v = verbs; *v; v++)
+	for (const struct verb *const *v = p->verbs; *v; v++)
 		if (same_group((*v)->group, group))
 			put_verb_line(b, *v);
 }
 
-void help_group(struct buf *b, const char *group)
+void help_group(struct buf *b, const struct cli_program *p, const char *group)
 {
-	for (const struct cli_group *g = cli_groups; g->name; g++)
+	for (const struct cli_group *g = p->groups; g->name; g++)
 		if (strcmp(g->name, group) == 0)
-			buf_printf(b, "%s.\n\nUsage: aegis %s VERB\n\nVerbs:\n", g->summary, group);
-	put_group(b, group);
-	buf_printf(b, "\nMore about one of them: aegis help %s VERB\n", group);
+			buf_printf(b, "%s.\n\nUsage: %s %s VERB\n\nVerbs:\n", g->summary, p->name,
+				group);
+	put_group(b, p, group);
+	buf_printf(b, "\nMore about one of them: %s help %s VERB\n", p->name, group);
 }
 
-void help_overview(struct buf *b)
+void help_overview(struct buf *b, const struct cli_program *p)
 {
-	buf_puts(
-		b, "Runs AI agents that nobody has to trust.\n\nUsage: aegis [OPTIONS] VERB ...\n");
-	for (const struct cli_group *g = cli_groups; g->name; g++) {
+	buf_printf(b, "%s.\n\nUsage: %s [OPTIONS] VERB ...\n", p->title, p->name);
+	for (const struct cli_group *g = p->groups; g->name; g++) {
 		buf_printf(b, "\n%s:\n", g->summary);
-		put_group(b, g->name);
+		put_group(b, p, g->name);
 	}
-	buf_puts(b, "\nOthers:\n");
-	put_group(b, NULL);
-	put_globals(b);
-	buf_printf(b, "\nExit codes:\n%s\nMore about a verb: aegis help VERB\n", exit_codes);
+	buf_puts(b, p->groups->name ? "\nOthers:\n" : "\nVerbs:\n");
+	put_group(b, p, NULL);
+	put_globals(b, p);
+	if (p->notes)
+		buf_printf(b, "\n%s\n", p->notes);
+	buf_printf(
+		b, "\nExit codes:\n%s\nMore about a verb: %s help VERB\n", p->exit_codes, p->name);
 }
 
 /* ---- the manual page ---- */
@@ -121,10 +116,10 @@ static void put_troff_option(struct buf *b, const struct cli_option *o)
 	buf_puts(b, ".\n");
 }
 
-static void put_troff_verb(struct buf *b, const struct verb *v)
+static void put_troff_verb(struct buf *b, const struct cli_program *p, const struct verb *v)
 {
 	struct buf usage CLEANUP(buf_fini) = buf_init(1024);
-	put_usage(&usage, v);
+	put_usage(&usage, p, v);
 	buf_puts(b, ".SS \"");
 	usage_troff(b, buf_cstr(&usage));
 	buf_puts(b, "\"\n");
@@ -137,19 +132,28 @@ static void put_troff_verb(struct buf *b, const struct verb *v)
 	buf_puts(b, "\n.RE\n.fi\n");
 }
 
-void help_manual(struct buf *b)
+void help_manual(struct buf *b, const struct cli_program *p)
 {
-	buf_puts(b,
-		".TH AEGIS 1 \"\" \"aegis " AEGIS_VERSION "\" \"User Commands\"\n"
-		".SH NAME\naegis \\- run AI agents that nobody has to trust\n"
-		".SH SYNOPSIS\n.B aegis\n[\\fIOPTIONS\\fR] \\fIVERB\\fR ...\n"
-		".SH OPTIONS\n");
-	for (const struct cli_option *o = cli_globals; o->name; o++)
+	buf_puts(b, ".TH ");
+	for (const char *c = p->name; *c; c++)
+		buf_putc(b, *c >= 'a' && *c <= 'z' ? (char)(*c - 'a' + 'A') : *c);
+	buf_printf(b, " 1 \"\" \"%s " AEGIS_VERSION "\" \"User Commands\"\n.SH NAME\n", p->name);
+	usage_troff(b, p->name);
+	buf_printf(b, " \\- %s\n.SH SYNOPSIS\n.B ", p->purpose);
+	usage_troff(b, p->name);
+	buf_puts(b, "\n[\\fIOPTIONS\\fR] \\fIVERB\\fR ...\n");
+	if (p->notes) {
+		buf_puts(b, ".SH DESCRIPTION\n");
+		usage_troff(b, p->notes);
+		buf_putc(b, '\n');
+	}
+	buf_puts(b, ".SH OPTIONS\n");
+	for (const struct cli_option *o = p->globals; o->name; o++)
 		put_troff_option(b, o);
 	buf_puts(b, ".SH VERBS\n");
-	for (const struct verb *const *v = verbs; *v; v++)
-		put_troff_verb(b, *v);
+	for (const struct verb *const *v = p->verbs; *v; v++)
+		put_troff_verb(b, p, *v);
 	buf_puts(b, ".SH EXIT STATUS\n.nf\n");
-	usage_troff(b, exit_codes);
+	usage_troff(b, p->exit_codes);
 	buf_puts(b, ".fi\n");
 }

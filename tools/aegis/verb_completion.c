@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
-#include "tools/aegis/verbs.h"
+#include "tools/aegis/cli.h"
 
 static int run(struct cli *c)
 {
 	struct buf b CLEANUP(buf_fini) = buf_init(LIMIT_DOC_BYTES);
-	CHECK(completion_script(&b, c->args[0]));
+	CHECK(completion_script(&b, c->program, c->args[0]));
 	return cli_write(buf_view(&b));
 }
 
@@ -18,6 +18,7 @@ const struct verb verb_completion = {
 	.help = "Prints a script that completes verbs, options and their words. It starts no "
 		"program.",
 	.examples = "source <(aegis completion bash)\n"
+		    "source <(aegis-audit completion bash)\n"
 		    "aegis completion zsh > ~/.zfunc/_aegis\n"
 		    "aegis completion fish > ~/.config/fish/completions/aegis.fish",
 	.run = run,

@@ -1,27 +1,28 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
-#include "tools/aegis/verbs.h"
+#include "tools/aegis/cli.h"
 
 static int run(struct cli *c)
 {
 	struct buf b CLEANUP(buf_fini) = buf_init(LIMIT_DOC_BYTES);
 	int used = 0;
-	const struct verb *v = verb_find(c->args, c->arg_count, &used);
+	const struct verb *v = verb_find(c->program, c->args, c->arg_count, &used);
 	if (cli_value(c, "manual"))
-		help_manual(&b);
+		help_manual(&b, c->program);
 	else if (!c->arg_count)
-		help_overview(&b);
+		help_overview(&b, c->program);
 	else if (v && used == c->arg_count)
-		help_verb(&b, v);
-	else if (c->arg_count == 1 && group_exists(c->args[0]))
-		help_group(&b, c->args[0]);
+		help_verb(&b, c->program, v);
+	else if (c->arg_count == 1 && group_exists(c->program, c->args[0]))
+		help_group(&b, c->program, c->args[0]);
 	else
-		return cli_fail(CLI_INVALID, "there is no verb %s%s%s; see: aegis help", c->args[0],
-			c->arg_count > 1 ? " " : "", c->arg_count > 1 ? c->args[1] : "");
+		return cli_fail(CLI_INVALID, "there is no verb %s%s%s; see: %s help", c->args[0],
+			c->arg_count > 1 ? " " : "", c->arg_count > 1 ? c->args[1] : "",
+			c->program->name);
 	return cli_write(buf_view(&b));
 }
 
 static const struct cli_option options[] = {
-	{"manual", 0, NULL, "Print the manual page, aegis(1), instead", NULL},
+	{"manual", 0, NULL, "Print the manual page, section 1, instead", NULL},
 	{NULL, 0, NULL, NULL, NULL},
 };
 
@@ -32,6 +33,6 @@ const struct verb verb_help = {
 	.options = options,
 	.summary = "Explain a verb",
 	.help = "Explains a verb, a group of verbs, or, without arguments, says what there is.",
-	.examples = "aegis help\naegis help agent\naegis help agent validate",
+	.examples = "aegis help\naegis help agent validate\naegis-audit help what-if",
 	.run = run,
 };

@@ -84,25 +84,3 @@ const struct cli_option cli_globals[] = {
 	{"help", 'h', NULL, "Help on the verb", NULL},
 	{NULL, 0, NULL, NULL, NULL},
 };
-
-bool group_exists(const char *name)
-{
-	for (const struct cli_group *g = cli_groups; g->name; g++)
-		if (strcmp(g->name, name) == 0)
-			return true;
-	return false;
-}
-
-const struct verb *verb_find(const char *const *words, int count, int *ret_used)
-{
-	for (const struct verb *const *v = verbs; *v; v++) {
-		const char *group = (*v)->group;
-		int needs = group ? 2 : 1;
-		if (count < needs || (group && strcmp(group, words[0]) != 0) ||
-			strcmp((*v)->name, words[needs - 1]) != 0)
-			continue;
-		*ret_used = needs;
-		return *v;
-	}
-	return NULL;
-}

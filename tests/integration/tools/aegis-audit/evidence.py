@@ -56,7 +56,7 @@ def test_search():
     tap.equal("by the default", numbers("--policy", "default"), [5, 2])
     tap.equal("tail takes the filters", [x["number"] for x in objects(
         "tail", "--denied", "-n", "2", "--output", "json")], [7, 9])
-    tap.equal("nothing found", run("search", "--kind", "Nothing").returncode, 1)
+    tap.equal("nothing found", run("search", "--kind", "FileDeleted").returncode, 1)
     tap.ok("no control characters in text", "\x1b" not in run("search").stdout)
     invalid("a time that is none", "search", "--from", "yesterday")
     invalid("a limit of nothing", "search", "--limit", "0")

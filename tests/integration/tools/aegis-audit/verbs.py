@@ -17,6 +17,9 @@ RUN = "11000000-0000-0000-0000-000000000000"
 CALL = "22000000-0000-0000-0000-000000000000"
 EVENT = "33000000-0000-0000-0000-000000000000"
 
+VERBS = ("tail", "trace", "show", "search", "why", "stats", "what-if", "learn", "export", "verify",
+         "anchor", "keys")
+
 top = tempfile.mkdtemp(prefix="aegis-test-")
 journal = f"{top}/audit"
 
@@ -38,9 +41,31 @@ def exit_code(name, result, want):
 
 
 def test_usage():
-    r = subprocess.run([TOOL, "--help"], capture_output=True, text=True)
+    r = subprocess.run([TOOL, "tail", "--help"], capture_output=True, text=True)
     tap.ok("help has examples", r.returncode == 0 and "Examples:" in r.stdout)
-    exit_code("no verb is invalid", subprocess.run([TOOL], capture_output=True, text=True), 2)
+    r = subprocess.run([TOOL, "--help"], capture_output=True, text=True)
+    tap.ok("help says what exit codes mean", "6   what-if" in r.stdout, r.stdout)
+    r = subprocess.run([TOOL, "help", "--manual"], capture_output=True, text=True)
+    tap.ok("there is a manual page of every verb", r.stdout.startswith(".TH AEGIS-AUDIT 1") and all(
+        "aegis\\-audit " + v.replace("-", "\\-") in r.stdout for v in VERBS), r.stdout[:300])
+    for shell in ("bash", "zsh", "fish"):
+        r = subprocess.run([TOOL, "completion", shell], capture_output=True, text=True)
+        tap.ok(f"{shell} completes every verb", r.returncode == 0 and all(
+            v in r.stdout for v in VERBS), r.stdout[:3000])
+        if shutil.which(shell):
+            tap.ok(f"{shell} reads it", subprocess.run(
+                [shell, "-n"], input=r.stdout, capture_output=True, text=True).returncode == 0)
+    r = run("serach")
+    exit_code("a misspelt verb is invalid", r, 2)
+    tap.ok("and the right one named", "did you mean: aegis-audit search?" in r.stderr, r.stderr)
+    for args, nearest in ((("tail", "--kind", "FileRaed"), "FileRead"),
+                          (("search", "--source", "kernal"), "kernel"),
+                          (("search", "--verdict", "denyed"), "denied"),
+                          (("stats", "--executoin", RUN), "--execution")):
+        r = run(*args)
+        exit_code(f"{args[2]} is invalid", r, 2)
+        tap.ok("and the nearest named", f"did you mean {nearest}?" in r.stderr, r.stderr)
+    exit_code("a kind that only this journal has is valid", run("tail", "--kind", "FileRead"), 0)
     exit_code("an unknown verb is invalid", run("dance"), 2)
     exit_code("an unknown format is invalid", run("tail", "--output", "xml"), 2)
     exit_code("no journal is not found", run("tail", directory=f"{top}/none"), 1)
