@@ -53,10 +53,11 @@ struct {
 } net_addresses SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, NET_FLOWS_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct net_flow_key);
-	__type(value, __u32); /* name */
+	__type(value, struct net_flow);
 } net_flows SEC(".maps");
 
 struct {
@@ -95,11 +96,11 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, NET_LOSSES_MAX);
+	__uint(max_entries, NET_TALLIES_MAX);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, struct net_loss_key);
+	__type(key, struct net_tally_key);
 	__type(value, __u64);
-} net_losses SEC(".maps");
+} net_tallies SEC(".maps");
 
 /* One question, and what was found on the way to its answer. */
 struct net_question {
@@ -111,6 +112,7 @@ struct net_question {
 	__u32 rule;
 	__u32 name;
 	__u8 hook;
+	__u8 flows; /* it belongs to a conversation with the outside */
 };
 
 static __always_inline enum net_verdict find_agent(struct net_question *q)
@@ -133,22 +135,27 @@ static __always_inline void flow_key(const struct net_question *q, struct net_fl
 	ret->protocol = q->peer.protocol;
 }
 
+static __always_inline __u32 learned_name(const struct net_question *q)
+{
+	struct net_learned_key key = {.cgroup = q->cgroup};
+
+	__builtin_memcpy(key.address, q->peer.address, 16);
+	const struct net_learned *l = bpf_map_lookup_elem(&net_addresses, &key);
+	return l && bpf_ktime_get_boot_ns() < l->expires_ns ? l->name : 0;
+}
+
 /* The name that gave the address: while its time lasts by the table of addresses, afterwards by the
  * conversation that it began. */
 static __always_inline __u32 find_name(struct net_question *q, int has_ports)
 {
-	struct net_learned_key key = {.cgroup = q->cgroup};
-	struct net_flow_key flow;
+	struct net_flow_key key;
+	__u32 name = learned_name(q);
 
-	__builtin_memcpy(key.address, q->peer.address, 16);
-	const struct net_learned *l = bpf_map_lookup_elem(&net_addresses, &key);
-	if (l && bpf_ktime_get_boot_ns() < l->expires_ns)
-		return l->name;
-	if (!has_ports || q->peer.opens)
-		return 0;
-	flow_key(q, &flow);
-	const __u32 *name = bpf_map_lookup_elem(&net_flows, &flow);
-	return name ? *name : 0;
+	if (name || !has_ports || q->peer.opens)
+		return name;
+	flow_key(q, &key);
+	const struct net_flow *flow = bpf_map_lookup_elem(&net_flows, &key);
+	return flow ? flow->name : 0;
 }
 
 /* `has_ports`: of both sides, as a packet has and a call has not. */
@@ -156,7 +163,6 @@ static __always_inline enum net_verdict decide(struct net_question *q, int has_p
 {
 	struct net_prefix_key prefix = {.bits = 32 + 128, .policy = q->policy};
 	struct net_name_key key = {.policy = q->policy};
-	struct net_flow_key flow;
 	enum net_verdict v = NET_DENY_DEFAULT;
 	__u8 resolver[16];
 
@@ -164,6 +170,7 @@ static __always_inline enum net_verdict decide(struct net_question *q, int has_p
 		resolver[i] = net_constants.resolver[i];
 	if (net_to_resolver(resolver, &q->peer))
 		return NET_ALLOW;
+	q->flows = 1;
 	__builtin_memcpy(prefix.address, q->peer.address, 16);
 	const struct net_rules *rules = bpf_map_lookup_elem(&net_prefixes, &prefix);
 	if (rules)
@@ -178,26 +185,29 @@ static __always_inline enum net_verdict decide(struct net_question *q, int has_p
 	rules = bpf_map_lookup_elem(&net_names, &key);
 	if (!rules)
 		return NET_DENY_DEFAULT;
-	v = net_match(rules, q->peer.protocol, q->peer.port, &q->rule);
-	if (v == NET_ALLOW && has_ports && (q->peer.opens || q->peer.protocol == NET_PROTO_UDP)) {
-		flow_key(q, &flow);
-		bpf_map_update_elem(&net_flows, &flow, &q->name, BPF_ANY);
-	}
-	return v;
+	return net_match(rules, q->peer.protocol, q->peer.port, &q->rule);
 }
 
-static __always_inline void count_loss(__u64 cgroup)
+static __always_inline void tally(__u64 cgroup, enum net_tally which)
 {
-	struct net_loss_key key = {.cgroup = cgroup};
+	struct net_tally_key key = {.cgroup = cgroup, .which = which};
 	__u64 none = 0;
-	__u64 *lost = bpf_map_lookup_elem(&net_losses, &key);
+	__u64 *count = bpf_map_lookup_elem(&net_tallies, &key);
 
-	if (!lost) {
-		bpf_map_update_elem(&net_losses, &key, &none, BPF_NOEXIST);
-		lost = bpf_map_lookup_elem(&net_losses, &key);
+	if (!count) {
+		bpf_map_update_elem(&net_tallies, &key, &none, BPF_NOEXIST);
+		count = bpf_map_lookup_elem(&net_tallies, &key);
 	}
-	if (lost)
-		__sync_fetch_and_add(lost, 1);
+	if (count)
+		__sync_fetch_and_add(count, 1);
+}
+
+static __always_inline __u64 tallied(__u64 cgroup, enum net_tally which)
+{
+	struct net_tally_key key = {.cgroup = cgroup, .which = which};
+	const __u64 *count = bpf_map_lookup_elem(&net_tallies, &key);
+
+	return count ? *count : 0;
 }
 
 static __always_inline void record(const struct net_question *q, enum net_verdict v, int has_task)
@@ -212,7 +222,7 @@ static __always_inline void record(const struct net_question *q, enum net_verdic
 	__u64 number = __sync_fetch_and_add(sequence, 1);
 	struct net_denial *d = bpf_ringbuf_reserve(&net_denials, sizeof(*d), 0);
 	if (!d) {
-		count_loss(q->cgroup);
+		tally(q->cgroup, NET_TALLY_LOST);
 		return;
 	}
 	__builtin_memset(d, 0, sizeof(*d));
@@ -267,6 +277,53 @@ static __always_inline void count_allowed(const struct net_question *q, __u32 by
 	c->allowed_bytes += bytes;
 }
 
+static __always_inline void count_flow(
+	struct net_flow *flow, const struct net_question *q, int out, __u32 bytes)
+{
+	__u32 state = net_flow_state(q->peer.flags, out);
+
+	flow->last_ns = bpf_ktime_get_boot_ns();
+	if (state)
+		__sync_fetch_and_or(&flow->state, state);
+	__sync_fetch_and_add(out ? &flow->sent_bytes : &flow->received_bytes, bytes);
+	__sync_fetch_and_add(out ? &flow->sent_packets : &flow->received_packets, 1);
+}
+
+/* Which the first packet enters, if the sandbox has room left: that is its own. */
+static __always_inline void begin_flow(
+	struct net_question *q, const struct net_flow_key *key, int out, __u32 bytes)
+{
+	struct net_flow flow = {
+		.opened_ns = bpf_ktime_get_boot_ns(), .call_cgroup = q->call_cgroup};
+
+	if (tallied(q->cgroup, NET_TALLY_FLOWS) - tallied(q->cgroup, NET_TALLY_FLOWS_OVER) >=
+		NET_AGENT_FLOWS_MAX) {
+		tally(q->cgroup, NET_TALLY_UNLISTED);
+		return;
+	}
+	flow.name = q->name ? q->name : learned_name(q);
+	long r = bpf_map_update_elem(&net_flows, key, &flow, BPF_NOEXIST);
+	if (r == 0)
+		tally(q->cgroup, NET_TALLY_FLOWS);
+	struct net_flow *entered = bpf_map_lookup_elem(&net_flows, key);
+	if (entered) /* by us, or on another CPU before */
+		count_flow(entered, q, out, bytes);
+	else
+		tally(q->cgroup, NET_TALLY_UNLISTED);
+}
+
+static __always_inline void track(struct net_question *q, int out, __u32 bytes)
+{
+	struct net_flow_key key;
+
+	flow_key(q, &key);
+	struct net_flow *flow = bpf_map_lookup_elem(&net_flows, &key);
+	if (flow)
+		count_flow(flow, q, out, bytes);
+	else if (q->peer.opens || q->peer.protocol == NET_PROTO_UDP)
+		begin_flow(q, &key, out, bytes);
+}
+
 static __always_inline enum net_verdict packet(
 	struct __sk_buff *skb, int out, struct net_question *q)
 {
@@ -295,11 +352,13 @@ static __always_inline int cgroup_packet(struct __sk_buff *skb, int out, __u8 ho
 		.hook = hook, .cgroup = bpf_skb_ancestor_cgroup_id(skb, net_constants.level)};
 	enum net_verdict v = packet(skb, out, &q);
 
+	q.call_cgroup = bpf_skb_cgroup_id(skb);
 	if (v == NET_ALLOW) {
 		count_allowed(&q, skb->len);
+		if (q.flows)
+			track(&q, out, skb->len);
 		return 1;
 	}
-	q.call_cgroup = bpf_skb_cgroup_id(skb);
 	record(&q, v, 0);
 	return 0;
 }

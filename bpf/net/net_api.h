@@ -22,9 +22,10 @@ enum {
 	NET_PREFIXES_MAX = 1 << 18,
 	NET_NAMES_MAX = 1 << 16,
 	NET_LEARNED_MAX = 1 << 17,
-	NET_FLOWS_MAX = 1 << 16,
+	NET_FLOWS_MAX = 1 << 18,
+	NET_AGENT_FLOWS_MAX = 4096, /* of one sandbox, so that no other has less */
 	NET_DENIALS_BYTES = 256 * 1024,
-	NET_LOSSES_MAX = 8192,
+	NET_TALLIES_MAX = 32768,
 };
 
 /* The maps, in the order in which their descriptors are handed over. */
@@ -39,7 +40,7 @@ enum net_map {
 	NET_MAP_SEQUENCE,
 	NET_MAP_NUMBERS,
 	NET_MAP_DENIALS,
-	NET_MAP_LOSSES,
+	NET_MAP_TALLIES,
 	NET_MAPS,
 };
 
@@ -96,7 +97,8 @@ struct net_learned {
 	__u32 unused;
 };
 
-/* A conversation that a name allowed: goes on after the name's time to live has ended. */
+/* A conversation with the outside (the resolver's apart): what was said in it, and the name that
+ * began it, by which it goes on after the name's time to live has ended. */
 struct net_flow_key {
 	__u64 cgroup;
 	__u8 address[16]; /* the other side */
@@ -104,6 +106,24 @@ struct net_flow_key {
 	__u16 own_port;
 	__u8 protocol;
 	__u8 unused[3];
+};
+
+enum net_flow_state {
+	NET_FLOW_FIN_SENT = 1,
+	NET_FLOW_FIN_RECEIVED = 2,
+	NET_FLOW_RESET = 4,
+};
+
+struct net_flow {
+	__u64 opened_ns;
+	__u64 last_ns;
+	__u64 sent_bytes; /* of packets, with their heads */
+	__u64 sent_packets;
+	__u64 received_bytes;
+	__u64 received_packets;
+	__u64 call_cgroup; /* of the task that made the socket */
+	__u32 name; /* that gave the address, 0 if none */
+	__u32 state; /* enum net_flow_state */
 };
 
 /* The host's end of a sandbox's link: what may come out of it. Key: the interface's index. */
@@ -143,7 +163,7 @@ enum net_hook {
 };
 
 /* A record of `net_denials`, sent at once. `sequence` counts per CPU and has a gap where the ring
- * was full; net_losses has how many, and of whom. */
+ * was full; net_tallies has how many, and of whom. */
 struct net_denial {
 	__u64 time_ns;
 	__u64 cgroup; /* of the sandbox */
@@ -171,10 +191,17 @@ struct net_counters {
 	__u64 denied[NET_VERDICT_SLOTS];
 };
 
-/* Denials of a sandbox that `net_denials` had no room for; and, user space's own, how many of them
- * are on record as lost. 64-bit counts. */
-struct net_loss_key {
+/* 64-bit counts of a sandbox. */
+enum net_tally {
+	NET_TALLY_LOST = 0, /* denials that `net_denials` had no room for */
+	NET_TALLY_TOLD = 1, /* of them on record as lost: user space's own */
+	NET_TALLY_FLOWS = 2, /* that were entered into `net_flows` */
+	NET_TALLY_FLOWS_OVER = 3, /* user space's own: that were taken out and are on record */
+	NET_TALLY_UNLISTED = 4, /* packets that would have begun one, beyond its limit */
+	NET_TALLIES,
+};
+struct net_tally_key {
 	__u64 cgroup;
-	__u32 told; /* 0: lost; 1: told */
+	__u32 which; /* enum net_tally */
 	__u32 unused;
 };

@@ -19,7 +19,9 @@ enum {
 	NET_PROTO_UDP = 17,
 	NET_PROTO_ICMP6 = 58,
 	NET_HEAD_BYTES = 60, /* of a packet, enough for every decision */
+	NET_TCP_FIN = 0x01,
 	NET_TCP_SYN = 0x02,
+	NET_TCP_RST = 0x04,
 	NET_TCP_ACK = 0x10,
 };
 
@@ -31,7 +33,7 @@ struct net_peer {
 	__u8 protocol;
 	__u8 opens; /* TCP: a SYN without ACK */
 	__u8 control; /* an ICMP message that a conversation needs; it has no port */
-	__u8 unused;
+	__u8 flags; /* of TCP */
 };
 
 NET_INLINE __u16 net_u16(const __u8 *p)
@@ -149,6 +151,7 @@ NET_INLINE enum net_verdict net_parse(
 	if (ret->protocol == NET_PROTO_TCP) {
 		if (have < at + 20)
 			return NET_DENY_MALFORMED;
+		ret->flags = p[13];
 		ret->opens = (p[13] & (NET_TCP_SYN | NET_TCP_ACK)) == NET_TCP_SYN;
 	} else if (ret->protocol == NET_PROTO_UDP) {
 		if (have < at + 8)
@@ -184,4 +187,16 @@ NET_INLINE enum net_verdict net_match(
 		return r->forbid ? NET_DENY_RULE : NET_ALLOW;
 	}
 	return NET_DENY_DEFAULT;
+}
+
+/* What a packet with these TCP flags makes of a conversation. */
+NET_INLINE __u32 net_flow_state(__u8 flags, int out)
+{
+	__u32 state = 0;
+
+	if (flags & NET_TCP_FIN)
+		state |= out ? NET_FLOW_FIN_SENT : NET_FLOW_FIN_RECEIVED;
+	if (flags & NET_TCP_RST)
+		state |= NET_FLOW_RESET;
+	return state;
 }

@@ -198,10 +198,11 @@ int BPF_PROG(record_execute, struct task_struct *task, int old_pid, struct linux
 		bpf_probe_read_kernel_str(e->interpreter, sizeof(e->interpreter), bprm->interp);
 	unsigned long from = task->mm->arg_start, to = task->mm->arg_end;
 	e->arguments_bytes = to > from ? (__u32)(to - from) : 0;
-	__u32 kept = record_arguments_kept(e->arguments_bytes, sizeof(e->arguments));
-	asm volatile("" : "+r"(kept)); /* the verifier shall see the check that follows */
+	__u64 kept = record_arguments_kept(e->arguments_bytes, sizeof(e->arguments));
+	asm volatile("" : "+r"(kept)); /* the verifier of 6.1 must see the bounds of what is used */
+	kept &= 1023;
 	if (kept <= sizeof(e->arguments) &&
-		bpf_probe_read_user(e->arguments, kept, (const void *)from) == 0)
+		bpf_probe_read_user(e->arguments, (__u32)kept, (const void *)from) == 0)
 		e->event.value = kept;
 	finish(e);
 	return 0;

@@ -200,3 +200,34 @@ void record_resolution(void *ctx, const struct sandbox_origin *o, const struct r
 	json_end(&w);
 	record_post(ctx, &record, &b);
 }
+
+void record_flow(
+	void *ctx, const struct sandbox_origin *o, const struct sensor_flow *f, struct span name)
+{
+	struct buf b CLEANUP(buf_fini) = buf_init(LIMIT_AUDIT_PAYLOAD_BYTES);
+	struct json_writer w = json_writer(&b);
+	struct audit_record record = {.source = AUDIT_KERNEL,
+		.kind = SPAN(AUDIT_KIND_FLOW),
+		.execution_id = o->execution,
+		.call_id = o->call,
+		.iteration = o->iteration};
+
+	json_object(&w);
+	address_put(&w, f->key.address);
+	json_field_i64(&w, "port", f->key.port);
+	json_field_i64(&w, "own_port", f->key.own_port);
+	json_field_i64(&w, "protocol", f->key.protocol);
+	if (name.n)
+		json_field_span(&w, "name", name);
+	json_field_i64(&w, "sent_bytes", (int64_t)f->counts.sent_bytes);
+	json_field_i64(&w, "sent_packets", (int64_t)f->counts.sent_packets);
+	json_field_i64(&w, "received_bytes", (int64_t)f->counts.received_bytes);
+	json_field_i64(&w, "received_packets", (int64_t)f->counts.received_packets);
+	json_field_cstr(&w, "end", flow_end_text(f->end));
+	json_field_i64(&w, "cgroup", (int64_t)f->key.cgroup);
+	json_field_i64(&w, "call_cgroup", (int64_t)f->counts.call_cgroup);
+	json_field_i64(&w, "boot_time_ns", (int64_t)f->counts.opened_ns);
+	json_field_i64(&w, "last_ns", (int64_t)f->counts.last_ns);
+	json_end(&w);
+	record_post(ctx, &record, &b);
+}

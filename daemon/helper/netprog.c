@@ -16,7 +16,7 @@ static const char *const map_names[NET_MAPS] = {
 	[NET_MAP_SEQUENCE] = "net_sequence",
 	[NET_MAP_NUMBERS] = "net_numbers",
 	[NET_MAP_DENIALS] = "net_denials",
-	[NET_MAP_LOSSES] = "net_losses",
+	[NET_MAP_TALLIES] = "net_tallies",
 };
 
 static const struct progset_program programs[] = {

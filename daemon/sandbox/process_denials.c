@@ -187,6 +187,7 @@ static AWAITS void take(struct process_driver *d, bool tells)
 		d->losses_told_ns = rt_now_ns();
 		tell_kernels(d);
 		tell_untold(d);
+		process_flows_sweep(d);
 	}
 	process_denials_unlock(d);
 }
@@ -214,10 +215,13 @@ void process_denials_end(struct process_sandbox *p)
 	struct process_driver *d = process_driver_of(p->base.driver);
 
 	take(d, true);
+	process_denials_lock(d);
+	process_flows_end(p);
 	if (d->sensor)
 		sensor_loss_forget(d->sensor, p->base.identity);
 	if (d->lsm)
 		lsm_sensor_loss_forget(d->lsm, p->base.identity);
+	process_denials_unlock(d);
 }
 
 void process_denials_forget(struct process_sandbox *p)

@@ -137,6 +137,11 @@ int64_t process_denials_deadline(const struct process_driver *d);
 AWAITS void process_denials_end(struct process_sandbox *p);
 void process_denials_forget(struct process_sandbox *p);
 
+/* ---- process_flows.c: with the lock of denials held ---- */
+
+AWAITS void process_flows_sweep(struct process_driver *d); /* those that are over */
+AWAITS void process_flows_end(struct process_sandbox *p); /* all of one that has ended */
+
 /* ---- process_record.c ---- */
 
 /* Reads from now on what sandboxes do, where the kernel can tell. */

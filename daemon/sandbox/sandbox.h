@@ -17,6 +17,7 @@
 #include "daemon/confine/confine.h"
 #include "daemon/rt/rt.h"
 #include "daemon/sandbox/snapshot.h"
+#include "daemon/sensor/flows.h"
 #include "daemon/sensor/lsm.h"
 #include "daemon/sensor/record.h"
 #include "daemon/sensor/resolver.h"
@@ -293,7 +294,11 @@ struct sandbox_network_observer {
 	/* The LSM programs denied something; `policy_id` empty: no rule of a policy did. */
 	AWAITS void (*lsm_denied)(void *ctx, const struct sandbox_origin *o,
 		const struct lsm_denial *d, struct span policy_id);
-	/* All that was reported as denied must be safe when this returns: the kernel gives it up.
+	/* A conversation is over; `name` gave its address, empty: none that is known. */
+	AWAITS void (*flow)(void *ctx, const struct sandbox_origin *o, const struct sensor_flow *f,
+		struct span name);
+	/* All that was reported by the above must be safe when this returns: the kernel gives it
+	 * up.
 	 */
 	AWAITS void (*settle)(void *ctx);
 	/* What sandboxes did, in order; each record says whose it is. False: there is no room for

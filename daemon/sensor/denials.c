@@ -36,17 +36,17 @@ void sensor_denials_done(struct sensor *s)
 
 size_t sensor_losses(const struct sensor *s, struct sensor_loss *ret, size_t room)
 {
-	return sensor_losses_of(s->maps[NET_MAP_LOSSES], ret, room);
+	return sensor_losses_of(s->maps[NET_MAP_TALLIES], ret, room);
 }
 
 void sensor_loss_told(struct sensor *s, const struct sensor_loss *l)
 {
-	sensor_loss_told_of(s->maps[NET_MAP_LOSSES], l);
+	sensor_loss_told_of(s->maps[NET_MAP_TALLIES], l);
 }
 
 void sensor_loss_forget(struct sensor *s, uint64_t cgroup)
 {
-	sensor_loss_forget_of(s->maps[NET_MAP_LOSSES], cgroup);
+	sensor_loss_forget_of(s->maps[NET_MAP_TALLIES], cgroup);
 }
 
 const char *sensor_verdict_text(enum net_verdict v)

@@ -5,6 +5,7 @@
  * length with two flags before it.
  */
 #include "daemon/sensor/ring.h"
+#include "bpf/net/net_api.h"
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <linux/bpf.h>
@@ -82,10 +83,10 @@ void sensor_ring_done(struct sensor_ring *r)
 
 /* ---- what it had no room for ---- */
 
-/* Key and value of net_losses and lsm_losses. */
+/* Key of net_tallies and of lsm_losses, where 0 is lost and 1 is told. */
 struct loss_key {
 	uint64_t cgroup;
-	uint32_t told;
+	uint32_t which;
 	uint32_t unused;
 };
 
@@ -99,9 +100,9 @@ size_t sensor_losses_of(int map, struct sensor_loss *ret, size_t room)
 		uint64_t lost, told = 0;
 		key = next;
 		at = &key;
-		if (key.told || bpf_map_lookup_elem(map, &key, &lost) < 0)
+		if (key.which || bpf_map_lookup_elem(map, &key, &lost) < 0)
 			continue;
-		struct loss_key other = {.cgroup = key.cgroup, .told = 1};
+		struct loss_key other = {.cgroup = key.cgroup, .which = 1};
 		(void)!bpf_map_lookup_elem(map, &other, &told);
 		if (lost > told)
 			ret[n++] = (struct sensor_loss){key.cgroup, lost - told, lost};
@@ -111,14 +112,14 @@ size_t sensor_losses_of(int map, struct sensor_loss *ret, size_t room)
 
 void sensor_loss_told_of(int map, const struct sensor_loss *l)
 {
-	struct loss_key key = {.cgroup = l->cgroup, .told = 1};
+	struct loss_key key = {.cgroup = l->cgroup, .which = 1};
 	(void)bpf_map_update_elem(map, &key, &l->total, BPF_ANY);
 }
 
 void sensor_loss_forget_of(int map, uint64_t cgroup)
 {
-	struct loss_key key = {.cgroup = cgroup};
-	(void)bpf_map_delete_elem(map, &key);
-	key.told = 1;
-	(void)bpf_map_delete_elem(map, &key);
+	for (uint32_t which = 0; which < NET_TALLIES; which++) {
+		struct loss_key key = {.cgroup = cgroup, .which = which};
+		(void)bpf_map_delete_elem(map, &key);
+	}
 }

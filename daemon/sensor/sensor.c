@@ -23,7 +23,7 @@ static const char *const map_names[NET_MAPS] = {
 	"net_sequence",
 	"net_numbers",
 	"net_denials",
-	"net_losses",
+	"net_tallies",
 };
 
 enum { POLICY_ARENA_BYTES = 128 << 20 };

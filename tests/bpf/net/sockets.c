@@ -418,7 +418,7 @@ static int flood(void)
 /* With nobody to empty the ring: what is in it and what the kernel counted as lost is all. */
 static void what_finds_no_room_is_counted(void **state)
 {
-	struct net_loss_key key = {.cgroup = child_cgroup};
+	struct net_tally_key key = {.cgroup = child_cgroup, .which = NET_TALLY_LOST};
 	uint64_t before = 0, lost = 0;
 	struct ring_buffer *ring =
 		ring_buffer__new(programs.maps[NET_MAP_DENIALS], on_denial, NULL, NULL);
@@ -426,9 +426,9 @@ static void what_finds_no_room_is_counted(void **state)
 	assert_non_null(ring);
 	ring_buffer__consume(ring);
 	denials = 0;
-	(void)!bpf_map_lookup_elem(programs.maps[NET_MAP_LOSSES], &key, &before);
+	(void)!bpf_map_lookup_elem(programs.maps[NET_MAP_TALLIES], &key, &before);
 	assert_int_equal(inside(flood), 0);
-	must(bpf_map_lookup_elem(programs.maps[NET_MAP_LOSSES], &key, &lost), "net_losses");
+	must(bpf_map_lookup_elem(programs.maps[NET_MAP_TALLIES], &key, &lost), "net_tallies");
 	ring_buffer__consume(ring);
 	ring_buffer__free(ring);
 	assert_true(lost > before && denials > 0);

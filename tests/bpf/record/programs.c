@@ -24,7 +24,7 @@ enum { LEVEL = 2, SMALL_RING = 4096, EVENTS_MAX = 4096 };
 
 static struct recordprog programs;
 static struct record_sensor *sensor;
-static char parent_path[96], child_path[128], call_path[160], why[256];
+static char parent_path[96], child_path[128], call_path[160], why[700];
 static int parent = -1;
 static uint64_t sandbox, call_cgroup;
 static const struct uuid execution = {{1, 2, 3}}, call = {{9, 8, 7}};
@@ -56,6 +56,34 @@ static int open_sensor(void)
 	return record_sensor_new(fds, &sensor);
 }
 
+/* The verifier's last words before it counts. */
+static int show(enum libbpf_print_level level, const char *fmt, va_list args)
+{
+	static char text[1 << 16];
+	if (level != LIBBPF_WARN)
+		return 0;
+	vsnprintf(text, sizeof(text), fmt, args);
+	char *end = strstr(text, "\nprocessed ");
+	if (!end)
+		return 0;
+	char *begin = end - MIN((size_t)(end - text), sizeof(why) - 1);
+	snprintf(why, sizeof(why), "%.*s", (int)(end - begin), begin);
+	for (char *c = why; *c; c++)
+		if (*c == '\n' || *c == '#')
+			*c = ';';
+	return 0;
+}
+
+/* What the kernel has against the programs. */
+static void show_refusal(void)
+{
+	struct bpf_object *o = bpf_object__open_mem(
+		record_object, (size_t)(record_object_end - record_object), NULL);
+	libbpf_set_print(show);
+	(void)!bpf_object__load(o);
+	bpf_object__close(o);
+}
+
 static int set_up(void **state)
 {
 	struct statfs fs;
@@ -73,6 +101,7 @@ static int set_up(void **state)
 	if (r == -EOPNOTSUPP) {
 		snprintf(why, sizeof(why), "%s", err_message(r));
 		err_clear();
+		show_refusal();
 		return 0;
 	}
 	if (r == 0)

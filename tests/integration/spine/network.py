@@ -241,6 +241,15 @@ def main():
 
         seen, end, kernel = run(node, "by-name", '{mode: allow, allowlist: ["www.example.test:8080"]}')
         tap.equal("a name on the list is reached, by its name alone", seen, ["/name"])
+        flows = [r for r in kernel if r["kind"] == "NetworkFlow"]
+        tap.equal("so is the conversation, with the name it came from, and how it ended",
+                  [(f["payload"]["address"], f["payload"]["port"], f["payload"].get("name"), f["payload"]["end"])
+                   for f in flows], [("93.184.216.2", 8080, "www.example.test", "closed")])
+        tap.ok("and what was said in it", all(f["payload"]["sent_bytes"] > 100 and f["payload"]["received_bytes"] > 100
+               and f["payload"]["sent_packets"] > 3 and f["payload"]["received_packets"] > 3 for f in flows), flows)
+        if records_processes(node):
+            tap.ok("by which call", all(any(r["source"] == "event" and f.get("call_id") and f["call_id"] in json.dumps(r)
+                   for r in node.journal_of(ran[-1])) for f in flows), flows)
         tap.ok("what was resolved is on record", any(r["kind"] == "NameResolved" and r["payload"]["name"] ==
                "www.example.test" and r["payload"]["addresses"] == 1 for r in kernel), kernel)
         seen, _, _ = run(node, "by-pattern", '{mode: allow, allowlist: ["*.example.test", "93.184.216.7"]}')

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: AGPL-3.0-only */
+#include "daemon/sensor/flows.h"
+#include "daemon/sensor/internal.h"
+#include <bpf/bpf.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+
+enum { BATCH = 512 };
+
+#define S(seconds) ((uint64_t)(seconds)*1000000000U)
+
+const char *flow_end_text(enum flow_end e)
+{
+	switch (e) {
+	case FLOW_CLOSED:
+		return "closed";
+	case FLOW_RESET:
+		return "reset";
+	case FLOW_IDLE:
+		return "idle";
+	case FLOW_UNANSWERED:
+		return "unanswered";
+	case FLOW_SANDBOX_ENDED:
+		return "sandbox ended";
+	case FLOW_ENDS:
+		break;
+	}
+	return "unknown";
+}
+
+enum flow_end flow_ended(const struct net_flow_key *key, const struct net_flow *f, uint64_t now_ns)
+{
+	const uint32_t both = NET_FLOW_FIN_SENT | NET_FLOW_FIN_RECEIVED;
+	uint64_t silent_ns = now_ns > f->last_ns ? now_ns - f->last_ns : 0;
+
+	if (silent_ns < S(FLOW_LINGER_S))
+		return 0;
+	if (f->state & NET_FLOW_RESET)
+		return FLOW_RESET;
+	if ((f->state & both) == both)
+		return FLOW_CLOSED;
+	if (key->protocol != IPPROTO_TCP)
+		return silent_ns >= S(FLOW_IDLE_S) ? FLOW_IDLE : 0;
+	return f->received_packets == 0 && silent_ns >= S(FLOW_UNANSWERED_S) ? FLOW_UNANSWERED : 0;
+}
+
+/* One sweep over the table, in pieces. */
+struct sweep {
+	struct net_flow_key keys[BATCH];
+	struct net_flow flows[BATCH];
+	uint32_t token; /* where the kernel goes on */
+	uint32_t count;
+	bool begun, over;
+};
+
+static bool next_piece(const struct sensor *s, struct sweep *w)
+{
+	if (w->over)
+		return false;
+	w->count = BATCH;
+	int r = bpf_map_lookup_batch(s->maps[NET_MAP_FLOWS], w->begun ? &w->token : NULL, &w->token,
+		w->keys, w->flows, &w->count, NULL);
+	w->begun = true;
+	w->over = r < 0; /* -ENOENT: the last piece */
+	if (r < 0 && r != -ENOENT)
+		w->count = 0;
+	return w->count > 0;
+}
+
+size_t sensor_flows_take(struct sensor *s, uint64_t cgroup, struct sensor_flow *ret, size_t room)
+{
+	struct sweep *w = calloc(1, sizeof(*w));
+	uint64_t now_ns = sensor_boot_ns();
+	size_t n = 0;
+
+	while (w && n < room && next_piece(s, w)) {
+		for (uint32_t i = 0; i < w->count && n < room; i++) {
+			enum flow_end end = flow_ended(&w->keys[i], &w->flows[i], now_ns);
+			if (cgroup && w->keys[i].cgroup == cgroup)
+				end = end ? end : FLOW_SANDBOX_ENDED;
+			else if (cgroup)
+				continue;
+			/* What came since it was looked at is in what is taken out. */
+			if (end &&
+				bpf_map_lookup_and_delete_elem(
+					s->maps[NET_MAP_FLOWS], &w->keys[i], &ret[n].counts) == 0) {
+				ret[n].key = w->keys[i];
+				ret[n++].end = end;
+			}
+		}
+	}
+	free(w);
+	return n;
+}
+
+static uint64_t tally(const struct sensor *s, uint64_t cgroup, enum net_tally which)
+{
+	struct net_tally_key key = {.cgroup = cgroup, .which = which};
+	uint64_t count;
+
+	return bpf_map_lookup_elem(s->maps[NET_MAP_TALLIES], &key, &count) == 0 ? count : 0;
+}
+
+void sensor_flows_told(struct sensor *s, uint64_t cgroup, uint64_t count)
+{
+	struct net_tally_key key = {.cgroup = cgroup, .which = NET_TALLY_FLOWS_OVER};
+
+	count += tally(s, cgroup, NET_TALLY_FLOWS_OVER);
+	(void)bpf_map_update_elem(s->maps[NET_MAP_TALLIES], &key, &count, BPF_ANY);
+}
+
+void sensor_flows_lost(
+	const struct sensor *s, uint64_t cgroup, uint64_t *ret_missing, uint64_t *ret_unlisted)
+{
+	uint64_t all = tally(s, cgroup, NET_TALLY_FLOWS),
+		 over = tally(s, cgroup, NET_TALLY_FLOWS_OVER);
+
+	*ret_missing = all > over ? all - over : 0;
+	*ret_unlisted = tally(s, cgroup, NET_TALLY_UNLISTED);
+}
+
+struct span sensor_agent_name(const struct sensor_agent *a, uint32_t number)
+{
+	list_for_each (node, &a->names) {
+		const struct learned_name *n = list_entry(node, struct learned_name, link);
+		if (n->number == number)
+			return n->text;
+	}
+	return (struct span){0};
+}
