@@ -116,7 +116,7 @@ static __always_inline void *begin(struct owner *o, enum record_kind kind, __u64
 	struct record_count *c = &o->agent->count[kind];
 	__u32 zero = 0;
 	__u64 *next = bpf_map_lookup_elem(&record_numbers, &zero);
-	__u64 now_ns = bpf_ktime_get_boot_ns();
+	__u64 now_ns = bpf_ktime_get_boot_ns(), call_cgroup = bpf_get_current_cgroup_id();
 
 	if (!next)
 		return NULL;
@@ -134,14 +134,14 @@ static __always_inline void *begin(struct owner *o, enum record_kind kind, __u64
 	__builtin_memset(e, 0, sizeof(*e));
 	e->time_ns = now_ns;
 	e->cgroup = o->cgroup;
-	e->call_cgroup = bpf_get_current_cgroup_id();
+	e->call_cgroup = call_cgroup;
 	e->sequence = sequence;
 	__builtin_memcpy(e->execution, o->agent->execution, sizeof(e->execution));
 	e->iteration = o->agent->iteration;
 	e->cpu = bpf_get_smp_processor_id();
 	e->kind = kind;
 	bpf_get_current_comm(e->comm, sizeof(e->comm));
-	const struct record_call *call = bpf_map_lookup_elem(&record_calls, &e->call_cgroup);
+	const struct record_call *call = bpf_map_lookup_elem(&record_calls, &call_cgroup);
 	if (call)
 		__builtin_memcpy(e->call, call->call, sizeof(e->call));
 	return e;
