@@ -435,6 +435,97 @@ static void what_finds_no_room_is_counted(void **state)
 	assert_int_equal(lost - before + (uint64_t)denials, FLOOD);
 }
 
+/* ---- conversations ---- */
+
+static uint64_t tally(enum net_tally which)
+{
+	struct net_tally_key key = {.cgroup = child_cgroup, .which = which};
+	uint64_t n;
+	return bpf_map_lookup_elem(programs.maps[NET_MAP_TALLIES], &key, &n) == 0 ? n : 0;
+}
+
+static void set_tally(enum net_tally which, uint64_t n)
+{
+	struct net_tally_key key = {.cgroup = child_cgroup, .which = which};
+	must(bpf_map_update_elem(programs.maps[NET_MAP_TALLIES], &key, &n, BPF_ANY), "tally");
+}
+
+/* Those in the table; they are gone afterwards. The sum of what was sent in them is added up. */
+static size_t take_flows(struct net_flow *sum)
+{
+	struct net_flow_key key;
+	struct net_flow f;
+	size_t n = 0;
+
+	while (bpf_map_get_next_key(programs.maps[NET_MAP_FLOWS], NULL, &key) == 0) {
+		must(bpf_map_lookup_and_delete_elem(programs.maps[NET_MAP_FLOWS], &key, &f),
+			"flow");
+		assert_true(key.cgroup == child_cgroup && f.call_cgroup == child_cgroup);
+		sum->sent_packets += f.sent_packets;
+		sum->sent_bytes += f.sent_bytes;
+		sum->state |= f.state;
+		n++;
+	}
+	set_tally(NET_TALLY_FLOWS_OVER, tally(NET_TALLY_FLOWS));
+	return n;
+}
+
+enum { DATAGRAMS = 7, DATAGRAM_BYTES = 20 + 8 + 1 };
+
+static int talk(void)
+{
+	struct sockaddr_in a = at("192.0.2.1");
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	for (int i = 0; i < DATAGRAMS; i++)
+		if (sendto(fd, "x", 1, 0, (struct sockaddr *)&a, sizeof(a)) < 0)
+			return errno;
+	return 0;
+}
+
+static void what_is_said_is_counted(void **state)
+{
+	struct net_flow sum = {0};
+
+	(void)take_flows(&sum);
+	sum = (struct net_flow){0};
+	uint64_t entered = tally(NET_TALLY_FLOWS);
+	assert_int_equal(inside(talk), 0);
+	assert_int_equal(tally(NET_TALLY_FLOWS) - entered, 1);
+	assert_int_equal(take_flows(&sum), 1);
+	assert_int_equal(sum.sent_packets, DATAGRAMS);
+	assert_int_equal(sum.sent_bytes, DATAGRAMS * DATAGRAM_BYTES);
+	while (datagram_arrived())
+		;
+	sum = (struct net_flow){0};
+	assert_int_equal(inside(tcp_outside), 0);
+	assert_true(tcp_arrived(listener));
+	assert_int_equal(take_flows(&sum), 1);
+	assert_true(sum.state != 0); /* its end was seen */
+}
+
+/* A sandbox with as many as it may have is not cut off, and what it began is counted. */
+static void beyond_its_room_nothing_is_entered(void **state)
+{
+	struct net_flow sum = {0};
+
+	(void)take_flows(&sum);
+	uint64_t unlisted = tally(NET_TALLY_UNLISTED);
+	set_tally(NET_TALLY_FLOWS_OVER, 0);
+	set_tally(NET_TALLY_FLOWS, NET_AGENT_FLOWS_MAX);
+	assert_int_equal(inside(talk), 0);
+	assert_true(datagram_arrived());
+	while (datagram_arrived())
+		;
+	assert_int_equal(tally(NET_TALLY_UNLISTED) - unlisted, DATAGRAMS);
+	assert_int_equal(take_flows(&sum), 0);
+	set_tally(NET_TALLY_FLOWS, NET_AGENT_FLOWS_MAX - 1);
+	set_tally(NET_TALLY_FLOWS_OVER, 0);
+	assert_int_equal(inside(talk), 0);
+	assert_int_equal(take_flows(&sum), 1);
+	while (datagram_arrived())
+		;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -445,6 +536,8 @@ int main(void)
 		cmocka_unit_test(tightening_cuts_what_flows),
 		cmocka_unit_test(a_denial_is_on_record),
 		cmocka_unit_test(what_finds_no_room_is_counted),
+		cmocka_unit_test(what_is_said_is_counted),
+		cmocka_unit_test(beyond_its_room_nothing_is_entered),
 	};
 	return cmocka_run_group_tests_name("bpf/net sockets", tests, set_up, tear_down);
 }
