@@ -75,7 +75,7 @@ AWAITS void record_file(void *ctx, const struct fsal_record *r);
 AWAITS void record_denial(void *ctx, const struct sandbox_origin *o, const struct net_denial *d,
 	struct span policy_id);
 AWAITS void record_lsm_denial(void *ctx, const struct sandbox_origin *o, const struct lsm_denial *d,
-	struct span policy_id);
+	struct span policy_id, struct span path);
 AWAITS void record_gap(
 	void *ctx, const struct sandbox_origin *o, uint64_t count, const char *reason);
 AWAITS void record_resolution(

@@ -149,7 +149,7 @@ void record_denial(void *ctx, const struct sandbox_origin *o, const struct net_d
 }
 
 void record_lsm_denial(void *ctx, const struct sandbox_origin *o, const struct lsm_denial *d,
-	struct span policy_id)
+	struct span policy_id, struct span path)
 {
 	struct buf b CLEANUP(buf_fini) = buf_init(LIMIT_AUDIT_PAYLOAD_BYTES);
 	struct json_writer w = json_writer(&b);
@@ -164,6 +164,8 @@ void record_lsm_denial(void *ctx, const struct sandbox_origin *o, const struct l
 	json_field_cstr(&w, "hook", lsm_hook_text((enum lsm_hook)d->hook));
 	json_field_cstr(&w, "reason", lsm_verdict_text((enum lsm_verdict)d->verdict));
 	json_field_span(&w, "policy_id", policy_id);
+	if (path.n)
+		json_field_span(&w, "path", path);
 	json_field_i64(&w, "device", d->device);
 	json_field_i64(&w, "inode", (int64_t)d->inode);
 	json_field_i64(&w, "detail", d->detail);

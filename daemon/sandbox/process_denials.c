@@ -104,8 +104,9 @@ static AWAITS bool take_lsm(struct process_driver *d, struct lsm_sensor *s)
 		if (d->observer.lsm_denied &&
 			is_told(p ? &p->told_lsm : &d->told_strays,
 				p ? &p->untold : &d->untold_strays))
-			d->observer.lsm_denied(
-				d->observer.ctx, &o, x, lsm_rule_policy(s, x->policy, x->rule));
+			d->observer.lsm_denied(d->observer.ctx, &o, x,
+				lsm_rule_policy(s, x->policy, x->rule),
+				lsm_file_path(s, x->policy, x->device, x->inode));
 	}
 	if (n > 0 && d->observer.settle)
 		d->observer.settle(d->observer.ctx);

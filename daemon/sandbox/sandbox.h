@@ -291,9 +291,10 @@ struct sandbox_network_observer {
 		void *ctx, const struct sandbox_origin *o, uint64_t count, const char *reason);
 	AWAITS void (*resolved)(
 		void *ctx, const struct sandbox_origin *o, const struct resolver_record *r);
-	/* The LSM programs denied something; `policy_id` empty: no rule of a policy did. */
+	/* The LSM programs denied something; `policy_id` empty: no rule of a policy did; `path`
+	 * empty: no rule names the file. */
 	AWAITS void (*lsm_denied)(void *ctx, const struct sandbox_origin *o,
-		const struct lsm_denial *d, struct span policy_id);
+		const struct lsm_denial *d, struct span policy_id, struct span path);
 	/* A conversation is over; `name` gave its address, empty: none that is known. */
 	AWAITS void (*flow)(void *ctx, const struct sandbox_origin *o, const struct sensor_flow *f,
 		struct span name);

@@ -31,6 +31,7 @@ struct lsm_table {
 	uint32_t flags; /* enum lsm_policy_flag */
 	uint32_t rule; /* that made the list, if there is one */
 	const struct lsm_entry *entries; /* in order of their keys */
+	const struct span *paths; /* one for each entry: its path inside, or one of them */
 	size_t count;
 	const struct span *policies; /* id of the policy behind rule N at N - 1 */
 	size_t policy_count;
@@ -96,6 +97,10 @@ int lsm_agent_set_policy(
 
 /* The policy behind a record's numbers; empty if it is gone, or none decided. */
 struct span lsm_rule_policy(const struct lsm_sensor *s, uint32_t policy, uint32_t rule);
+
+/* The path of the file that a record is about; empty if the policy is gone, or does not name it. */
+struct span lsm_file_path(
+	const struct lsm_sensor *s, uint32_t policy, uint32_t device, uint64_t inode);
 
 /* Takes out what no sandbox's entry leads to, what an earlier aegisd left, too. To be called when
  * all sandboxes have their policies. *ret_gone: how many entries of an earlier one went. BLOCKS for

@@ -94,9 +94,10 @@ static bool same_table(const struct lsm_table *a, const struct lsm_table *b)
 static int copy_table(struct arena *a, const struct lsm_table *from, struct lsm_table *ret)
 {
 	struct lsm_entry *entries = arena_make_array(a, struct lsm_entry, from->count + 1);
+	struct span *paths = arena_make_array(a, struct span, from->count + 1);
 	struct span *policies = arena_make_array(a, struct span, from->policy_count + 1);
 
-	if (!entries || !policies)
+	if (!entries || !paths || !policies)
 		return err_raise(-ENOMEM, "no memory for a policy about files");
 	if (from->count)
 		memcpy(entries, from->entries, from->count * sizeof(*entries));
@@ -105,8 +106,14 @@ static int copy_table(struct arena *a, const struct lsm_table *from, struct lsm_
 		if (from->policies[i].n && !policies[i].p)
 			return err_raise(-ENOMEM, "no memory for a policy about files");
 	}
+	for (size_t i = 0; i < from->count; i++) {
+		paths[i] = arena_span(a, from->paths[i]);
+		if (from->paths[i].n && !paths[i].p)
+			return err_raise(-ENOMEM, "no memory for a policy about files");
+	}
 	*ret = *from;
 	ret->entries = entries;
+	ret->paths = paths;
 	ret->policies = policies;
 	return 0;
 }
@@ -249,12 +256,45 @@ int lsm_agent_set_policy(struct lsm_sensor *s, uint64_t cgroup, const struct lsm
 	return 0;
 }
 
+static const struct lsm_table *find_in(const struct list *policies, uint32_t number)
+{
+	list_for_each (node, policies) {
+		const struct lsm_policy_entry *p = list_entry(node, struct lsm_policy_entry, link);
+		if (p->number == number)
+			return &p->table;
+	}
+	return NULL;
+}
+
+/* A record may come when nobody has its policy any more. */
+static const struct lsm_table *table_of(const struct lsm_sensor *s, uint32_t number)
+{
+	const struct lsm_table *t = find_in(&s->policies, number);
+	return t ? t : find_in(&s->retired, number);
+}
+
 struct span lsm_rule_policy(const struct lsm_sensor *s, uint32_t policy, uint32_t rule)
 {
-	list_for_each (node, &s->policies) {
-		const struct lsm_policy_entry *p = list_entry(node, struct lsm_policy_entry, link);
-		if (p->number == policy && rule > 0 && rule <= p->table.policy_count)
-			return p->table.policies[rule - 1];
+	const struct lsm_table *t = table_of(s, policy);
+
+	return t && rule > 0 && rule <= t->policy_count ? t->policies[rule - 1] : (struct span){0};
+}
+
+struct span lsm_file_path(
+	const struct lsm_sensor *s, uint32_t policy, uint32_t device, uint64_t inode)
+{
+	const struct lsm_table *t = table_of(s, policy);
+	size_t low = 0, high = t ? t->count : 0;
+
+	while (low < high) { /* they are in order */
+		size_t middle = low + (high - low) / 2;
+		const struct lsm_file_key *k = &t->entries[middle].key;
+		if (k->device == device && k->inode == inode)
+			return t->paths[middle];
+		if (k->device < device || (k->device == device && k->inode < inode))
+			low = middle + 1;
+		else
+			high = middle;
 	}
 	return (struct span){0};
 }

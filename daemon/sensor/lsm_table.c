@@ -13,11 +13,16 @@
 static const struct span writable[] = {{"/workspace", 10}, {"/tmp", 4}, {"/dev/shm", 8}};
 enum { SCRATCH = 1 }; /* from here on nobody's but the agent's own */
 
+struct found {
+	struct lsm_entry entry;
+	struct span path;
+};
+
 struct making {
 	const struct kernel_rules *rules;
 	struct arena *arena;
 	struct lsm_tree *tree;
-	struct lsm_entry *entries;
+	struct found *found;
 	size_t count, room;
 	struct lsm_table table;
 	bool whole; /* each file is asked */
@@ -83,17 +88,21 @@ static int check(struct making *m, const struct kernel_path_rule *r, size_t numb
 
 /* ---- what is there ---- */
 
-static int add(struct making *m, const struct lsm_file_key *key, uint32_t rights, uint32_t rule)
+static int add(struct making *m, const struct lsm_file_key *key, struct span path, uint32_t rights,
+	uint32_t rule)
 {
 	if (m->count == m->room) {
 		size_t room = m->room ? 2 * m->room : 64;
-		struct lsm_entry *items = reallocarray(m->entries, room, sizeof(*items));
+		struct found *items = reallocarray(m->found, room, sizeof(*items));
 		if (!items)
 			return no_memory();
-		m->entries = items;
+		m->found = items;
 		m->room = room;
 	}
-	m->entries[m->count++] = (struct lsm_entry){*key, {rights, rule}};
+	path = arena_span(m->arena, path);
+	if (!path.p)
+		return no_memory();
+	m->found[m->count++] = (struct found){{*key, {rights, rule}}, path};
 	return 0;
 }
 
@@ -137,7 +146,7 @@ static int ask(void *ctx, struct span path, const struct lsm_file_key *key, mode
 			by = (uint32_t)i + 1;
 	}
 	rights |= listed ? LSM_PERMIT_EXEC : 0;
-	return rights ? err_trace(add(m, key, rights, by)) : 0;
+	return rights ? err_trace(add(m, key, path, rights, by)) : 0;
 }
 
 /* What the agent is run by is on every list, and may not be forbidden by name. */
@@ -155,7 +164,7 @@ static int ask_own(void *ctx, struct span path, const struct lsm_file_key *key, 
 				"%s forbids " SPAN_FMT ", which the agent is run by", r->where,
 				SPAN_ARG(path));
 	}
-	return err_trace(add(m, key, LSM_PERMIT_EXEC, 0));
+	return err_trace(add(m, key, path, LSM_PERMIT_EXEC, 0));
 }
 
 static int look_up(void *ctx, struct span name, struct span *led_to)
@@ -221,45 +230,57 @@ static int walk_own(struct making *m, const char *const *programs)
 
 static int by_key(const void *x, const void *y)
 {
-	const struct lsm_file_key *a = &((const struct lsm_entry *)x)->key,
-				  *b = &((const struct lsm_entry *)y)->key;
+	const struct lsm_file_key *a = &((const struct found *)x)->entry.key,
+				  *b = &((const struct found *)y)->entry.key;
 	if (a->device != b->device)
 		return a->device < b->device ? -1 : 1;
 	return a->inode < b->inode ? -1 : a->inode > b->inode;
 }
 
-/* One entry for each file, whatever names it has. */
-static int finish(struct making *m)
+/* One for each file, whatever names it has. */
+static void merge(struct making *m)
 {
 	size_t kept = 0;
 
 	if (m->count)
-		qsort(m->entries, m->count, sizeof(*m->entries), by_key);
+		qsort(m->found, m->count, sizeof(*m->found), by_key);
 	for (size_t i = 0; i < m->count; i++) {
-		struct lsm_entry *e = &m->entries[i];
-		if (kept && by_key(&m->entries[kept - 1], e) == 0) {
-			m->entries[kept - 1].value.rights |= e->value.rights;
-			if (!m->entries[kept - 1].value.rule)
-				m->entries[kept - 1].value.rule = e->value.rule;
-		} else {
-			m->entries[kept++] = *e;
+		struct found *f = &m->found[i], *last = kept ? &m->found[kept - 1] : NULL;
+		if (!last || by_key(last, f) != 0) {
+			m->found[kept++] = *f;
+			continue;
+		}
+		last->entry.value.rights |= f->entry.value.rights;
+		if (!last->entry.value.rule) {
+			last->entry.value.rule = f->entry.value.rule;
+			last->path = f->path;
 		}
 	}
-	if (kept > LSM_POLICY_FILES_MAX)
+	m->count = kept;
+}
+
+static int finish(struct making *m)
+{
+	merge(m);
+	if (m->count > LSM_POLICY_FILES_MAX)
 		return err_raise(-E2BIG,
 			"the policies speak of %zu files of the runtime; the kernel's table takes "
 			"%d of one sandbox",
-			kept, LSM_POLICY_FILES_MAX);
-	struct lsm_entry *entries = arena_make_array(m->arena, struct lsm_entry, kept + 1);
+			m->count, LSM_POLICY_FILES_MAX);
+	struct lsm_entry *entries = arena_make_array(m->arena, struct lsm_entry, m->count + 1);
+	struct span *paths = arena_make_array(m->arena, struct span, m->count + 1);
 	struct span *ids = arena_make_array(m->arena, struct span, m->rules->path_count + 1);
-	if (!entries || !ids)
+	if (!entries || !paths || !ids)
 		return no_memory();
-	if (kept)
-		memcpy(entries, m->entries, kept * sizeof(*entries));
+	for (size_t i = 0; i < m->count; i++) {
+		entries[i] = m->found[i].entry;
+		paths[i] = m->found[i].path;
+	}
 	for (size_t i = 0; i < m->rules->path_count; i++)
 		ids[i] = m->rules->paths[i].policy_id;
 	m->table.entries = entries;
-	m->table.count = kept;
+	m->table.paths = paths;
+	m->table.count = m->count;
 	m->table.policies = ids;
 	m->table.policy_count = m->rules->path_count;
 	return 0;
@@ -286,7 +307,7 @@ int lsm_table_make(const struct kernel_rules *rules, const struct lsm_place *pla
 		r = finish(&m);
 	if (r == 0)
 		*ret = m.table;
-	free(m.entries);
+	free(m.found);
 	free(m.tree);
 	return err_trace(r);
 }

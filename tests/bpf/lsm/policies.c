@@ -150,10 +150,15 @@ static uint32_t policy_of_sandbox(void)
 
 static const struct span ids[] = {{"one", 3}, {"two", 3}};
 
+static const struct span paths[] = {{"/a", 2}, {"/b", 2}};
+
 static struct lsm_table table_of(const struct lsm_entry *entries, size_t n)
 {
-	return (struct lsm_table){
-		.entries = entries, .count = n, .policies = ids, .policy_count = ARRAY_LEN(ids)};
+	return (struct lsm_table){.entries = entries,
+		.paths = paths,
+		.count = n,
+		.policies = ids,
+		.policy_count = ARRAY_LEN(ids)};
 }
 
 /* ---- bookkeeping ---- */
@@ -177,6 +182,10 @@ static void entered_shared_and_taken_out(void **state)
 	assert_int_equal(files_there(), 3);
 	assert_true(span_is(lsm_rule_policy(sensor, lsm_policy_number(p), 2), "two"));
 	assert_int_equal(lsm_rule_policy(sensor, lsm_policy_number(p), 3).n, 0);
+	assert_true(span_is(lsm_file_path(sensor, lsm_policy_number(p), 1, 10), "/a"));
+	assert_true(span_is(lsm_file_path(sensor, lsm_policy_number(p), 1, 11), "/b"));
+	assert_int_equal(lsm_file_path(sensor, lsm_policy_number(p), 1, 12).n, 0);
+	assert_int_equal(lsm_file_path(sensor, lsm_policy_number(p), 2, 10).n, 0);
 	assert_int_equal(lsm_agent_set_policy(sensor, sandbox, q), 0);
 	assert_int_equal(policy_of_sandbox(), lsm_policy_number(q));
 	assert_int_equal(lsm_agent_set_policy(sensor, 1, q), -ENOENT);
