@@ -30,8 +30,8 @@ struct why {
 	int error;
 };
 
-static const char *const kernel_facts[] = {"hook", "address", "port", "protocol", "name", "type",
-	"command", "pid", "cgroup", "call_cgroup", NULL};
+static const char *const kernel_facts[] = {"hook", "path", "address", "port", "protocol", "name",
+	"type", "command", "pid", "cgroup", "call_cgroup", NULL};
 
 static const char *const basis_names[] = {[BASIS_POLICY] = "policy",
 	[BASIS_DEFAULT] = "no policy: what none permits is denied",
