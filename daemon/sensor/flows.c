@@ -28,17 +28,23 @@ const char *flow_end_text(enum flow_end e)
 	return "unknown";
 }
 
-enum flow_end flow_ended(const struct net_flow_key *key, const struct net_flow *f, uint64_t now_ns)
+static enum flow_end closed_by(const struct net_flow *f)
 {
 	const uint32_t both = NET_FLOW_FIN_SENT | NET_FLOW_FIN_RECEIVED;
+
+	if (f->state & NET_FLOW_RESET)
+		return FLOW_RESET;
+	return (f->state & both) == both ? FLOW_CLOSED : 0;
+}
+
+enum flow_end flow_ended(const struct net_flow_key *key, const struct net_flow *f, uint64_t now_ns)
+{
 	uint64_t silent_ns = now_ns > f->last_ns ? now_ns - f->last_ns : 0;
 
 	if (silent_ns < S(FLOW_LINGER_S))
 		return 0;
-	if (f->state & NET_FLOW_RESET)
-		return FLOW_RESET;
-	if ((f->state & both) == both)
-		return FLOW_CLOSED;
+	if (closed_by(f))
+		return closed_by(f);
 	if (key->protocol != IPPROTO_TCP)
 		return silent_ns >= S(FLOW_IDLE_S) ? FLOW_IDLE : 0;
 	return f->received_packets == 0 && silent_ns >= S(FLOW_UNANSWERED_S) ? FLOW_UNANSWERED : 0;
@@ -75,11 +81,12 @@ size_t sensor_flows_take(struct sensor *s, uint64_t cgroup, struct sensor_flow *
 
 	while (w && n < room && next_piece(s, w)) {
 		for (uint32_t i = 0; i < w->count && n < room; i++) {
-			enum flow_end end = flow_ended(&w->keys[i], &w->flows[i], now_ns);
-			if (cgroup && w->keys[i].cgroup == cgroup)
-				end = end ? end : FLOW_SANDBOX_ENDED;
-			else if (cgroup)
-				continue;
+			enum flow_end end = 0;
+			if (!cgroup)
+				end = flow_ended(&w->keys[i], &w->flows[i], now_ns);
+			else if (w->keys[i].cgroup == cgroup)
+				end = closed_by(&w->flows[i]) ? closed_by(&w->flows[i])
+							      : FLOW_SANDBOX_ENDED;
 			/* What came since it was looked at is in what is taken out. */
 			if (end &&
 				bpf_map_lookup_and_delete_elem(
