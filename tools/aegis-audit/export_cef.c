@@ -98,8 +98,23 @@ static void put_network(struct buf *b, const struct exported *e)
 				: protocol == 17 ? SPAN("UDP")
 						 : span_cstr(number));
 	buf_printf(b, " deviceDirection=%d", in ? 0 : 1);
+	put_number(b, "in", d, "received_bytes");
+	put_number(b, "out", d, "sent_bytes");
+}
+
+static void put_kernel(struct buf *b, const struct exported *e)
+{
+	const struct json *d = e->facts.details;
+
+	if (json_get(d, "address"))
+		put_network(b, e);
 	put_number(b, "spid", d, "pid");
 	put_pair(b, "sproc", json_str(d, "command", SPAN("")));
+	put_pair(b, "filePath", json_str(d, "path", SPAN("")));
+	put_pair(b, "dhost", json_str(d, "name", SPAN("")));
+	put_number(b, "cn3", d, "status");
+	if (json_get(d, "status"))
+		buf_puts(b, " cn3Label=status");
 }
 
 static struct span policies_of(const struct exported *e, struct buf *b)
@@ -158,10 +173,8 @@ void put_cef(struct buf *b, const struct exported *e)
 		audit_source_name(r->source));
 	if (e->facts.denied || e->facts.decision)
 		put_pair(b, "act", e->facts.denied ? SPAN("denied") : SPAN("allowed"));
-	if (r->source == AUDIT_KERNEL) {
-		put_network(b, e);
-		put_pair(b, "dhost", json_str(e->facts.details, "name", SPAN("")));
-	}
+	if (r->source == AUDIT_KERNEL)
+		put_kernel(b, e);
 	if (r->source == AUDIT_FILE)
 		put_pair(b, "filePath", json_str(e->facts.details, "path", SPAN("")));
 	put_pair(b, "reason",

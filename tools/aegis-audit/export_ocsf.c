@@ -2,9 +2,10 @@
 /*
  * Records as events of the Open Cybersecurity Schema Framework, 1.3.0, with its profile
  * security_control for verdicts. Each kind of record goes to the class whose required attributes it
- * can fill: packets to Network Activity, names to DNS Activity, files to File System Activity, a
- * denied call to Detection Finding, other events to API Activity, and what the journal says of
- * itself to Base Event. What the class has no attribute for stands whole under "unmapped".
+ * can fill: packets and flows to Network Activity, names to DNS Activity, processes to Process
+ * Activity, files to File System Activity, a denied call to Detection Finding, other events to API
+ * Activity, and what the journal says of itself to Base Event. What the class has no attribute for
+ * stands whole under "unmapped".
  */
 #include "tools/aegis-audit/tool.h"
 
@@ -13,6 +14,7 @@
 enum class_uid {
 	BASE_EVENT = 0,
 	FILE_SYSTEM_ACTIVITY = 1001,
+	PROCESS_ACTIVITY = 1007,
 	DETECTION_FINDING = 2004,
 	NETWORK_ACTIVITY = 4001,
 	DNS_ACTIVITY = 4003,
@@ -21,7 +23,12 @@ enum class_uid {
 
 enum {
 	ACTIVITY_OTHER = 99,
+	NETWORK_CLOSE = 2,
+	NETWORK_RESET = 3,
 	NETWORK_REFUSE = 5,
+	NETWORK_TRAFFIC = 6,
+	PROCESS_LAUNCH = 1,
+	PROCESS_TERMINATE = 2,
 	DNS_TRAFFIC = 6, /* a question with its answer */
 	FINDING_CREATE = 1,
 	SEVERITY_INFORMATIONAL = 1,
@@ -53,15 +60,28 @@ static void put_verdict(struct json_writer *w, const struct exported *e)
 	json_end(w);
 }
 
+static enum class_uid class_of_kernel(struct span kind)
+{
+	static const struct {
+		const char *kind;
+		enum class_uid c;
+	} known[] = {{AUDIT_KIND_NETWORK_DENIED, NETWORK_ACTIVITY},
+		{AUDIT_KIND_FLOW, NETWORK_ACTIVITY}, {AUDIT_KIND_NAME_DENIED, DNS_ACTIVITY},
+		{AUDIT_KIND_NAME_RESOLVED, DNS_ACTIVITY}, {AUDIT_KIND_FORKED, PROCESS_ACTIVITY},
+		{AUDIT_KIND_EXECUTED, PROCESS_ACTIVITY}, {AUDIT_KIND_EXITED, PROCESS_ACTIVITY}};
+
+	for (size_t i = 0; i < ARRAY_LEN(known); i++)
+		if (span_is(kind, known[i].kind))
+			return known[i].c;
+	return BASE_EVENT;
+}
+
 static enum class_uid class_of(const struct exported *e)
 {
 	const struct audit_record *r = e->record;
 
-	if (r->source == AUDIT_KERNEL && span_is(r->kind, "NetworkDenied"))
-		return NETWORK_ACTIVITY;
-	if (r->source == AUDIT_KERNEL &&
-		(span_is(r->kind, "NameDenied") || span_is(r->kind, "NameResolved")))
-		return DNS_ACTIVITY;
+	if (r->source == AUDIT_KERNEL)
+		return class_of_kernel(r->kind);
 	if (r->source == AUDIT_FILE)
 		return FILE_SYSTEM_ACTIVITY;
 	if (r->source == AUDIT_EVENT && e->facts.denied)
@@ -83,11 +103,25 @@ static int file_activity(struct span kind)
 	return ACTIVITY_OTHER;
 }
 
+static int network_activity(const struct exported *e)
+{
+	struct span end = json_str(e->facts.details, "end", SPAN(""));
+
+	if (!span_is(e->record->kind, AUDIT_KIND_FLOW))
+		return NETWORK_REFUSE;
+	return span_is(end, "closed")   ? NETWORK_CLOSE
+		: span_is(end, "reset") ? NETWORK_RESET
+					: NETWORK_TRAFFIC;
+}
+
 static int activity_of(const struct exported *e, enum class_uid c)
 {
 	switch (c) {
 	case NETWORK_ACTIVITY:
-		return NETWORK_REFUSE;
+		return network_activity(e);
+	case PROCESS_ACTIVITY:
+		return span_is(e->record->kind, AUDIT_KIND_EXITED) ? PROCESS_TERMINATE
+								   : PROCESS_LAUNCH;
 	case DNS_ACTIVITY:
 		return DNS_TRAFFIC;
 	case DETECTION_FINDING:
@@ -131,30 +165,31 @@ static void put_metadata(struct json_writer *w, const struct exported *e, bool v
 	json_end(w);
 }
 
-/* Who acts is an execution; records without one are the daemon's. */
-static void put_actor(struct json_writer *w, const struct exported *e)
+/* Members of an actor that is open. Who acts is an execution; records without one are the daemon's.
+ */
+static void put_app(struct json_writer *w, const struct exported *e)
 {
 	char id[UUID_TEXT_BYTES];
 
-	json_key(w, "actor");
-	json_object(w);
 	json_field_cstr(w, "app_name", "aegis");
 	if (!uuid_is_nil(e->record->execution_id)) {
 		uuid_text(e->record->execution_id, id);
 		json_field_cstr(w, "app_uid", id);
 	}
+}
+
+static void put_actor(struct json_writer *w, const struct exported *e)
+{
+	json_key(w, "actor");
+	json_object(w);
+	put_app(w, e);
 	json_end(w);
 }
 
-static void put_file(struct json_writer *w, const struct exported *e)
+static void put_device(struct json_writer *w, const struct exported *e)
 {
-	struct span path = json_str(e->facts.payload, "path", SPAN(""));
-	size_t base = path.n;
 	char id[UUID_TEXT_BYTES];
 
-	while (base > 0 && path.p[base - 1] != '/')
-		base--;
-	put_actor(w, e);
 	json_key(w, "device");
 	json_object(w);
 	json_field_i64(w, "type_id", ACTIVITY_OTHER);
@@ -162,12 +197,69 @@ static void put_file(struct json_writer *w, const struct exported *e)
 	uuid_text(uuid_is_nil(e->record->execution_id) ? e->journal : e->record->execution_id, id);
 	json_field_cstr(w, "uid", id);
 	json_end(w);
+}
+
+static void put_file_object(struct json_writer *w, struct span path, int type)
+{
+	size_t base = path.n;
+
+	while (base > 0 && path.p[base - 1] != '/')
+		base--;
 	json_key(w, "file");
 	json_object(w);
 	json_field_span(w, "name", span_sub(path, base, path.n));
 	json_field_span(w, "path", path);
-	json_field_i64(w, "type_id", span_is(e->record->kind, "DirectoryListed") ? 2 : 0);
+	json_field_i64(w, "type_id", type);
 	json_end(w);
+}
+
+static void put_file(struct json_writer *w, const struct exported *e)
+{
+	put_actor(w, e);
+	put_device(w, e);
+	put_file_object(w, json_str(e->facts.payload, "path", SPAN("")),
+		span_is(e->record->kind, "DirectoryListed") ? 2 : 0);
+}
+
+/* ---- processes ---- */
+
+static void put_command_line(struct json_writer *w, const struct json *arguments)
+{
+	struct buf line CLEANUP(buf_fini) = buf_init(LIMIT_AUDIT_PAYLOAD_BYTES);
+
+	if (!arguments || arguments->type != JSON_ARRAY || !arguments->count)
+		return;
+	json_for_each (item, arguments) {
+		buf_puts(&line, line.len ? " " : "");
+		buf_span(&line, item->text);
+	}
+	json_field_span(w, "cmd_line", buf_view(&line));
+}
+
+static void put_process(struct json_writer *w, const struct exported *e)
+{
+	const struct json *d = e->facts.details;
+	struct span path = json_str(d, "path", SPAN(""));
+
+	put_device(w, e);
+	json_key(w, "actor");
+	json_object(w);
+	put_app(w, e);
+	json_key(w, "process");
+	json_object(w);
+	json_field_i64(w, "pid", json_i64(d, "parent_pid", 0));
+	json_end(w);
+	json_end(w);
+	json_key(w, "process");
+	json_object(w);
+	json_field_i64(w, "pid", json_i64(d, "pid", 0));
+	json_field_span(w, "name", json_str(d, "command", SPAN("")));
+	put_command_line(w, json_get(d, "arguments"));
+	if (path.n)
+		put_file_object(w, path, 1);
+	json_end(w);
+	if (json_get(d, "status"))
+		json_field_i64(w, "exit_code", json_i64(d, "status", 0));
 }
 
 static void put_finding(struct json_writer *w, const struct exported *e)
@@ -192,6 +284,22 @@ static int direction_of(struct span hook)
 		: 0;
 }
 
+static void put_traffic(struct json_writer *w, const struct json *d)
+{
+	static const struct {
+		const char *to, *from;
+	} members[] = {{"bytes_out", "sent_bytes"}, {"packets_out", "sent_packets"},
+		{"bytes_in", "received_bytes"}, {"packets_in", "received_packets"}};
+
+	if (!json_get(d, "sent_bytes"))
+		return;
+	json_key(w, "traffic");
+	json_object(w);
+	for (size_t i = 0; i < ARRAY_LEN(members); i++)
+		json_field_i64(w, members[i].to, json_i64(d, members[i].from, 0));
+	json_end(w);
+}
+
 static void put_network(struct json_writer *w, const struct exported *e)
 {
 	const struct json *d = e->facts.details;
@@ -207,6 +315,7 @@ static void put_network(struct json_writer *w, const struct exported *e)
 	json_field_span(w, "ip", json_str(d, "address", SPAN("")));
 	json_field_i64(w, "port", json_i64(d, "port", 0));
 	json_end(w);
+	put_traffic(w, d);
 }
 
 static void put_dns(struct json_writer *w, const struct exported *e)
@@ -248,6 +357,9 @@ static void put_class(struct json_writer *w, const struct exported *e, enum clas
 		return;
 	case NETWORK_ACTIVITY:
 		put_network(w, e);
+		return;
+	case PROCESS_ACTIVITY:
+		put_process(w, e);
 		return;
 	case DNS_ACTIVITY:
 		put_dns(w, e);

@@ -171,6 +171,25 @@ def test_filters():
               ({"coder": 18}, {"fs.read": 2, "cmd.run": 2, "fs.write": 1}))
 
 
+def test_export():
+    events = [json.loads(x) for x in run("export", "--format", "ocsf", "--source", "kernel").stdout.splitlines()]
+    tap.equal("processes, flows and what came later in OCSF", [e["type_uid"] for e in events],
+              [100701, 100701, 100701, 100702, 400102, 99, 400105, 400105])
+    tap.ok("required members of Process Activity", all(
+        e["process"]["pid"] and e["actor"]["process"]["pid"] and e["device"]["uid"] == RUN
+        for e in events[:4]))
+    tap.equal("what ran, and how it ended", (
+        events[2]["process"]["file"], events[2]["process"]["cmd_line"], events[3]["exit_code"]),
+        ({"name": "curl", "path": "/usr/bin/curl", "type_id": 1}, "curl", 7))
+    tap.equal("bytes of a flow", events[4]["traffic"],
+              {"bytes_out": 12, "packets_out": 0, "bytes_in": 34, "packets_in": 0})
+    lines = run("export", "--format", "cef", "--source", "kernel").stdout.splitlines()
+    tap.ok("a process in CEF", " spid=11 sproc=curl filePath=/usr/bin/curl" in lines[2]
+           and "deviceDirection" not in lines[2], lines[2])
+    tap.ok("its end", " cn3=7 cn3Label=status" in lines[3], lines[3])
+    tap.ok("a flow in CEF", " dst=192.0.2.9 dpt=443 deviceDirection=1 in=34 out=12" in lines[4], lines[4])
+
+
 def test_trace():
     r = run("trace", "--all", "--once")
     lines = r.stdout.splitlines()
@@ -215,6 +234,7 @@ def main():
     test_learn()
     test_why()
     test_filters()
+    test_export()
     test_trace()
     test_trace_follows()
     shutil.rmtree(top)
