@@ -207,6 +207,17 @@ def flooded(node):
     tap.equal("and to its iteration", {r["iteration"] for r in denied}, {1})
 
 
+def replayed(node, execution):
+    """What a node decided, the journal alone can decide again, to the same end."""
+    r = node.audit("what-if", "--policy", node.dir + "/policy.d", "--execution", execution)
+    tap.ok("every decision of a run comes out the same once more", r.returncode == 0
+           and " 0 would be denied, 0 would be allowed" in r.stdout and not r.stdout.startswith("0 "),
+           f"{r.returncode} {r.stdout} {r.stderr}")
+    r = node.audit("learn", "--execution", execution)
+    tap.ok("a context is learned from it, and proved", r.returncode == 0 and
+           "0 denied by the context below, alone and as the ceiling" in r.stdout, f"{r.returncode} {r.stdout} {r.stderr}")
+
+
 def records_processes(node):
     findings = node.call("GET", "/v1/doctor")[1]["findings"]
     return any(f["id"] == "bpf.tracing" and f["level"] == "detected" for f in findings)
@@ -268,6 +279,7 @@ def main():
         running(node)
         flooded(node)
         tap.equal("the journal holds", node.audit("verify").returncode, 0)
+        replayed(node, ran[0])
     finally:
         codes = node.stop()
         if tap._failed:
