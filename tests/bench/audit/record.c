@@ -13,6 +13,7 @@
  * The folder is TMPDIR, else the program's own: a memory file system would make fsync free.
  * Arguments: records per figure (default 1280).
  */
+#include "tests/bench/smoke.h"
 #include "daemon/audit/audit.h"
 
 #include <fcntl.h>
@@ -205,14 +206,15 @@ static void measure(const char *name, double (*ours)(void), const char *peer,
 {
 	double us[ROUNDS];
 	double peer_us[ROUNDS];
+	const int rounds = bench_count(ROUNDS, 1);
 
-	for (int i = 0; i < ROUNDS; i++) {
+	for (int i = 0; i < rounds; i++) {
 		us[i] = ours();
 		peer_us[i] = theirs(synchronous, per_transaction);
 	}
-	qsort(us, ROUNDS, sizeof(us[0]), compare);
-	qsort(peer_us, ROUNDS, sizeof(peer_us[0]), compare);
-	report(name, us[ROUNDS / 2], peer, peer_us[ROUNDS / 2], target);
+	qsort(us, (size_t)rounds, sizeof(us[0]), compare);
+	qsort(peer_us, (size_t)rounds, sizeof(peer_us[0]), compare);
+	report(name, us[rounds / 2], peer, peer_us[rounds / 2], target);
 }
 
 static double ours_synced(void)
@@ -230,6 +232,7 @@ int main(int argc, char **argv)
 	const char *parent = getenv("TMPDIR");
 	struct span program = span_cstr(argv[0]);
 
+	records = bench_count(records, FIBERS);
 	if (argc > 1 && atoi(argv[1]) > FIBERS)
 		records = atoi(argv[1]) / FIBERS * FIBERS;
 	log_setup(LOG_WARN, LOG_TEXT, "bench");

@@ -4,6 +4,7 @@
  * summed up, one object by its handle, on tmpfs. The peer is the bare call in the same run. And
  * whether the cost stays the same from 10 objects to many.
  */
+#include "tests/bench/smoke.h"
 #include "nfs/backend/backend.h"
 #include <fcntl.h>
 #include <stdio.h>
@@ -12,7 +13,9 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { ROUNDS = 200 * 1000, MANY = 1000 * 1000 };
+enum { ROUNDS = 200 * 1000, MANY = 1000 * 1000, FILES = 20000 };
+
+static size_t rounds, many, files;
 
 struct bench {
 	struct fsal *fsal;
@@ -38,10 +41,9 @@ static void report(const char *name, double value, const char *peer, double peer
 	printf("{\"area\":\"fsal\",\"name\":\"%s\",\"value\":%.3f,\"unit\":\"us/op\",", name,
 		value);
 	if (peer)
-		printf("\"peer\":\"%s\",\"peer_value\":%.3f,\"ratio\":%.3f,", peer, peer_value,
-			value / peer_value);
+		printf("\"peer\":\"%s\",\"peer_value\":%.3f,", peer, peer_value);
 	else
-		printf("\"peer\":null,\"peer_value\":null,\"ratio\":null,");
+		printf("\"peer\":null,\"peer_value\":null,");
 	printf("\"target\":null,\"met\":null}\n");
 }
 
@@ -53,9 +55,9 @@ static int64_t cpu_ns(void)
 	return t.tv_sec * NS_PER_S + t.tv_nsec;
 }
 
-static double us_since(int64_t began_ns, size_t rounds)
+static double us_since(int64_t began_ns, size_t count)
 {
-	return (double)(cpu_ns() - began_ns) / 1e3 / (double)rounds;
+	return (double)(cpu_ns() - began_ns) / 1e3 / (double)count;
 }
 
 static struct fsal_object *find(struct bench *b, size_t n)
@@ -93,20 +95,20 @@ static void getattr(struct bench *b, const char *name, size_t of)
 {
 	struct fsal_attr a;
 	struct statx st;
-	static char names[ROUNDS][16];
-	for (size_t i = 0; i < ROUNDS; i++)
+	static char names[ROUNDS][24];
+	for (size_t i = 0; i < rounds; i++)
 		snprintf(names[i], sizeof(names[i]), "f%zu", i * 7919 % of);
 	double ours = 1e9, peer = 1e9;
 	for (int turn = 0; turn < 3; turn++) {
 		int64_t began_ns = cpu_ns();
-		for (size_t i = 0; i < ROUNDS; i++)
+		for (size_t i = 0; i < rounds; i++)
 			CHECK(fsal_getattr(&b->call, find(b, i * 7919 % of), &a) == 0);
-		ours = MIN(ours, us_since(began_ns, ROUNDS));
+		ours = MIN(ours, us_since(began_ns, rounds));
 		began_ns = cpu_ns();
-		for (size_t i = 0; i < ROUNDS; i++)
+		for (size_t i = 0; i < rounds; i++)
 			CHECK(statx(b->root, names[i], AT_SYMLINK_NOFOLLOW,
 				      STATX_BASIC_STATS | STATX_BTIME, &st) == 0);
-		peer = MIN(peer, us_since(began_ns, ROUNDS));
+		peer = MIN(peer, us_since(began_ns, rounds));
 	}
 	report(name, ours, "statx of as many", peer);
 }
@@ -118,13 +120,13 @@ static void lookup(struct bench *b)
 	struct fsal_post post;
 	struct stat st;
 	int64_t began_ns = cpu_ns();
-	for (size_t i = 0; i < ROUNDS; i++)
+	for (size_t i = 0; i < rounds; i++)
 		CHECK(fsal_lookup(&b->call, fsal_root(b->at), SPAN("f7"), &o, &a, &post) == 0);
-	double ours = us_since(began_ns, ROUNDS);
+	double ours = us_since(began_ns, rounds);
 	began_ns = cpu_ns();
-	for (size_t i = 0; i < ROUNDS; i++)
+	for (size_t i = 0; i < rounds; i++)
 		CHECK(fstatat(b->root, "f7", &st, AT_SYMLINK_NOFOLLOW) == 0);
-	report("lookup", ours, "fstatat", us_since(began_ns, ROUNDS));
+	report("lookup", ours, "fstatat", us_since(began_ns, rounds));
 }
 
 static void transfer(struct bench *b)
@@ -136,62 +138,61 @@ static void transfer(struct bench *b)
 	size_t n;
 	bool eof;
 	int64_t began_ns = cpu_ns();
-	for (size_t i = 0; i < ROUNDS; i++)
+	for (size_t i = 0; i < rounds; i++)
 		CHECK(fsal_read(&b->call, find(b, i % 1000), 0, block, sizeof(block), &n, &eof,
 			      &post) == 0);
-	double reads = us_since(began_ns, ROUNDS);
+	double reads = us_since(began_ns, rounds);
 	began_ns = cpu_ns();
-	for (size_t i = 0; i < ROUNDS; i++)
+	for (size_t i = 0; i < rounds; i++)
 		CHECK(fsal_write(&b->call, find(b, i % 1000), 0, span_of(block, sizeof(block)),
 			      FSAL_UNSTABLE, &committed, &wcc) == 0);
-	double writes = us_since(began_ns, ROUNDS);
+	double writes = us_since(began_ns, rounds);
 	int fd = openat(b->root, "f0", O_RDWR);
 	began_ns = cpu_ns();
-	for (size_t i = 0; i < ROUNDS; i++)
+	for (size_t i = 0; i < rounds; i++)
 		CHECK(pread(fd, block, sizeof(block), 0) == sizeof(block));
-	report("read_4k", reads, "pread", us_since(began_ns, ROUNDS));
+	report("read_4k", reads, "pread", us_since(began_ns, rounds));
 	began_ns = cpu_ns();
-	for (size_t i = 0; i < ROUNDS; i++)
+	for (size_t i = 0; i < rounds; i++)
 		CHECK(pwrite(fd, block, sizeof(block), 0) == sizeof(block));
-	report("write_4k", writes, "pwrite", us_since(began_ns, ROUNDS));
+	report("write_4k", writes, "pwrite", us_since(began_ns, rounds));
 	close(fd);
 }
 
 static void create(struct bench *b)
 {
-	enum { FILES = 20000 };
 	struct fsal_sattr s = {.set_mode = true, .mode = 0644};
 	struct fsal_made made;
 	struct fsal_wcc wcc;
 	struct stat st;
 	char name[24];
 	int64_t began_ns = cpu_ns();
-	for (int i = 0; i < FILES; i++) {
-		int n = snprintf(name, sizeof(name), "c%d", i);
+	for (size_t i = 0; i < files; i++) {
+		int n = snprintf(name, sizeof(name), "c%zu", i);
 		CHECK(fsal_create(&b->call, fsal_root(b->at), span_of(name, (size_t)n),
 			      FSAL_GUARDED, &s, NULL, &made) == 0);
 	}
-	double creates = us_since(began_ns, FILES);
+	double creates = us_since(began_ns, files);
 	began_ns = cpu_ns();
-	for (int i = 0; i < FILES; i++) {
-		int n = snprintf(name, sizeof(name), "c%d", i);
+	for (size_t i = 0; i < files; i++) {
+		int n = snprintf(name, sizeof(name), "c%zu", i);
 		CHECK(fsal_remove(&b->call, fsal_root(b->at), span_of(name, (size_t)n), &wcc) == 0);
 	}
-	double removes = us_since(began_ns, FILES);
+	double removes = us_since(began_ns, files);
 	began_ns = cpu_ns();
-	for (int i = 0; i < FILES; i++) {
-		snprintf(name, sizeof(name), "c%d", i);
+	for (size_t i = 0; i < files; i++) {
+		snprintf(name, sizeof(name), "c%zu", i);
 		int fd = openat(b->root, name, O_CREAT | O_EXCL | O_RDWR, 0644);
 		CHECK(fd >= 0 && fstat(fd, &st) == 0);
 		close(fd);
 	}
-	report("create", creates, "open, fstat, close", us_since(began_ns, FILES));
+	report("create", creates, "open, fstat, close", us_since(began_ns, files));
 	began_ns = cpu_ns();
-	for (int i = 0; i < FILES; i++) {
-		snprintf(name, sizeof(name), "c%d", i);
+	for (size_t i = 0; i < files; i++) {
+		snprintf(name, sizeof(name), "c%zu", i);
 		CHECK(unlinkat(b->root, name, 0) == 0);
 	}
-	report("remove", removes, "unlink", us_since(began_ns, FILES));
+	report("remove", removes, "unlink", us_since(began_ns, files));
 	fiber_yield();
 }
 
@@ -209,7 +210,7 @@ static struct rule_set *rules_new(void)
 static void run(void *arg)
 {
 	struct bench b = {.root = *(int *)arg};
-	struct fsal_options o = {.objects_max = MANY + MANY / 4};
+	struct fsal_options o = {.objects_max = many + many / 4};
 	struct rule_set *rules = rules_new();
 	struct fsal_attach_options a = {.execution_id = SPAN("e"),
 		.mount_path = SPAN("/workspace"),
@@ -218,7 +219,7 @@ static void run(void *arg)
 		.observer_ctx = &b,
 		.coalesce_ns = NS_PER_S};
 
-	b.handles = calloc(MANY, sizeof(*b.handles));
+	b.handles = calloc(many, sizeof(*b.handles));
 	b.call = (struct fsal_call){.deadline_ns = DEADLINE_NONE};
 	CHECK(b.handles && rules);
 	CHECK(offload_start("files", 1, 16, &b.offload) == 0);
@@ -227,11 +228,11 @@ static void run(void *arg)
 	CHECK(backend_local_open(b.fsal, dup(b.root), &local, SPAN("v"), &b.volume) == 0);
 	CHECK(fsal_attach(b.volume, &a, &b.at) == 0);
 	int64_t began_ns = cpu_ns();
-	fill(&b, MANY);
-	report("create_many", us_since(began_ns, MANY), NULL, 0);
+	fill(&b, many);
+	report("create_many", us_since(began_ns, many), NULL, 0);
 	getattr(&b, "getattr_of_10", 10);
 	getattr(&b, "getattr_of_10000", 10000);
-	getattr(&b, "getattr_of_1000000", MANY);
+	getattr(&b, "getattr_of_1000000", many);
 	lookup(&b);
 	transfer(&b);
 	create(&b);
@@ -245,6 +246,9 @@ static void run(void *arg)
 
 int main(void)
 {
+	rounds = (size_t)bench_count(ROUNDS, 200);
+	many = (size_t)bench_count(MANY, 10000);
+	files = (size_t)bench_count(FILES, 100);
 	char dir[] = "/dev/shm/aegis-bench-XXXXXX";
 	int shm = open("/dev/shm", O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* a tmpfs */
 

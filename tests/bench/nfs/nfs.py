@@ -17,8 +17,9 @@ import sys
 import tempfile
 import time
 
-ROUNDS = int(os.environ.get("AEGIS_BENCH_ROUNDS", "3"))
-SECONDS = os.environ.get("AEGIS_BENCH_SECONDS", "1")
+SMOKE = "AEGIS_BENCH_SMOKE" in os.environ  # tests/bench/smoke.h
+ROUNDS = 1 if SMOKE else int(os.environ.get("AEGIS_BENCH_ROUNDS", "3"))
+SECONDS = "0.1" if SMOKE else os.environ.get("AEGIS_BENCH_SECONDS", "1")
 BUILD = os.environ["AEGIS_BUILD"]
 LOAD = BUILD + "/tests/bench/nfs/bench_nfs_load"
 ECHO = BUILD + "/tests/bench/nfs/bench_nfs_echo"

@@ -5,11 +5,12 @@
  * more conditions. One policy applies, the last one. Prepared: the request is made once; wire: the
  * entities' and the request's JSON is read for every decision.
  */
+#include "tests/bench/smoke.h"
 #include "policy/cedar/cedar.h"
 #include <stdio.h>
 #include <time.h>
 
-enum { ARENA_BYTES = 1024 * 1024 * 1024, LEAST_NS = 300 * 1000 * 1000, REPEATS = 3 };
+enum { ARENA_BYTES = 1024 * 1024 * 1024, LEAST_NS = 300 * 1000 * 1000, REPEATS = 3, BATCH = 64 };
 
 struct world {
 	const struct cedar_set *set;
@@ -104,13 +105,15 @@ static void load(struct arena *a, struct world *w, bool rbac, int policies)
 /* Decisions per second, the best of some runs. */
 static double measure(struct arena *scratch, struct world *w, bool wire)
 {
+	const int64_t least_ns = bench_count(LEAST_NS, 1);
+	const int batch = bench_count(BATCH, 1);
 	double best = 0;
-	for (int i = 0; i < REPEATS; i++) {
+	for (int i = 0; i < bench_count(REPEATS, 1); i++) {
 		int64_t start = now_ns(), took;
 		int64_t n = 0;
 		do {
 			struct cedar_answer answer;
-			for (int j = 0; j < 64; j++, n++) {
+			for (int j = 0; j < batch; j++, n++) {
 				arena_reset(scratch);
 				if (wire)
 					read_request(scratch, w);
@@ -119,7 +122,7 @@ static double measure(struct arena *scratch, struct world *w, bool wire)
 				CHECK(answer.allow && answer.error_count == 0);
 			}
 			took = now_ns() - start;
-		} while (took < LEAST_NS);
+		} while (took < least_ns);
 		best = MAX(best, (double)n * 1e9 / (double)took);
 	}
 	return best;
@@ -145,7 +148,8 @@ int main(void)
 		const char *target;
 	} sizes[] = {{1, ">= 2000000"}, {10, NULL}, {100, NULL}, {1000, ">= 500000"},
 		{10000, ">= 300000"}};
-	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+	const int count = bench_count(ARRAY_LEN(sizes), 3);
+	for (int i = 0; i < count; i++) {
 		bench(true, sizes[i].policies, sizes[i].target);
 		bench(false, sizes[i].policies, sizes[i].target);
 	}

@@ -4,11 +4,12 @@
  * under a security context, beside the node's policies. Prepared: the request is a struct already;
  * wire: the JSON of a decision record is read for every decision.
  */
+#include "tests/bench/smoke.h"
 #include "policy/context/context.h"
 #include <stdio.h>
 #include <time.h>
 
-enum { LEAST_NS = 300 * 1000 * 1000, REPEATS = 3 };
+enum { LEAST_NS = 300 * 1000 * 1000, REPEATS = 3, BATCH = 64 };
 
 static int64_t now_ns(void)
 {
@@ -87,15 +88,17 @@ static void ask(const struct asking *w, struct arena *a)
 static double measure(const struct asking *w)
 {
 	struct arena *a CLEANUP(arena_cleanup) = arena_new(64 << 20);
+	const int64_t least_ns = bench_count(LEAST_NS, 1);
+	const int batch = bench_count(BATCH, 1);
 	double best = 0;
 
-	for (int i = 0; i < REPEATS; i++) {
+	for (int i = 0; i < bench_count(REPEATS, 1); i++) {
 		int64_t start = now_ns(), took, n = 0;
 		do {
-			for (int j = 0; j < 64; j++, n++)
+			for (int j = 0; j < batch; j++, n++)
 				ask(w, a);
 			took = now_ns() - start;
-		} while (took < LEAST_NS);
+		} while (took < least_ns);
 		best = MAX(best, (double)n * 1e9 / (double)took);
 	}
 	return best;
@@ -152,6 +155,6 @@ static void bench_set(int node_policies)
 int main(void)
 {
 	bench_set(0);
-	bench_set(1000);
+	bench_set(bench_count(1000, 10));
 	return 0;
 }

@@ -13,6 +13,7 @@
  * The first two are calls per CPU-second of the server's whole process. Arguments: calls per figure
  * (default 20000). The folder is TMPDIR, else the program's own.
  */
+#include "tests/bench/smoke.h"
 #include "tests/bench/smcp/load.h"
 #include "tests/unit/daemon/smcp/client.h"
 #include <fcntl.h>
@@ -108,11 +109,12 @@ static double raw_per_second(void)
 	randombytes_buf(message, sizeof(message));
 	crypto_sign_detached(signature, NULL, message, sizeof(message), client.secret_key);
 	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &before);
-	for (int i = 0; i < ROUNDS; i++)
+	const int rounds = bench_count(ROUNDS, 50);
+	for (int i = 0; i < rounds; i++)
 		CHECK(crypto_sign_verify_detached(
 			      signature, message, sizeof(message), client.public_key) == 0);
 	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &after);
-	return ROUNDS /
+	return rounds /
 		((double)(after.tv_sec - before.tv_sec) +
 			(double)(after.tv_nsec - before.tv_nsec) / 1e9);
 }
@@ -174,6 +176,7 @@ int main(int argc, char **argv)
 	struct span program = span_cstr(argv[0]);
 	struct arena *a CLEANUP(arena_cleanup) = arena_new(16 * 1024 * 1024);
 
+	calls = bench_count(calls, 256);
 	if (argc > 1 && atoi(argv[1]) > 0)
 		calls = atoi(argv[1]);
 	log_setup(LOG_WARN, LOG_TEXT, "bench");

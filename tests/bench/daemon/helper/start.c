@@ -15,6 +15,7 @@
  * network namespaces, of the others some.
  */
 #include "tests/bench/daemon/helper/launcher.h"
+#include "tests/bench/smoke.h"
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,6 +35,9 @@ enum {
 	MEMORY_POOL = 128,
 	MEMORY_ROUNDS = 5,
 };
+
+/* What is done so often, as a rule or as a test. */
+static int burst, rounds, idle_rounds, limits_rounds, alive_count, memory_pool, memory_rounds;
 
 static char stamp[512], waiter[512], bootstrap[512];
 
@@ -79,25 +83,25 @@ static struct kind kinds[] = {
  * Bursts of one kind, and of bubblewrap between them. Hot means one straight after the other;
  * pools are filled between bursts, and the first of a burst is not counted.
  */
-static void measure(struct launcher *l, const struct kind *k, struct peer *p, int rounds,
+static void measure(struct launcher *l, const struct kind *k, struct peer *p, int count,
 	int idle_ms, double *ret_ours, double *ret_peer)
 {
 	double ours[ROUNDS], peer[ROUNDS];
-	for (int done = 0; done < rounds; done += BURST) {
+	for (int done = 0; done < count; done += burst) {
 		launcher_wait_pool(l, k->options.prepared);
 		(void)launcher_once(l);
-		for (int i = 0; i < BURST; i++) {
+		for (int i = 0; i < burst; i++) {
 			poll(NULL, 0, idle_ms);
 			ours[done + i] = launcher_once(l);
 		}
 		(void)peer_bubblewrap(p);
-		for (int i = 0; i < BURST; i++) {
+		for (int i = 0; i < burst; i++) {
 			poll(NULL, 0, idle_ms);
 			peer[done + i] = peer_bubblewrap(p);
 		}
 	}
-	*ret_ours = median(ours, rounds);
-	*ret_peer = median(peer, rounds);
+	*ret_ours = median(ours, count);
+	*ret_peer = median(peer, count);
 	fprintf(stderr, "%s, %d ms idle: best %.0f us, bubblewrap %.0f us\n", k->name, idle_ms,
 		ours[0], peer[0]);
 }
@@ -108,10 +112,10 @@ static void starts(struct peer *p, const struct kind *k)
 	double ours, peer;
 	char name[64];
 	launcher_start(&l, &k->options);
-	measure(&l, k, p, ROUNDS, 0, &ours, &peer);
+	measure(&l, k, p, rounds, 0, &ours, &peer);
 	snprintf(name, sizeof(name), "start, %s", k->name);
 	figure(name, ours, "us", "bubblewrap", peer, k->target);
-	measure(&l, k, p, IDLE_ROUNDS, IDLE_MS, &ours, &peer);
+	measure(&l, k, p, idle_rounds, IDLE_MS, &ours, &peer);
 	snprintf(name, sizeof(name), "start, %s, after 50 ms idle", k->name);
 	figure(name, ours, "us", "bubblewrap", peer, k->target);
 	launcher_stop(&l);
@@ -124,12 +128,12 @@ static void with_limits(struct peer *p, const char *name, double (*other)(struct
 	char title[64];
 	double ours[LIMITS_ROUNDS], theirs[LIMITS_ROUNDS];
 	launcher_start(&l, &kinds[0].options);
-	for (int i = 0; i < LIMITS_ROUNDS; i++) {
+	for (int i = 0; i < limits_rounds; i++) {
 		ours[i] = launcher_once(&l);
 		theirs[i] = other(p);
 	}
 	snprintf(title, sizeof(title), "start, one-off, beside %s", name);
-	figure(title, median(ours, LIMITS_ROUNDS), "us", name, median(theirs, LIMITS_ROUNDS), NULL);
+	figure(title, median(ours, limits_rounds), "us", name, median(theirs, limits_rounds), NULL);
 	launcher_stop(&l);
 }
 
@@ -187,13 +191,13 @@ static double ours_of_two(int number)
 	struct kind k = kinds[chosen];
 	k.options.number = number;
 	launcher_start(&l, &k.options);
-	for (int i = 0; i < ROUNDS; i++) {
-		if (i % BURST == 0)
+	for (int i = 0; i < rounds; i++) {
+		if (i % burst == 0)
 			launcher_wait_pool(&l, k.options.prepared);
 		us[i] = launcher_once(&l);
 	}
 	launcher_stop(&l);
-	return median(us, ROUNDS);
+	return median(us, rounds);
 }
 
 static double bubblewrap_of_two(int number)
@@ -201,10 +205,10 @@ static double bubblewrap_of_two(int number)
 	struct peer p = {.number = number};
 	double us[ROUNDS];
 	peer_open(&p);
-	for (int i = 0; i < ROUNDS; i++)
+	for (int i = 0; i < rounds; i++)
 		us[i] = peer_bubblewrap(&p);
 	peer_close(&p);
-	return median(us, ROUNDS);
+	return median(us, rounds);
 }
 
 static void two_launchers(void)
@@ -225,12 +229,12 @@ static void many_alive(struct peer *p)
 	struct launcher l;
 	double us, ours, peer;
 	launcher_start(&l, &kinds[2].options);
-	for (int i = 0; i < ALIVE; i++)
+	for (int i = 0; i < alive_count; i++)
 		alive[i] = launcher_create(&l, &us);
-	measure(&l, &kinds[2], p, IDLE_ROUNDS, 0, &ours, &peer);
+	measure(&l, &kinds[2], p, idle_rounds, 0, &ours, &peer);
 	figure("start, prepared, with 1,000 alive", ours, "us", "bubblewrap", peer,
 		kinds[2].target);
-	for (int i = 0; i < ALIVE; i++)
+	for (int i = 0; i < alive_count; i++)
 		launcher_end(&l, &alive[i]);
 	launcher_stop(&l);
 }
@@ -258,17 +262,17 @@ static double unused_kb(void)
 static void memory(void)
 {
 	double kb[MEMORY_ROUNDS];
-	for (int i = 0; i < MEMORY_ROUNDS; i++) {
+	for (int i = 0; i < memory_rounds; i++) {
 		struct launcher l;
-		struct launcher_options o = {bootstrap, 0, MEMORY_POOL, 0, 0};
+		struct launcher_options o = {bootstrap, 0, memory_pool, 0, 0};
 		poll(NULL, 0, 500); /* namespaces go in the background */
 		double before = unused_kb();
 		launcher_start(&l, &o);
-		launcher_wait_pool(&l, MEMORY_POOL);
-		kb[i] = (before - unused_kb()) / MEMORY_POOL;
+		launcher_wait_pool(&l, memory_pool);
+		kb[i] = (before - unused_kb()) / memory_pool;
 		launcher_stop(&l);
 	}
-	figure("memory of a prepared sandbox", median(kb, MEMORY_ROUNDS), "kB", NULL, 0, "<= 500");
+	figure("memory of a prepared sandbox", median(kb, memory_rounds), "kB", NULL, 0, "<= 500");
 }
 
 static bool asked(int argc, char **argv, const char *part)
@@ -280,10 +284,22 @@ static bool asked(int argc, char **argv, const char *part)
 	return argc == 1;
 }
 
+static void choose_counts(void)
+{
+	burst = bench_count(BURST, 2);
+	rounds = bench_count(ROUNDS, 2);
+	idle_rounds = bench_count(IDLE_ROUNDS, 2);
+	limits_rounds = bench_count(LIMITS_ROUNDS, 2);
+	alive_count = bench_count(ALIVE, 4);
+	memory_pool = bench_count(MEMORY_POOL, 4);
+	memory_rounds = bench_count(MEMORY_ROUNDS, 1);
+}
+
 /* All, or the parts that are named: a kind of start, runc, docker, two, alive, memory. */
 static void run_parts(int argc, char **argv)
 {
 	struct peer p = {.number = 0};
+	choose_counts();
 	peer_open(&p);
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
 		if (asked(argc, argv, kinds[i].name))
@@ -291,7 +307,8 @@ static void run_parts(int argc, char **argv)
 	}
 	if (asked(argc, argv, "runc") && peer_has("runc"))
 		with_limits(&p, "runc", peer_runc);
-	if (asked(argc, argv, "docker"))
+	/* As a test it would wait for docker's engine most of the time. */
+	if (asked(argc, argv, "docker") && bench_count(1, 0))
 		against_docker(&p);
 	if (asked(argc, argv, "two"))
 		two_launchers();

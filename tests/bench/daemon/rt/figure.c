@@ -9,8 +9,7 @@ void figure_print(const struct figure *f)
 	printf("{\"area\":\"rt\",\"name\":\"%s\",\"value\":%.4f,\"unit\":\"%s\"", f->name, f->value,
 		f->unit);
 	if (f->peer)
-		printf(",\"peer\":\"%s\",\"peer_value\":%.4f,\"ratio\":%.3f", f->peer,
-			f->peer_value, f->value / f->peer_value);
+		printf(",\"peer\":\"%s\",\"peer_value\":%.4f", f->peer, f->peer_value);
 	if (f->target)
 		printf(",\"target\":\"%s\"", f->target);
 	printf("}\n");

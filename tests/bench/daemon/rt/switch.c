@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /* The price of the runtime's smallest steps. */
+#include "tests/bench/smoke.h"
 #include "tests/bench/daemon/rt/figure.h"
 #include "daemon/rt/internal.h"
 #include <stdio.h>
@@ -9,7 +10,9 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-enum { ROUNDS = 7, TIMES = 300000 };
+enum { ROUNDS = 7, TIMES = 300000, WIPES = 50000 };
+
+static int rounds, turns, wipes;
 
 typedef double (*measure)(void);
 
@@ -30,7 +33,7 @@ static void no_fail(int r)
 
 static void yield_many(void *arg)
 {
-	for (int i = 0; i < TIMES; i++)
+	for (int i = 0; i < turns; i++)
 		fiber_yield();
 }
 
@@ -42,7 +45,7 @@ static double switch_ns(void)
 		no_fail(group_spawn(&g, "yield", FIBER_SMALL, yield_many, NULL));
 	int64_t began_ns = thread_cpu_ns();
 	no_fail(group_join(&g, DEADLINE_NONE));
-	return ns_each(began_ns, 2 * TIMES);
+	return ns_each(began_ns, 2 * turns);
 }
 
 static ucontext_t here;
@@ -62,9 +65,9 @@ static double swapcontext_ns(void)
 	there.uc_stack.ss_size = sizeof(stack);
 	makecontext(&there, swap_for_ever, 0);
 	int64_t began_ns = thread_cpu_ns();
-	for (int i = 0; i < TIMES; i++)
+	for (int i = 0; i < turns; i++)
 		swapcontext(&here, &there);
-	return ns_each(began_ns, 2 * TIMES);
+	return ns_each(began_ns, 2 * turns);
 }
 
 static void do_nothing(void *arg)
@@ -77,12 +80,12 @@ static double spawn_ns(void)
 	struct group g;
 	group_init(&g);
 	int64_t began_ns = thread_cpu_ns();
-	for (int i = 0; i < TIMES / BATCH; i++) {
+	for (int i = 0; i < turns / BATCH; i++) {
 		for (int k = 0; k < BATCH; k++)
 			no_fail(group_spawn(&g, "nothing", FIBER_SMALL, do_nothing, NULL));
 		no_fail(group_join(&g, DEADLINE_NONE));
 	}
-	return ns_each(began_ns, TIMES);
+	return ns_each(began_ns, turns);
 }
 
 /* ---- awaits ---- */
@@ -93,11 +96,11 @@ static double ready_ns(void)
 	struct chan *c = chan_new(1);
 	void *item;
 	int64_t began_ns = thread_cpu_ns();
-	for (int i = 0; i < TIMES; i++) {
+	for (int i = 0; i < turns; i++) {
 		no_fail(chan_send(c, c, DEADLINE_NONE));
 		no_fail(chan_recv(c, &item, DEADLINE_NONE));
 	}
-	double ns = ns_each(began_ns, 2 * TIMES);
+	double ns = ns_each(began_ns, 2 * turns);
 	chan_free(c);
 	return ns;
 }
@@ -105,23 +108,23 @@ static double ready_ns(void)
 static double round_trip_ns(void)
 {
 	int64_t began_ns = thread_cpu_ns();
-	for (int i = 0; i < TIMES; i++) {
+	for (int i = 0; i < turns; i++) {
 		struct io_uring_sqe sqe = {0};
 		io_uring_prep_nop(&sqe);
 		no_fail(op_await(&sqe, "nop", DEADLINE_NONE));
 	}
-	return ns_each(began_ns, TIMES);
+	return ns_each(began_ns, turns);
 }
 
 static double round_trip_with_deadline_ns(void)
 {
 	int64_t began_ns = thread_cpu_ns();
-	for (int i = 0; i < TIMES; i++) {
+	for (int i = 0; i < turns; i++) {
 		struct io_uring_sqe sqe = {0};
 		io_uring_prep_nop(&sqe);
 		no_fail(op_await(&sqe, "nop", deadline_in_ms(10000)));
 	}
-	return ns_each(began_ns, TIMES);
+	return ns_each(began_ns, turns);
 }
 
 static double plain_round_trip_ns(void)
@@ -132,21 +135,21 @@ static double plain_round_trip_ns(void)
 	no_fail(io_uring_queue_init_params(64, &ring, &p));
 	no_fail(io_uring_register_ring_fd(&ring));
 	int64_t began_ns = thread_cpu_ns();
-	for (int i = 0; i < TIMES; i++) {
+	for (int i = 0; i < turns; i++) {
 		struct io_uring_cqe *cqe;
 		io_uring_prep_nop(io_uring_get_sqe(&ring));
 		no_fail(io_uring_submit_and_wait(&ring, 1));
 		no_fail(io_uring_peek_cqe(&ring, &cqe));
 		io_uring_cqe_seen(&ring, cqe);
 	}
-	double ns = ns_each(began_ns, TIMES);
+	double ns = ns_each(began_ns, turns);
 	io_uring_queue_exit(&ring);
 	return ns;
 }
 
 /* ---- wiping stacks ---- */
 
-enum { STACK = 65536, USED = 2048, WIPES = 50000 };
+enum { STACK = 65536, USED = 2048 };
 
 static double drop_ns(void)
 {
@@ -154,11 +157,11 @@ static double drop_ns(void)
 	if (p == MAP_FAILED)
 		exit(1);
 	int64_t began_ns = thread_cpu_ns();
-	for (int i = 0; i < WIPES; i++) {
+	for (int i = 0; i < wipes; i++) {
 		memset(p + STACK - USED, 1, USED);
 		madvise(p, STACK, MADV_DONTNEED);
 	}
-	double ns = ns_each(began_ns, WIPES);
+	double ns = ns_each(began_ns, wipes);
 	munmap(p, STACK);
 	return ns;
 }
@@ -169,20 +172,20 @@ static double wipe_ns(void)
 	if (!pool.base)
 		no_fail(stack_pool_init(&pool, stack_bytes_of(FIBER_SMALL), 1));
 	int64_t began_ns = thread_cpu_ns();
-	for (int i = 0; i < WIPES; i++) {
+	for (int i = 0; i < wipes; i++) {
 		struct fiber *f = stack_get(&pool);
 		memset((char *)f - USED, 1, USED);
 		stack_put(f);
 	}
-	return ns_each(began_ns, WIPES);
+	return ns_each(began_ns, wipes);
 }
 
 static double median_of_rounds(measure m)
 {
 	double ns[ROUNDS];
-	for (int i = 0; i < ROUNDS; i++)
+	for (int i = 0; i < rounds; i++)
 		ns[i] = m();
-	return median(ns, ROUNDS);
+	return median(ns, rounds);
 }
 
 static void run_all(void *arg)
@@ -205,6 +208,9 @@ static void run_all(void *arg)
 
 int main(void)
 {
+	rounds = bench_count(ROUNDS, 1);
+	turns = bench_count(TIMES, 320);
+	wipes = bench_count(WIPES, 10);
 	struct rt_options options = {.workers = 1};
 	no_fail(rt_run(&options, run_all, NULL));
 	return 0;
