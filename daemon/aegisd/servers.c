@@ -32,6 +32,33 @@ static int variables_make(
 	return 0;
 }
 
+/* What capabilities say of arguments, one after the other. */
+static int judged_make(
+	struct arena *a, const struct config_mcp_server *c, struct tool_server_config *to)
+{
+	size_t most = 0;
+
+	for (size_t i = 0; i < c->capabilities.count; i++)
+		most += c->capabilities.items[i].path_arguments.count + 1;
+	struct tool_server_judged *j = arena_make_array(a, struct tool_server_judged, most + 1);
+	if (!j)
+		return err_raise(-ENOMEM, "tool servers: out of memory");
+	to->judged = j;
+	for (size_t i = 0; i < c->capabilities.count; i++) {
+		const struct config_capability *from = &c->capabilities.items[i];
+		for (size_t n = 0; n < from->path_arguments.count; n++)
+			j[to->judged_count++] = (struct tool_server_judged){
+				from->name, {from->path_arguments.items[n], TOOL_JUDGED_PATH}};
+		if (from->domain_argument)
+			j[to->judged_count++] = (struct tool_server_judged){
+				from->name, {from->domain_argument, TOOL_JUDGED_DOMAIN}};
+		if (from->url_argument)
+			j[to->judged_count++] = (struct tool_server_judged){
+				from->name, {from->url_argument, TOOL_JUDGED_URL}};
+	}
+	return 0;
+}
+
 static int server_make(
 	struct arena *a, const struct config_mcp_server *c, struct tool_server_config *to)
 {
@@ -60,7 +87,8 @@ static int server_make(
 		.cpu_millis = (uint32_t)c->resource_limits.cpu_millicores,
 		.memory_bytes = (uint64_t)c->resource_limits.memory_mb << 20,
 	};
-	return err_trace(variables_make(a, c, to));
+	int r = judged_make(a, c, to);
+	return r < 0 ? err_trace(r) : err_trace(variables_make(a, c, to));
 }
 
 /* Those that are to run. Texts are the configuration's. */

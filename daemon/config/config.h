@@ -181,6 +181,9 @@ struct config_storage {
 struct config_capability {
 	const char *name;
 	bool skip_judge;
+	/* Own additions, of tool servers: what policy is asked about. */
+	config_strings path_arguments;
+	const char *domain_argument, *url_argument; /* NULL: none */
 };
 struct config_mcp_server {
 	const char *name;

@@ -127,6 +127,33 @@ static const struct table capability_table = {
 static const struct table_field capability_item = {
 	.name = "capability", .type = TABLE_OBJECT, .table = &capability_table};
 
+static const struct table_field server_capability_fields[] = {
+	ROW(TABLE_STRING, config_capability, name, "name", "Name of the tool, or a pattern.",
+		.flags = TABLE_REQUIRED, NAME, .example = "web.search"),
+	ROW(TABLE_BOOL, config_capability, skip_judge, "skip_judge",
+		"Calls of it are not judged beforehand.", .otherwise = "false"),
+	ROW(TABLE_LIST, config_capability, path_arguments, "path_arguments",
+		"Arguments that are paths, or lists of paths: policy judges them like those of the "
+		"built-in tools (our addition).",
+		ANY_STRINGS, .max = 64, .example = "[path]"),
+	ROW(TABLE_STRING, config_capability, domain_argument, "domain_argument",
+		"Argument that is a host name, which policy judges (our addition).", NAME),
+	ROW(TABLE_STRING, config_capability, url_argument, "url_argument",
+		"Argument that is a URL, whose host name policy judges (our addition).", NAME),
+	{0}};
+static const struct table_rule server_capability_rules[] = {
+	{TABLE_RULE_APART, "domain_argument", "url_argument", "one of them"}, {0}};
+static const struct table server_capability_table = {
+	.rules = server_capability_rules,
+	.name = "McpCapability",
+	.doc = "A tool that a tool server offers. A bare string is its name.",
+	.bytes = sizeof(struct config_capability),
+	.fields = server_capability_fields,
+	.shorthand = "name",
+};
+static const struct table_field server_capability_item = {
+	.name = "capability", .type = TABLE_OBJECT, .table = &server_capability_table};
+
 static const struct table_field health_check_fields[] = {
 	ROW(TABLE_INT, config_mcp_server, health_check.interval_s, "interval_seconds",
 		"Seconds between checks.", .otherwise = "60", .min = 1, .max = 86400),
@@ -185,7 +212,7 @@ static const struct table_field mcp_server_fields[] = {
 		.max = 3600),
 	ROW(TABLE_LIST, config_mcp_server, capabilities, "capabilities",
 		"Which of its tools are offered: TOOL, SERVER.TOOL or PREFIX.*; none: all of them.",
-		LIST(capability_item, sizeof(struct config_capability)), .max = 1024,
+		LIST(server_capability_item, sizeof(struct config_capability)), .max = 1024,
 		.example = "[]"),
 	ROW(TABLE_MAP, config_mcp_server, credentials, "credentials",
 		"Secrets in its environment; with url, in headers.", SECRETS, .max = 256),

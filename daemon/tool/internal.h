@@ -58,6 +58,11 @@ int tool_envelope_seal(struct tool_call *c) MUST_USE;
 /* The way of a call of a tool that a source offers. */
 AWAITS int offer_run(struct tool_call *c, const struct tool_offer *o) MUST_USE;
 
+/* What the operator says of its arguments, into the question. -EINVAL names one that is not what it
+ * should be. */
+int offer_judge(
+	struct tool_call *c, const struct tool_offer *o, struct decision_request *q) MUST_USE;
+
 /* Between the decision and the tool: the caller may want to put on record that it was allowed. */
 AWAITS int tool_effect_begins(struct tool_call *c) MUST_USE;
 

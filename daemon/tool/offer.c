@@ -74,7 +74,10 @@ static int offer_decide(struct tool_call *c, const struct tool_offer *o)
 
 	if (!action)
 		return err_raise(-ENOMEM, "tool: request memory used up");
-	return err_trace(tool_decide(c, &q));
+	int r = offer_judge(c, o, &q);
+	if (r == -EINVAL)
+		return err_trace(bad_arguments(c, o, r));
+	return r < 0 ? err_trace(r) : err_trace(tool_decide(c, &q));
 }
 
 int offer_run(struct tool_call *c, const struct tool_offer *o)
@@ -89,9 +92,9 @@ int offer_run(struct tool_call *c, const struct tool_offer *o)
 		r = tool_envelope_seal(c);
 	if (r == 0)
 		r = offer_decide(c, o);
-	if (r == 0 && c->result->status != TOOL_DENIED)
+	if (r == 0 && c->result->status == TOOL_OK)
 		r = arguments_check(c, o);
-	if (r || c->result->status == TOOL_DENIED)
+	if (r || c->result->status != TOOL_OK)
 		return r < 0 ? r : 0;
 	r = tool_effect_begins(c);
 	if (r == 0)

@@ -36,6 +36,17 @@ void tool_schema_put(struct json_writer *w, const struct tool_description *d);
 
 /* ---- tools that others serve ---- */
 
+/* An argument that policy is asked about, because the operator said what it is. */
+enum tool_judged_kind {
+	TOOL_JUDGED_PATH, /* a string, or an array of them */
+	TOOL_JUDGED_DOMAIN, /* a host name */
+	TOOL_JUDGED_URL, /* its host name is judged */
+};
+struct tool_judged {
+	const char *name;
+	enum tool_judged_kind kind;
+};
+
 /* A tool of a tool server. Everything belongs to the catalog. */
 struct tool_offer {
 	const char *name; /* "SERVER.TOOL" */
@@ -43,6 +54,9 @@ struct tool_offer {
 	const char *remote; /* what the server calls it */
 	const char *description;
 	struct span schema; /* of its arguments: a JSON Schema, as text */
+	const struct tool_judged *judged; /* at most one of them a domain or a URL */
+	size_t judged_count;
+	const char *cwd; /* what its relative paths are relative to; NULL: nobody knows */
 	const void *of; /* the source's own */
 };
 

@@ -74,6 +74,21 @@ static const char *const *copy_texts(struct arena *a, const char *const *from, s
 	return to;
 }
 
+static const struct tool_server_judged *copy_judged(
+	struct arena *a, const struct tool_server_judged *from, size_t count)
+{
+	struct tool_server_judged *to = arena_make_array(a, struct tool_server_judged, count + 1);
+
+	for (size_t i = 0; to && i < count; i++) {
+		to[i].tools = arena_strdup(a, from[i].tools);
+		to[i].argument = (struct tool_judged){
+			arena_strdup(a, from[i].argument.name), from[i].argument.kind};
+		if (!to[i].tools || !to[i].argument.name)
+			return NULL;
+	}
+	return to;
+}
+
 int tool_server_config_copy(
 	struct arena *a, const struct tool_server_config *from, struct tool_server_config *to)
 {
@@ -88,11 +103,12 @@ int tool_server_config_copy(
 	to->health_method = arena_strdup(a, from->health_method);
 	to->args = copy_texts(a, from->args, from->arg_count);
 	to->capabilities = copy_texts(a, from->capabilities, from->capability_count);
+	to->judged = copy_judged(a, from->judged, from->judged_count);
 	to->network = copy_texts(a, from->network, from->network_count);
 	to->variables = variables;
 	to->variable_count = 0;
 	bool ok = to->name && to->http_path && to->health_method && to->args && to->capabilities &&
-		to->network && variables && !to->executable == !from->executable &&
+		to->judged && to->network && variables && !to->executable == !from->executable &&
 		!to->url == !from->url;
 	for (size_t i = 0; ok && i < from->variable_count; i++) {
 		variables[i].name = arena_strdup(a, from->variables[i].name);
@@ -144,6 +160,19 @@ static bool same_path(const struct tool_server_config *a, const struct tool_serv
 		0;
 }
 
+static bool same_judged(const struct tool_server_config *a, const struct tool_server_config *b)
+{
+	if (a->judged_count != b->judged_count)
+		return false;
+	for (size_t i = 0; i < a->judged_count; i++) {
+		const struct tool_server_judged *x = &a->judged[i], *y = &b->judged[i];
+		if (strcmp(x->tools, y->tools) != 0 || x->argument.kind != y->argument.kind ||
+			strcmp(x->argument.name, y->argument.name) != 0)
+			return false;
+	}
+	return true;
+}
+
 bool tool_server_config_same(const struct tool_server_config *a, const struct tool_server_config *b)
 {
 	return same_text(a->name, b->name) && same_text(a->executable, b->executable) &&
@@ -153,7 +182,8 @@ bool tool_server_config_same(const struct tool_server_config *a, const struct to
 		same_texts(a->capabilities, a->capability_count, b->capabilities,
 			b->capability_count) &&
 		same_texts(a->network, a->network_count, b->network, b->network_count) &&
-		same_variables(a, b) && a->health_interval_ms == b->health_interval_ms &&
+		same_variables(a, b) && same_judged(a, b) &&
+		a->health_interval_ms == b->health_interval_ms &&
 		a->health_timeout_ms == b->health_timeout_ms &&
 		a->call_timeout_ms == b->call_timeout_ms && a->cpu_millis == b->cpu_millis &&
 		a->memory_bytes == b->memory_bytes;

@@ -37,6 +37,12 @@ struct tool_server_variable {
 	struct span value;
 };
 
+/* One argument of the tools that `tools` names, as a capability does. */
+struct tool_server_judged {
+	const char *tools;
+	struct tool_judged argument;
+};
+
 /* What the configuration says of one; copied. */
 struct tool_server_config {
 	const char *name; /* [A-Za-z0-9_-]+: a dot would end it in a tool's name */
@@ -56,6 +62,9 @@ struct tool_server_config {
 	/* Which of its tools are offered: TOOL, SERVER.TOOL or PREFIX.*; none: all. */
 	const char *const *capabilities;
 	size_t capability_count;
+	/* What arguments of its tools are, so that policy is asked about them. */
+	const struct tool_server_judged *judged;
+	size_t judged_count;
 	/* Whom a child may reach: entries of rule_allow_connect. None: its own loopback alone. */
 	const char *const *network;
 	size_t network_count;

@@ -53,18 +53,49 @@ static bool matches(const char *pattern, const char *name)
 	return strcmp(pattern, name) == 0;
 }
 
-bool toolset_offers(const struct tool_server_config *c, const char *tool)
+/* Whether `pattern` names that tool of the server: TOOL, SERVER.TOOL, PREFIX.* or SERVER.*. */
+static bool names(const struct tool_server_config *c, const char *pattern, const char *tool)
 {
 	size_t n = strlen(c->name);
+	bool full = strncmp(pattern, c->name, n) == 0 && pattern[n] == '.';
 
-	for (size_t i = 0; i < c->capability_count; i++) {
-		const char *p = c->capabilities[i];
-		bool full = strncmp(p, c->name, n) == 0 && p[n] == '.';
-		if (matches(p, tool) ||
-			(full && (matches(p + n + 1, tool) || !strcmp(p + n, ".*"))))
+	return matches(pattern, tool) ||
+		(full && (matches(pattern + n + 1, tool) || !strcmp(pattern + n, ".*")));
+}
+
+bool toolset_offers(const struct tool_server_config *c, const char *tool)
+{
+	for (size_t i = 0; i < c->capability_count; i++)
+		if (names(c, c->capabilities[i], tool))
 			return true;
-	}
 	return c->capability_count == 0;
+}
+
+/* What the operator says of its arguments. One that was named twice is judged twice. */
+static int judged_take(struct toolset *t, const struct tool_server_config *c, struct tool_offer *o)
+{
+	struct tool_judged *judged =
+		arena_make_array(t->arena, struct tool_judged, c->judged_count + 1);
+	size_t domains = 0;
+
+	if (!judged)
+		return err_raise(-ENOMEM, "the tools of a server");
+	for (size_t i = 0; i < c->judged_count; i++) {
+		struct tool_judged one = c->judged[i].argument;
+		if (!names(c, c->judged[i].tools, o->remote))
+			continue;
+		one.name = arena_strdup(t->arena, one.name);
+		if (!one.name)
+			return err_raise(-ENOMEM, "the tools of a server");
+		domains += one.kind != TOOL_JUDGED_PATH;
+		judged[o->judged_count++] = one;
+	}
+	o->judged = judged;
+	o->cwd = c->url ? NULL : "/workspace";
+	return domains <= 1 ? 0
+			    : err_raise(-EINVAL,
+				      "two of its arguments are named as a domain or a "
+				      "URL; policy judges one");
 }
 
 static bool name_valid(struct span s)
@@ -147,7 +178,9 @@ static int item_take(struct toolset *t, const struct tool_server_config *c, cons
 		return err_raise(-ENOMEM, "the tools of a server");
 	if (!toolset_offers(c, item.offer.remote))
 		return 0;
-	int r = schema_take(t, json_get(tool, "inputSchema"), &item);
+	int r = judged_take(t, c, &item.offer);
+	if (r == 0)
+		r = schema_take(t, json_get(tool, "inputSchema"), &item);
 	if (r < 0)
 		return err_trace(r);
 	t->items[t->count++] = item;

@@ -25,6 +25,8 @@ TOOLS = [
     tool("fail", NONE, "Fails."),
     tool("die", NONE, "Ends the server."),
     tool("hang", NONE, "Never answers, and no health check after it."),
+    tool("touch", {"type": "object", "properties": {"path": {}, "paths": {}, "text": {}}}, "Says its arguments."),
+    tool("fetch", {"type": "object", "properties": {"url": {"type": "string"}}}, "Says its argument."),
     tool("grow", NONE, "One more tool."),
     tool("no such name!", NONE, "Its name is not acceptable."),
     {"name": "no_schema", "description": "It has none."},
@@ -46,6 +48,8 @@ def look():
 def call(name, arguments):
     if name == "echo":
         return arguments["text"]
+    if name in ("touch", "fetch"):
+        return "called with " + json.dumps(arguments, sort_keys=True)
     if name == "environ":
         return json.dumps(dict(os.environ))
     if name == "look":

@@ -29,7 +29,8 @@ def small(name, **more):
 
 
 SERVERS = [
-    small("small", credentials={"SECRET_KEY": "env:AEGIS_TEST_SECRET"}, environment={"COLOUR": "red"}),
+    small("small", credentials={"SECRET_KEY": "env:AEGIS_TEST_SECRET"}, environment={"COLOUR": "red"},
+          capabilities=[{"name": "small.*", "path_arguments": ["path", "paths"], "url_argument": "url"}]),
     # A machine that stands still may find this one ill at any time: it serves that case alone.
     small("ill", health_check={"interval_seconds": 1, "timeout_seconds": 2, "method": "ping"}, call_timeout_seconds=3600),
     small("other", capabilities=["echo", "other.look"]),
@@ -42,6 +43,10 @@ CONTEXTS = """  security_contexts:
     - name: all
       capabilities: [{tool_pattern: "small.*"}, {tool_pattern: "other.*"}, {tool_pattern: "ill.*"}, {tool_pattern: "broken.*"}, {tool_pattern: "web.*"}]
       deny_list: [small.fail]
+    - name: judged
+      capabilities:
+        - {tool_pattern: "small.touch", path_allowlist: [/workspace/ok]}
+        - {tool_pattern: "small.fetch", domain_allowlist: ["*.example.org"]}
     - name: narrow
       capabilities: [{tool_pattern: "small.large", max_response_size: 4000}, {tool_pattern: "small.echo", rate_limit: {calls: 1, per_seconds: 3600}}]
 """
@@ -156,6 +161,37 @@ def restarted():
     c.call("small.grow")
     node.wait_for("a tool that was added", lambda: "small.grown" in client().tools(), node.aegisd)
     tap.ok("a list that changes is read again", True)
+
+
+def judged():
+    """Arguments that the operator names are judged, in canonical form; the server gets what was written."""
+    c = client("judged")
+    for what, arguments, allowed in (
+            ("a path below the folder", {"path": "/workspace/ok/a"}, True),
+            ("a path in another spelling", {"path": "/workspace//ok/./a"}, True),
+            ("a relative path", {"path": "ok/a"}, True),
+            ("a list of paths", {"paths": ["/workspace/ok/a", "/workspace/ok/b"]}, True),
+            ("a neighbour of the folder", {"path": "/workspace/okay"}, False),
+            ("a path outside", {"path": "/etc/passwd"}, False),
+            ("a way out", {"path": "/workspace/ok/../../etc/passwd"}, False),
+            ("a list with one outside", {"paths": ["/workspace/ok/a", "/etc/passwd"]}, False),
+            ("one argument inside and one outside", {"path": "/workspace/ok/a", "paths": ["/etc/passwd"]}, False),
+            ("no path", {"text": "/workspace/ok/a"}, False),
+            ("a home directory", {"path": "~/ok"}, False),
+            ("an address for a path", {"path": "file:///workspace/ok/a"}, False),
+            ("a number for a path", {"path": 7}, False)):
+        failed, text = c.call("small.touch", arguments)
+        tap.ok(f"{what}: {'allowed' if allowed else 'refused'}", failed != allowed and (not allowed or
+               text == "called with " + json.dumps(arguments, sort_keys=True)), text)
+    for url, allowed in (("https://api.example.org/x?y", True), ("https://API.Example.ORG./", True), ("https://example.org/", False),
+                         ("https://api.example.org.evil.net/", False), ("https://api.example.org@evil.net/", False),
+                         ("http://192.0.2.7/", False), ("ftp://api.example.org/", False), ("api.example.org", False)):
+        failed, text = c.call("small.fetch", {"url": url})
+        tap.ok(f"{url}: {'allowed' if allowed else 'refused'}", failed != allowed, text)
+    failed, text = c.call("small.touch", {"path": "/etc/passwd"})
+    tap.ok("with the documented code", "PATH_NOT_ALLOWED (2002)" in text, text)
+    failed, text = c.call("small.fetch", {"url": "https://evil.net/"})
+    tap.ok("of domains, too", "DOMAIN_NOT_ALLOWED (2004)" in text, text)
 
 
 def over_http():
@@ -287,6 +323,7 @@ try:
     called()
     confined()
     restarted()
+    judged()
     over_http()
     misconfigured()
     confinement()
