@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /*
- * /v1/smcp and /v1/seal: the same five operations under two names, and what operators see of
+ * /v1/smcp and /v1/seal: the same six operations under two names, and what operators see of
  * sessions and keys. Callers that prove themselves by an envelope need no bearer key.
  */
 #include "daemon/api/call.h"
@@ -186,6 +186,7 @@ static AWAITS void session_delete(struct api_call *c)
 		{HTTP_POST, base "/revoke", operation, LIMIT_SMCP_BODY_BYTES, true, \
 			LIMIT_SMCP_OPEN_BODY_BYTES}, \
 		{HTTP_GET, base "/tools", operation, 0, false}, \
+		{HTTP_POST, base "/sessions", operation, LIMIT_SMCP_BODY_BYTES, false}, \
 		{HTTP_GET, base "/sessions", sessions_list, 0, false}, \
 		{HTTP_GET, base "/sessions/{id}", session_get, 0, false}, \
 	{ \

@@ -84,6 +84,21 @@ void answer_token(struct call *c, const struct session *x, struct span token, co
 	*c->status = 200;
 }
 
+void answer_provisioned(struct call *c, const struct session *x, struct span token)
+{
+	struct json_writer w;
+
+	begin(c, &w, "success");
+	json_field_cstr(&w, "execution_id", x->id_text);
+	json_field_cstr(&w, "session_id", x->id_text);
+	json_field_span(&w, "security_token", token);
+	time_put(&w, "expires_at", x->expires_s * NS_PER_S);
+	json_field_cstr(&w, "security_context_name", x->scope);
+	json_field_cstr(&w, "session_status", "Active");
+	json_end(&w);
+	*c->status = 201;
+}
+
 static void payload_begin(struct call *c, struct json_writer *w)
 {
 	json_key(w, "payload");

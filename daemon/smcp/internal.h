@@ -116,6 +116,7 @@ struct session_request {
 	struct span scope, subject, workload_id;
 	const uint8_t *public_key;
 	struct smcp_rules *rules; /* of a client from outside, else NULL; a reference is taken */
+	const struct uuid *id; /* NULL: a new one */
 };
 
 /* A new session, on record, with its first token. -ENOSPC: there are too many. */
@@ -167,6 +168,7 @@ struct call {
 AWAITS bool call_authenticate(struct call *c);
 
 AWAITS int attest_serve(struct call *c) MUST_USE;
+AWAITS int provision_serve(struct call *c) MUST_USE;
 AWAITS int invoke_serve(struct call *c) MUST_USE;
 AWAITS int tools_serve(struct call *c) MUST_USE;
 
@@ -175,6 +177,8 @@ AWAITS int tools_serve(struct call *c) MUST_USE;
 void answer_error(struct call *c, int code, struct span message, struct span policy_id);
 void answer_refusal(struct call *c, const struct smcp_refusal *why);
 void answer_token(struct call *c, const struct session *x, struct span token, const char *status);
+/* The same for a session that an operator made. */
+void answer_provisioned(struct call *c, const struct session *x, struct span token);
 /* {"payload":{"jsonrpc","id","result": ...}}: begin, write one value into w, end. */
 void answer_result_begin(struct call *c, struct json_writer *w);
 void answer_result_end(struct call *c, struct json_writer *w);

@@ -107,6 +107,7 @@ static const struct {
 	{"refresh", true, SMCP_OP_REFRESH},
 	{"revoke", true, SMCP_OP_REVOKE},
 	{"tools", false, SMCP_OP_TOOLS},
+	{"sessions", true, SMCP_OP_PROVISION},
 };
 
 bool smcp_request_of(bool is_post, struct span path, struct smcp_request *ret)
@@ -173,6 +174,8 @@ static AWAITS int operation_serve(struct call *c)
 	switch (c->q->operation) {
 	case SMCP_OP_ATTEST:
 		return err_trace(attest_serve(c));
+	case SMCP_OP_PROVISION:
+		return err_trace(provision_serve(c));
 	case SMCP_OP_TOOLS:
 		return err_trace(tools_serve(c));
 	case SMCP_OP_INVOKE:

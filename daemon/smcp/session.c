@@ -220,8 +220,8 @@ int session_create(struct smcp_service *s, const struct session_request *q, stru
 	if (too_many(s, q->workload))
 		return err_raise(-ENOSPC, "too many sessions are active");
 	rt_random(random, sizeof(random));
-	struct session *x =
-		session_new(s, uuid_from_random(random), q->scope, q->subject, q->workload_id);
+	struct session *x = session_new(
+		s, q->id ? *q->id : uuid_from_random(random), q->scope, q->subject, q->workload_id);
 	if (!x)
 		return err_raise(-ENOMEM, "session: out of memory");
 	x->protocol = q->protocol;

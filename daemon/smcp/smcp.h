@@ -77,6 +77,8 @@ enum smcp_operation {
 	SMCP_OP_REFRESH, /* POST /v1/smcp/refresh: one around session/refresh */
 	SMCP_OP_REVOKE, /* POST /v1/smcp/revoke: one around session/revoke */
 	SMCP_OP_TOOLS, /* GET /v1/smcp/tools?security_context=NAME */
+	SMCP_OP_PROVISION, /* POST /v1/seal/sessions: an operator makes a session for somebody
+			      else's key (SEAL 6.4, 6.5.3) */
 };
 
 struct smcp_request {

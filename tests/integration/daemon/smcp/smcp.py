@@ -217,6 +217,36 @@ def once():
     tap.equal("sessions go on", invoke(d, d.call("aegis.system.info")).status, 200)
 
 
+def provisioned():
+    """An operator makes sessions for others' keys."""
+    c = smcp.Client("seal/v1")
+    id = "550e8400-e29b-41d4-a716-446655440000"
+    body = {"execution_id": id, "sub": "8a9f7b3c-4d5e-6f7a-8b9c-0d1e2f3a4b5c", "security_context_name": "tester",
+            "public_key_b64": c.attestation("x", "tester")["public_key"]}
+    tap.equal("making sessions needs the key", post("/v1/seal/sessions", body).status, 401)
+    a = post("/v1/seal/sessions", body, key())
+    tap.ok("an operator makes a session", a.status == 201 and a.json["status"] == "success" and a.json["execution_id"] == id and
+           a.json["session_status"] == "Active" and a.json["expires_at"], a)
+    c.token, c.session = a.json["security_token"], id
+    claims = part(c.token, 1)
+    tap.ok("its token has the caller's identity and context", claims["sub"] == body["sub"] and claims["scp"] == "tester", claims)
+    a = invoke(c, c.call("aegis.system.info"))
+    tap.ok("the caller calls without attesting", a.status == 200 and a.json["status"] == "success", a)
+    error("and may do what the context grants", invoke(c, c.call("fs.delete", {"path": "/workspace/a"})), 403, 2001)
+    tap.equal("it is found by that id", node.ask("GET", f"/v1/seal/sessions/{id}").json["session_status"], "Active")
+    tap.equal("an id is used once", post("/v1/seal/sessions", body, key()).status, 409)
+    for name, change in (("tool patterns", {"allowed_tool_patterns": ["fs.*"]}), ("another tenant", {"tenant_id": "other"}),
+                         ("an unknown context", {"security_context_name": "nobody"}), ("no key", {"public_key_b64": ""}),
+                         ("no identity", {"sub": ""}), ("an id that is none", {"execution_id": "x"})):
+        a = post("/v1/seal/sessions", {**body, "execution_id": "550e8400-e29b-41d4-a716-446655440001", **change}, key())
+        tap.ok(f"{name}: refused", a.status == 422 and a.json["status"] == "error" and a.json["error"]["message"], a)
+    a = node.ask("DELETE", f"/v1/seal/sessions/{id}")
+    tap.ok("an operator revokes it", a.status == 200 and a.json["session_status"] == "Revoked", a)
+    error("then it calls no more", invoke(c, c.call("aegis.system.info")), 401, 1006)
+    tap.equal("its id stays used", post("/v1/seal/sessions", body, key()).status, 409)
+    tap.ok("on record", any(e.get("reason") for e in events("SessionRevoked")), events("SessionRevoked")[-1:])
+
+
 def sessions():
     c = attested()
     error("refresh is no invoke", post("/v1/smcp/refresh", c.call("aegis.system.info")), 422, -32601)
@@ -313,6 +343,7 @@ try:
     files()
     bad_envelopes()
     once()
+    provisioned()
     sessions()
     rotation()
     verbs()
