@@ -504,9 +504,9 @@ static AWAITS void node_close(struct node *n)
 	api_free(n->api);
 	executions_stop(n->executions);
 	group_close(&n->group);
-	fsal_stop(n->fsal);
-	smcp_service_free(n->smcp);
+	smcp_service_free(n->smcp); /* clients' files are attached to the file layer */
 	mcp_service_free(n->mcp);
+	fsal_stop(n->fsal);
 	tool_servers_stop(n->servers);
 	offload_stop(n->checks);
 	http_client_stop(n->http);
