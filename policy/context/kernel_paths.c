@@ -59,7 +59,7 @@ static int constant(struct arena *a, bool value, struct kernel_path_test **ret)
 static int join(struct arena *a, int op, struct kernel_path_test *x, struct kernel_path_test *y,
 	struct kernel_path_test **ret)
 {
-	struct kernel_path_test *t;
+	struct kernel_path_test *t = NULL; /* gcc does not see that make() sets it */
 	int r = make(a, op, &t);
 
 	if (r < 0)

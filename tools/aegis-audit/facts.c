@@ -39,6 +39,14 @@ static const struct json *request_of(struct arena *a, const struct json *decisio
 
 struct facts facts_of(struct arena *a, const struct audit_record *r)
 {
+	struct facts f = facts_unasked(a, r);
+
+	f.request = request_of(a, f.decision);
+	return f;
+}
+
+struct facts facts_unasked(struct arena *a, const struct audit_record *r)
+{
 	struct facts f = {.denied = denial_kind(r->kind)};
 
 	arena_reset(a);
@@ -55,7 +63,6 @@ struct facts facts_of(struct arena *a, const struct audit_record *r)
 		f.denied = !json_bool(f.decision, "allowed", false);
 	else
 		f.decision = NULL;
-	f.request = request_of(a, f.decision);
 	return f;
 }
 

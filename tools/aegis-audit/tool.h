@@ -99,6 +99,8 @@ struct facts {
 
 /* Values live in `a`, which is emptied first, and in the record. */
 struct facts facts_of(struct arena *a, const struct audit_record *r);
+/* Without `request`, which then costs nothing. */
+struct facts facts_unasked(struct arena *a, const struct audit_record *r);
 struct arena *facts_arena(void); /* NULL if out of memory, with the reason raised */
 /* What a verdict rests on. */
 enum basis {

@@ -15,7 +15,12 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-enum { FINDINGS_BYTES = 1024 * 1024, ASK_BYTES = 256 * 1024 * 1024 };
+enum {
+	FINDINGS_BYTES = 1024 * 1024,
+	ASK_BYTES = 256 * 1024 * 1024,
+	MEMO_MAX = 64 * 1024,
+	MEMO_BYTES = 256 * 1024 * 1024
+};
 
 struct changed {
 	char hash[64]; /* of the recorded set */
@@ -124,10 +129,19 @@ int other_set(struct other *o, struct kept_sets *sets, struct span hash, struct 
 
 /* ---- one decision ---- */
 
+/* Verdicts by recorded set and question: a run asks few things many times. */
+struct memo {
+	struct arena *arena;
+	struct map by_question;
+	struct buf key;
+};
+
 struct replay {
 	const struct tool *tool;
 	struct runs *runs;
+	struct runs *later; /* of the whole journal, once something was met before it was said */
 	struct kept_sets *sets;
+	struct memo memo;
 	struct other other;
 	struct arena *facts, *ask;
 	uint64_t decisions, same, now_denied, now_allowed, unknown, limited;
@@ -255,29 +269,100 @@ static int print_flip(struct replay *y, const struct audit_record *r, const stru
 	return tool_write(buf_view(&b)) ? 0 : AUDIT_END;
 }
 
+/* ---- verdicts that are known ---- */
+
+static struct span memo_key(struct memo *m, const struct json *decision)
+{
+	buf_reset(&m->key);
+	buf_span(&m->key, json_str(decision, "policy_set", SPAN("")));
+	buf_putc(&m->key, ' ');
+	buf_span(&m->key, json_str(decision, "request", SPAN("")));
+	return buf_error(&m->key) < 0 ? (err_clear(), SPAN("")) : buf_view(&m->key);
+}
+
+static const bool *memo_find(struct memo *m, const struct facts *f)
+{
+	return f->decision ? map_get(&m->by_question, memo_key(m, f->decision)) : NULL;
+}
+
+/* What there is no memory for is asked again. */
+static void memo_keep(struct memo *m, const struct facts *f, bool allowed)
+{
+	if (!f->decision)
+		return;
+	if (m->by_question.count == MEMO_MAX || arena_left(m->arena) < MEMO_BYTES / 4) {
+		map_fini(&m->by_question);
+		map_init(&m->by_question, MEMO_MAX);
+		arena_reset(m->arena);
+	}
+	struct span key = arena_span(m->arena, memo_key(m, f->decision));
+	bool *kept = arena_make(m->arena, bool);
+	if (!key.p || !key.n || !kept)
+		return;
+	*kept = allowed;
+	if (map_put(&m->by_question, key, kept) < 0)
+		err_clear();
+}
+
+/* ---- one record ---- */
+
+/* What a record needs may stand further on, since events come to the journal by another way than
+ * files and packets: then the whole is read ahead, once. */
+static int read_ahead(struct replay *y)
+{
+	y->later = runs_new();
+	return y->later && survey(y->tool, y->later, y->sets) == CLI_OK ? 0 : -ENOMEM;
+}
+
+static int ask(struct replay *y, const struct facts *f, const struct audit_record *r,
+	struct asked *ret, struct rule_set **ret_set)
+{
+	int res = asked_of(y->facts, f, r, y->runs, ret);
+
+	if (res == ASKED_UNKNOWN && y->later)
+		res = asked_of(y->facts, f, r, y->later, ret);
+	if (res == ASKED_NOTHING || res < 0 || (res == 0 && ret->limited))
+		return res;
+	if (res == 0)
+		res = other_set(&y->other, y->sets, ret->policy_set, ret_set);
+	return res == KEPT_NOT_HERE ? ASKED_UNKNOWN : res;
+}
+
 static int replay_record(struct replay *y, const struct audit_record *r)
 {
-	struct facts f = facts_of(y->facts, r);
+	struct facts f = facts_unasked(y->facts, r);
+	const bool *known = memo_find(&y->memo, &f);
 	struct rule_set *set = NULL;
 	struct asked asked;
 	struct decision d;
-	int res = asked_of(y->facts, &f, r, y->runs, &asked);
 
+	if (known && *known == !f.denied) {
+		y->decisions++;
+		y->same++;
+		return 0;
+	}
+	f = facts_of(y->facts, r);
+	int res = ask(y, &f, r, &asked, &set);
+	if (res == ASKED_UNKNOWN && !y->later) {
+		res = read_ahead(y);
+		if (res == 0)
+			res = ask(y, &f, r, &asked, &set);
+	}
 	if (res == ASKED_NOTHING || res < 0)
 		return res < 0 ? err_trace(res) : 0;
 	y->decisions++;
+	if (res == ASKED_UNKNOWN) {
+		y->unknown++;
+		return 0;
+	}
 	if (asked.limited) {
 		y->limited++;
 		return 0;
 	}
-	if (res == 0)
-		res = other_set(&y->other, y->sets, asked.policy_set, &set);
-	if (res == 0)
-		res = decide_again(y, set, &asked, &d);
-	if (res != 0) {
-		y->unknown += res > 0;
-		return res < 0 ? err_trace(res) : 0;
-	}
+	res = decide_again(y, set, &asked, &d);
+	if (res < 0)
+		return err_trace(res);
+	memo_keep(&y->memo, &f, d.allowed);
 	if (d.allowed == asked.allowed) {
 		y->same++;
 		return 0;
@@ -293,6 +378,8 @@ static int replay_all(struct replay *y, struct audit_reader *reader)
 
 	while (r == 0 && (r = audit_reader_next(reader, &record)) == 0) {
 		r = runs_note(y->runs, y->facts, &record); /* the set that held then */
+		if (r == 0)
+			r = kept_note(y->sets, y->facts, &record);
 		if (r == 0 && filter_takes(&y->tool->filter, y->facts, &record))
 			r = replay_record(y, &record);
 	}
@@ -340,14 +427,18 @@ static int what_if(const struct tool *t, const char *policy, const char *set)
 {
 	struct arena *facts CLEANUP(arena_cleanup) = facts_arena();
 	struct arena *ask CLEANUP(arena_cleanup) = arena_new(ASK_BYTES);
-	struct replay y = {
-		.tool = t, .runs = runs_new(), .sets = kept_new(), .facts = facts, .ask = ask};
+	struct arena *memo CLEANUP(arena_cleanup) = arena_new(MEMO_BYTES);
+	struct replay y = {.tool = t,
+		.runs = runs_new(),
+		.sets = kept_new(),
+		.facts = facts,
+		.ask = ask,
+		.memo = {.arena = memo, .key = buf_init(LIMIT_AUDIT_PAYLOAD_BYTES)}};
 	struct audit_reader *reader = NULL;
-	int code = facts && ask && y.runs && y.sets ? other_open(&y.other, policy, set)
-						    : tool_fail_errno(-ENOMEM);
+	map_init(&y.memo.by_question, MEMO_MAX);
+	int code = facts && ask && memo && y.runs && y.sets ? other_open(&y.other, policy, set)
+							    : tool_fail_errno(-ENOMEM);
 
-	if (code == CLI_OK)
-		code = survey(t, y.runs, y.sets);
 	if (code == CLI_OK)
 		code = tool_open(t, &reader);
 	if (code == CLI_OK) {
@@ -357,6 +448,9 @@ static int what_if(const struct tool *t, const char *policy, const char *set)
 	}
 	audit_reader_close(reader);
 	other_close(&y.other);
+	map_fini(&y.memo.by_question);
+	buf_fini(&y.memo.key);
+	runs_free(y.later);
 	runs_free(y.runs);
 	kept_free(y.sets);
 	return code;
