@@ -96,7 +96,14 @@ static AWAITS int kernel_rules(struct iteration *it, struct arena *a, struct ker
 	if (r == 0)
 		r = sandbox_lower_paths(f->x->deps.sandboxes, &q, ret_paths,
 			deadline_earlier(it->deadline_ns, deadline_in_ms(SANDBOX_DEADLINE_MS)));
-	return err_trace(r);
+	if (r != SANDBOX_PATHS_UNDECIDED)
+		return err_trace(r);
+	return f->x->deps.programs_decided
+		? err_raise(-EOPNOTSUPP,
+			  "policy about programs and files would not hold: this kernel has BPF "
+			  "LSM, "
+			  "but aegis-helper could not load its programs (see its log)")
+		: 0;
 }
 
 /* The iteration's own fibers go on meanwhile, so that its arena is not to be used. */

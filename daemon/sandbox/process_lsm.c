@@ -148,8 +148,8 @@ int process_lower_paths(struct sandbox_driver *d, const struct sandbox_paths *q,
 		.rules = q->rules, .programs = programs, .arena = q->arena, .ret = ret};
 	int r = process_lsm_ready(p, deadline_ns);
 
-	if (r < 0 || !p->lsm || q->rules->path_count == 0)
-		return err_trace(r);
+	if (r < 0 || !p->lsm)
+		return r < 0 ? err_trace(r) : SANDBOX_PATHS_UNDECIDED;
 	r = runtime_registry_match(p->registry, q->language, q->version, &l.runtime);
 	if (r < 0)
 		return err_trace(r);

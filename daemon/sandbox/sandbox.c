@@ -121,7 +121,10 @@ int sandbox_lower_paths(struct sandbox_driver *d, const struct sandbox_paths *q,
 	struct lsm_table *ret, int64_t deadline_ns)
 {
 	*ret = (struct lsm_table){0};
-	return d->ops->lower_paths ? err_trace(d->ops->lower_paths(d, q, ret, deadline_ns)) : 0;
+	if (q->rules->path_count == 0)
+		return 0;
+	return d->ops->lower_paths ? err_trace(d->ops->lower_paths(d, q, ret, deadline_ns))
+				   : SANDBOX_PATHS_UNDECIDED;
 }
 
 int sandbox_set_paths(struct sandbox *s, const struct lsm_table *paths, int64_t deadline_ns)

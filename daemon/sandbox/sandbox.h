@@ -225,9 +225,10 @@ AWAITS int sandbox_call_close(struct sandbox *s, struct uuid call, bool keep_res
 AWAITS int sandbox_set_network(
 	struct sandbox *s, const struct kernel_rules *rules, int64_t deadline_ns) MUST_USE;
 
-/* What the rules come to on the runtime's files as they are now; empty where the kernel does not
- * decide by files (no BPF LSM). The errors of lsm_table_make() (daemon/sensor/lsm.h): such a
- * sandbox must not run. */
+/* What the rules come to on the runtime's files as they are now. SANDBOX_PATHS_UNDECIDED, and
+ * nothing in *ret: there are rules, and the kernel does not decide by files (no BPF LSM). The
+ * errors of lsm_table_make() (daemon/sensor/lsm.h): such a sandbox must not run. */
+enum { SANDBOX_PATHS_UNDECIDED = 1 };
 AWAITS int sandbox_lower_paths(struct sandbox_driver *d, const struct sandbox_paths *q,
 	struct lsm_table *ret, int64_t deadline_ns) MUST_USE;
 

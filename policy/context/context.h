@@ -276,7 +276,8 @@ int policy_explain(const struct rule_set *s, const struct decision_request *q, s
 
 /* What the set says of net:connect, for the execution, agent and tenant of `who`, as rules for the
  * kernel: same verdicts as policy_decide(), forbidding rules first. -EOPNOTSUPP with policy, file
- * and line for a policy that the kernel cannot check exactly. Needs stack as sealing does. */
+ * and line for a policy that the kernel cannot check exactly. *ret lives in the arena, also when
+ * the set is gone. Needs stack as sealing does. */
 struct kernel_rules;
 int rule_set_kernel_rules(const struct rule_set *s, const struct decision_request *who,
 	struct arena *a, struct kernel_rules *ret) MUST_USE;

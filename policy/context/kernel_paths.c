@@ -47,6 +47,13 @@ static int make(struct arena *a, int op, struct kernel_path_test **ret)
 	return 0;
 }
 
+/* What is made here outlives the set. */
+static int keep(struct arena *a, struct span text, struct span *ret)
+{
+	*ret = arena_span(a, text);
+	return text.n && !ret->p ? no_memory() : 0;
+}
+
 static int constant(struct arena *a, bool value, struct kernel_path_test **ret)
 {
 	int r = make(a, PATH_TEST_CONST, ret);
@@ -84,7 +91,7 @@ static int of_entity(
 	int r = make(a, op, ret);
 
 	if (r == 0)
-		(*ret)->text = uid->id;
+		r = keep(a, uid->id, &(*ret)->text);
 	return err_trace(r);
 }
 
@@ -132,12 +139,17 @@ static bool is_text(const struct residual *r, bool *ret_name)
 static int like(struct arena *a, bool of_name, const struct pattern_piece *pieces, size_t count,
 	struct kernel_path_test **ret)
 {
-	int r = make(a, PATH_TEST_LIKE, ret);
+	struct pattern_piece *copies = arena_make_array(a, struct pattern_piece, count + 1);
+	int r = copies ? make(a, PATH_TEST_LIKE, ret) : no_memory();
 
+	for (size_t i = 0; r == 0 && i < count; i++) {
+		copies[i].wildcard = pieces[i].wildcard;
+		r = keep(a, pieces[i].text, &copies[i].text);
+	}
 	if (r < 0)
 		return err_trace(r);
 	(*ret)->of_name = of_name;
-	(*ret)->like.pieces = pieces;
+	(*ret)->like.pieces = copies;
 	(*ret)->like.count = count;
 	return 0;
 }
@@ -150,7 +162,7 @@ static int text_is(struct arena *a, bool of_name, struct span text, struct kerne
 	if (!of_name) {
 		r = make(a, PATH_TEST_IS, ret);
 		if (r == 0)
-			(*ret)->text = text;
+			r = keep(a, text, &(*ret)->text);
 		return err_trace(r);
 	}
 	if (!piece)
@@ -278,7 +290,7 @@ static int rule_of(struct arena *a, const struct policy_info *info, const struct
 	ret->where = arena_printf(a, "policy '" SPAN_FMT "'" SPAN_FMT SPAN_FMT ":%d",
 		SPAN_ARG(info->id), SPAN_ARG(info->file.n ? SPAN(" of ") : SPAN("")),
 		SPAN_ARG(info->file), info->line);
-	if (!ret->where)
+	if (!ret->where || keep(a, info->id, &ret->policy_id) < 0)
 		return no_memory();
 	/* One that cannot be evaluated forbids. */
 	int n = r->state == RESIDUAL_ERROR ? constant(a, true, &ret->when)

@@ -207,25 +207,26 @@ struct rules {
 	size_t count;
 };
 
-static void put(struct rules *to, const struct net_term *t, struct span name,
-	const struct policy_info *info)
+static void put(
+	struct rules *to, const struct net_term *t, struct span name, bool forbid, struct span id)
 {
 	struct kernel_net_rule *rule = &to->items[to->count++];
 
-	*rule = (struct kernel_net_rule){.forbid = info->forbids,
+	*rule = (struct kernel_net_rule){.forbid = forbid,
 		.protocol = t->protocol,
 		.port_first = t->port_first,
 		.port_last = t->port_last,
 		.prefix_bits = t->prefix_bits,
 		.name = name,
-		.policy_id = info->id};
+		.policy_id = id};
 	memcpy(rule->address, t->address, sizeof(rule->address));
 }
 
 static int put_name(struct lowering *l, struct rules *to, const struct policy_info *info,
-	const struct net_term *t)
+	struct span id, const struct net_term *t)
 {
 	char *deeper = arena_printf(l->arena, "*." SPAN_FMT, SPAN_ARG(t->name));
+	bool forbid = info->forbids;
 
 	if (!deeper)
 		return no_memory();
@@ -234,30 +235,35 @@ static int put_name(struct lowering *l, struct rules *to, const struct policy_in
 	if (t->ranged) { /* of a forbid: it may forbid more, and by address */
 		if (t->names != TERM_ANY)
 			return cannot(info, NULL);
-		put(to, t, SPAN(""), info);
+		put(to, t, SPAN(""), forbid, id);
 		return 0;
 	}
 	if (t->names == TERM_ANY)
-		put(to, t, SPAN("*"), info);
+		put(to, t, SPAN("*"), forbid, id);
 	if (t->names == TERM_NAME || t->names == TERM_SUBTREE)
-		put(to, t, t->name, info);
+		put(to, t, span_sub(span_cstr(deeper), 2, t->name.n + 2), forbid, id);
 	if (t->names == TERM_BELOW || t->names == TERM_SUBTREE)
-		put(to, t, span_cstr(deeper), info);
+		put(to, t, span_cstr(deeper), forbid, id);
 	return 0;
 }
 
+/* What is made here outlives the set. */
 static int put_all(struct lowering *l, struct rules *to, const struct lowered *list, size_t count)
 {
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < count; i++)
+	for (size_t i = 0; r == 0 && i < count; i++) {
+		struct span id = arena_span(l->arena, list[i].info->id);
+		if (list[i].info->id.n && !id.p)
+			return no_memory();
 		for (size_t k = 0; r == 0 && k < list[i].terms.count; k++) {
 			const struct net_term *t = &list[i].terms.items[k];
 			if (l->domain)
-				r = put_name(l, to, list[i].info, t);
+				r = put_name(l, to, list[i].info, id, t);
 			else
-				put(to, t, SPAN(""), list[i].info);
+				put(to, t, SPAN(""), list[i].info->forbids, id);
 		}
+	}
 	return err_trace(r);
 }
 

@@ -109,12 +109,13 @@ def listed():
 
 
 def tightened():
-    """/usr/bin/nl is permitted until it is not, and so is the reading of a file."""
+    """/usr/bin/nl is permitted until it is not, and so is the reading of a file; /usr/bin/wc never is."""
     say("it runs before", runs("/usr/bin/nl") and reads("/usr/share/debconf/confmodule"))
     with open("/workspace/ready", "w", encoding="ascii") as f:
         f.write("ready")
-    denied = 0
+    denied, leaked = 0, False
     while denied < 20:  # from the first denial on it must not run again
+        leaked = leaked or runs("/usr/bin/wc")
         if not runs("/usr/bin/nl"):
             denied += 1
         elif denied:
@@ -123,6 +124,7 @@ def tightened():
         else:
             time.sleep(0.05)
     say("it runs again", False)
+    say("what was forbidden before runs meanwhile", leaked)
     say("the file is read after", reads("/usr/share/debconf/confmodule"))
 
 

@@ -94,13 +94,9 @@ static int make(const char *policy, const char *const *programs, struct lsm_tabl
 	assert_non_null(s);
 	rule_set_builder_free(b);
 	assert_int_equal(rule_set_path_rules(s, &who, arena, &rules), 0);
+	rule_set_unref(s); /* rules stand by themselves */
 	*ret = (struct lsm_table){0};
-	int r = lsm_table_make(&rules, places, ARRAY_LEN(places), programs, arena, ret);
-	if (r == 0)
-		for (size_t i = 0; i < ret->policy_count; i++)
-			((struct span *)ret->policies)[i] = arena_span(arena, ret->policies[i]);
-	rule_set_unref(s);
-	return r;
+	return lsm_table_make(&rules, places, ARRAY_LEN(places), programs, arena, ret);
 }
 
 static uint32_t rights_of(const struct lsm_table *t, const char *folder, const char *name)
