@@ -49,29 +49,11 @@ static int push_value(struct compiler *c, struct cedar_value v)
 
 static int compile_leaf(struct compiler *c, const struct expr *e)
 {
-	struct cedar_value v = {0};
-	switch (e->op) {
-	case EXPR_BOOL:
-		v.type = VALUE_BOOL;
-		v.boolean = e->boolean;
-		break;
-	case EXPR_LONG:
-		v.type = VALUE_LONG;
-		v.number = e->number;
-		break;
-	case EXPR_STRING:
-		v.type = VALUE_STRING;
-		v.string = e->string;
-		break;
-	case EXPR_UID:
-		v.type = VALUE_ENTITY;
-		v.uid = &e->uid;
-		break;
-	default:
-		pushed(c);
-		return emit(c, (struct instruction){.code = CODE_VAR, .var = e->var}, NULL);
-	}
-	return push_value(c, v);
+	struct cedar_value v;
+	if (operator_literal(e, &v))
+		return push_value(c, v);
+	pushed(c);
+	return emit(c, (struct instruction){.code = CODE_VAR, .var = e->var}, NULL);
 }
 
 /* If the last instructions push nothing but the `count` operands, makes the value now. */

@@ -18,18 +18,6 @@ int est_read_kid(struct reader *rd, const struct json *v, const char *name, cons
 	return 0;
 }
 
-static int read_list(struct reader *rd, const struct json *v, struct expr *e)
-{
-	for (size_t i = 0; i < v->count; i++) {
-		size_t before = reader_enter(rd, NULL, (ssize_t)i);
-		int r = read_expr(rd, &v->items[i], &e->kids[i]);
-		if (r < 0)
-			return err_trace(r);
-		reader_leave(rd, before);
-	}
-	return 0;
-}
-
 static int read_set(struct reader *rd, const struct json *v, const struct expr **ret)
 {
 	struct expr *e;
@@ -39,7 +27,7 @@ static int read_set(struct reader *rd, const struct json *v, const struct expr *
 	e = est_make(rd, EXPR_SET, v->count);
 	if (!e)
 		return no_memory();
-	r = read_list(rd, v, e);
+	r = est_read_items(rd, v, e, read_expr);
 	return r < 0 ? err_trace(r) : est_finish(rd, e, ret);
 }
 
@@ -49,16 +37,10 @@ static int read_record(struct reader *rd, const struct json *v, const struct exp
 	int r;
 	if (v->type != JSON_OBJECT)
 		return reader_fail(rd, "an object of expressions");
-	e = est_make(rd, EXPR_RECORD, v->count);
+	e = est_make_record(rd, v);
 	if (!e)
 		return no_memory();
-	e->name_count = v->count;
-	e->names = arena_make_array(rd->arena, struct span, v->count + 1);
-	if (!e->names)
-		return no_memory();
-	for (size_t i = 0; i < v->count; i++)
-		e->names[i] = v->items[i].key;
-	r = read_list(rd, v, e);
+	r = est_read_items(rd, v, e, read_expr);
 	return r < 0 ? err_trace(r) : est_finish(rd, e, ret);
 }
 
@@ -87,7 +69,7 @@ static int read_call(
 	if (!e)
 		return no_memory();
 	e->ext = fn;
-	r = read_list(rd, v, e);
+	r = est_read_items(rd, v, e, read_expr);
 	return r < 0 ? err_trace(r) : est_finish(rd, e, ret);
 }
 

@@ -18,11 +18,23 @@ struct expr *est_make(struct reader *rd, enum expr_op op, size_t kids)
 	return expr_make(rd->arena, op, 0, kids);
 }
 
-static int read_value_list(struct reader *rd, const struct json *v, struct expr *e)
+struct expr *est_make_record(struct reader *rd, const struct json *v)
+{
+	struct expr *e = est_make(rd, EXPR_RECORD, v->count);
+	if (!e)
+		return NULL;
+	e->name_count = v->count;
+	e->names = arena_make_array(rd->arena, struct span, v->count + 1);
+	for (size_t i = 0; e->names && i < v->count; i++)
+		e->names[i] = v->items[i].key;
+	return e->names ? e : NULL;
+}
+
+int est_read_items(struct reader *rd, const struct json *v, struct expr *e, est_read_fn read)
 {
 	for (size_t i = 0; i < v->count; i++) {
 		size_t before = reader_enter(rd, NULL, (ssize_t)i);
-		int r = est_read_value(rd, &v->items[i], &e->kids[i]);
+		int r = read(rd, &v->items[i], &e->kids[i]);
 		if (r < 0)
 			return err_trace(r);
 		reader_leave(rd, before);
@@ -43,23 +55,17 @@ static int read_extension(struct reader *rd, const struct json *v, const struct 
 	if (!e)
 		return no_memory();
 	e->ext = fn;
-	r = arg ? est_read_value(rd, arg, &e->kids[0]) : read_value_list(rd, args, e);
+	r = arg ? est_read_value(rd, arg, &e->kids[0])
+		: est_read_items(rd, args, e, est_read_value);
 	return r < 0 ? err_trace(r) : est_finish(rd, e, ret);
 }
 
 static int read_value_record(struct reader *rd, const struct json *v, const struct expr **ret)
 {
-	struct expr *e = est_make(rd, EXPR_RECORD, v->count);
-	int r;
+	struct expr *e = est_make_record(rd, v);
 	if (!e)
 		return no_memory();
-	e->name_count = v->count;
-	e->names = arena_make_array(rd->arena, struct span, v->count + 1);
-	if (!e->names)
-		return no_memory();
-	for (size_t i = 0; i < v->count; i++)
-		e->names[i] = v->items[i].key;
-	r = read_value_list(rd, v, e);
+	int r = est_read_items(rd, v, e, est_read_value);
 	return r < 0 ? err_trace(r) : est_finish(rd, e, ret);
 }
 
@@ -112,7 +118,7 @@ int est_read_value(struct reader *rd, const struct json *v, const struct expr **
 	case JSON_ARRAY:
 		e = est_make(rd, EXPR_SET, v->count);
 		if (e)
-			r = read_value_list(rd, v, e);
+			r = est_read_items(rd, v, e, est_read_value);
 		break;
 	}
 	if (!e)

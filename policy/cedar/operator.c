@@ -12,6 +12,26 @@ static int type_error(const char *wanted, const struct cedar_value *got)
 		-EINVAL, "type error: expected %s, got %s", wanted, value_type_name(got->type));
 }
 
+bool operator_literal(const struct expr *e, struct cedar_value *ret)
+{
+	switch (e->op) {
+	case EXPR_BOOL:
+		*ret = bool_value(e->boolean);
+		return true;
+	case EXPR_LONG:
+		*ret = (struct cedar_value){.type = VALUE_LONG, .number = e->number};
+		return true;
+	case EXPR_STRING:
+		*ret = (struct cedar_value){.type = VALUE_STRING, .string = e->string};
+		return true;
+	case EXPR_UID:
+		*ret = (struct cedar_value){.type = VALUE_ENTITY, .uid = &e->uid};
+		return true;
+	default:
+		return false;
+	}
+}
+
 int operator_want(const struct cedar_value *v, enum value_type t)
 {
 	return v->type == t ? 0 : type_error(value_type_name(t), v);

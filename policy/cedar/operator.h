@@ -10,6 +10,9 @@ static inline struct cedar_value bool_value(bool b)
 	return (struct cedar_value){.type = VALUE_BOOL, .boolean = b};
 }
 
+/* The value of a literal, which refers to `e`. False: it is none. */
+bool operator_literal(const struct expr *e, struct cedar_value *ret);
+
 /* -EINVAL if the value is of another type. */
 int operator_want(const struct cedar_value *v, enum value_type t) MUST_USE;
 

@@ -40,29 +40,12 @@ int partial_var(struct partial *p, enum cedar_var var, const struct residual **r
 
 static int eval_leaf(struct partial *p, const struct expr *e, const struct residual **ret)
 {
-	struct cedar_value v = {.type = VALUE_BOOL};
-	switch (e->op) {
-	case EXPR_BOOL:
-		v.boolean = e->boolean;
-		break;
-	case EXPR_LONG:
-		v.type = VALUE_LONG;
-		v.number = e->number;
-		break;
-	case EXPR_STRING:
-		v.type = VALUE_STRING;
-		v.string = e->string;
-		break;
-	case EXPR_UID:
-		v.type = VALUE_ENTITY;
-		v.uid = &e->uid;
-		break;
-	case EXPR_VAR:
+	struct cedar_value v;
+	if (operator_literal(e, &v))
+		return residual_value(p, &v, ret);
+	if (e->op == EXPR_VAR)
 		return partial_var(p, e->var, ret);
-	default:
-		return err_raise(-EINVAL, "a slot in a condition");
-	}
-	return residual_value(p, &v, ret);
+	return err_raise(-EINVAL, "a slot in a condition");
 }
 
 /* Always false, true being `op` == EXPR_OR, without looking at the other side. */

@@ -42,6 +42,12 @@ int reader_annotations(struct reader *rd, const struct json *v, size_t *ret_coun
 /* est_read_value.c: a Cedar value in JSON, as an expression: {"__entity"} and {"__extn"} escapes,
  * sets, records. */
 int est_read_value(struct reader *rd, const struct json *v, const struct expr **ret) MUST_USE;
+/* Reads each item or member of `v` into the kids of `e`. */
+typedef int (*est_read_fn)(struct reader *rd, const struct json *v, const struct expr **ret);
+int est_read_items(
+	struct reader *rd, const struct json *v, struct expr *e, est_read_fn read) MUST_USE;
+/* A record with the names of the members of `v`; NULL beyond the arena. */
+struct expr *est_make_record(struct reader *rd, const struct json *v);
 struct expr *est_make(struct reader *rd, enum expr_op op, size_t kids);
 int est_finish(struct reader *rd, struct expr *e, const struct expr **ret) MUST_USE;
 
