@@ -5,8 +5,9 @@
 
 #include <arpa/inet.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <strings.h>
+
+enum { HOST_BYTES = 300 };
 
 static bool has_text(struct span where, struct span what)
 {
@@ -65,22 +66,36 @@ static bool bits_equal(const uint8_t *a, const uint8_t *b, int bits)
 		(bits % 8 == 0 || ((a[bits / 8] ^ b[bits / 8]) & mask) == 0);
 }
 
-/* `block` is an address, or one with "/BITS". */
-static bool in_block(const char *block, struct span address)
+/* `block` is an address, or one with "/BITS". False if it is neither. */
+static bool read_block(const char *block, uint8_t ret[16], int *ret_bits)
 {
-	char text[300], other[64];
-	uint8_t a[16], b[16];
+	char text[300];
+	uint64_t more = 0;
 
 	snprintf(text, sizeof(text), "%s", block);
-	snprintf(other, sizeof(other), SPAN_FMT, SPAN_ARG(address));
 	char *slash = strchr(text, '/');
 	if (slash)
 		*slash = '\0';
-	int before = address_bits(text, a);
-	if (before < 0 || address_bits(other, b) < 0)
+	int before = address_bits(text, ret);
+	if (before < 0)
 		return false;
-	int bits = slash ? before + atoi(slash + 1) : 128;
-	return bits >= 0 && bits <= 128 && bits_equal(a, b, bits);
+	*ret_bits = 128;
+	if (!slash)
+		return true;
+	if (span_to_u64(span_cstr(slash + 1), &more) < 0 || more > (uint64_t)(128 - before))
+		return false;
+	*ret_bits = before + (int)more;
+	return true;
+}
+
+static bool in_block(const char *block, struct span address)
+{
+	char other[64];
+	uint8_t a[16], b[16];
+	int bits;
+
+	snprintf(other, sizeof(other), SPAN_FMT, SPAN_ARG(address));
+	return read_block(block, a, &bits) && address_bits(other, b) >= 0 && bits_equal(a, b, bits);
 }
 
 static bool host_fits(const char *pattern, struct span host)
@@ -95,25 +110,42 @@ static bool host_fits(const char *pattern, struct span host)
 	return (p.n == host.n && strncasecmp(p.p, host.p, p.n) == 0) || in_block(pattern, host);
 }
 
-/* "HOST:PORT", "[IPV6]:PORT" or HOST; the port or 0. */
+/* "HOST:PORT", "[IPV6]:PORT" or HOST. The port, 0 if there is none, -1 if it is no port. */
 static int split_port(const char *text, char *host, size_t size)
 {
 	bool bracket = text[0] == '[';
+	uint64_t port = 0;
 
 	snprintf(host, size, "%s", text + bracket);
 	char *end = bracket ? strchr(host, ']') : strchr(host, ':');
 	if (!end || (!bracket && strchr(end + 1, ':'))) /* an IPv6 address as it is */
-		return 0;
+		return bracket ? -1 : 0;
+	const char *behind = bracket ? end + 1 : end;
+	bool any = *behind == ':';
+	if (any && (span_to_u64(span_cstr(behind + 1), &port) < 0 || port < 1 || port > UINT16_MAX))
+		return -1;
+	if (!any && *behind)
+		return -1;
 	*end = '\0';
-	const char *port = bracket ? strchr(end + 1, ':') : end;
-	return port ? atoi(port + 1) : 0;
+	return (int)port;
+}
+
+bool filter_destination_valid(const char *text)
+{
+	char host[HOST_BYTES];
+	uint8_t address[16];
+	int bits;
+
+	if (strlen(text) >= sizeof(host) || split_port(text, host, sizeof(host)) < 0 || !host[0])
+		return false;
+	return !strchr(host, '/') || read_block(host, address, &bits);
 }
 
 static bool has_destination(const struct facts *f, const char *pattern)
 {
 	const struct json *places[] = {f->request, f->details};
 	static const char *const members[] = {"domain", "address", "name"};
-	char host[300];
+	char host[HOST_BYTES];
 	int port = split_port(pattern, host, sizeof(host));
 
 	for (size_t i = 0; i < ARRAY_LEN(places); i++) {

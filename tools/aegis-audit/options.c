@@ -2,7 +2,6 @@
 /* What a command line asks for, checked before anything is read. */
 #include "tools/aegis-audit/tool.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 
@@ -124,6 +123,10 @@ static int set_filter(struct filter *f, const char *name, const char *value)
 {
 	const char **text = text_of(f, name);
 
+	if (strcmp(name, "destination") == 0 && !filter_destination_valid(value))
+		return bad_value(name, value,
+			"a name, *.NAME, an address or a block such as 10.0.0.0/8; behind it :PORT "
+			"(IPv6 then in brackets)");
 	if (text)
 		*text = value;
 	else if (strcmp(name, "execution") == 0)

@@ -116,6 +116,7 @@ struct span facts_tool(const struct facts *f); /* "fs.read"; empty: about none *
 /* ---- filter.c ---- */
 
 bool filter_takes(const struct filter *f, struct arena *a, const struct audit_record *r);
+bool filter_destination_valid(const char *text);
 bool filter_is_any(const struct filter *f);
 
 /* ---- runs.c: whose an execution is, as its events say ---- */

@@ -164,6 +164,9 @@ def test_filters():
     tap.equal("by address", len(numbers("--destination", "192.0.2.7:443")), 1)
     tap.equal("by block", len(numbers("--destination", "192.0.2.0/29")), 2)
     tap.equal("by another port", run("search", "--destination", "192.0.2.7:80").returncode, 1)
+    for bad in ("192.0.2.0/33", "a:b", "[::1", "[::1]x", "a:70000", ""):
+        tap.equal(f"destination '{bad}' is none", run("search", "--destination", bad).returncode, 2)
+    tap.equal("an IPv6 block is one", run("search", "--destination", "[2001:db8::/32]:53").returncode, 1)
     tap.equal("by call", len(numbers("--call", "22000000-0000-0000-0000-000000000000")), 8)
     tap.equal("by iteration", run("search", "--iteration", "2").returncode, 1)
     s = objects("stats")[0]
