@@ -48,6 +48,25 @@ static void put_bash_values(struct buf *b, const struct cli_option *o)
 				o->name, o->words);
 }
 
+static void put_bash_verb(struct buf *b, const struct verb *v)
+{
+	bool any = false;
+
+	buf_puts(b, "\t'");
+	put_key(b, v);
+	buf_printf(b, "'*) words='%s' options+='", v->words ? v->words : "");
+	put_options(b, v->options);
+	buf_puts(b, "'");
+	for (const struct cli_option *o = v->options; o && o->name; o++)
+		any |= o->words != NULL;
+	if (any) {
+		buf_puts(b, "\n\tcase $prev in\n");
+		put_bash_values(b, v->options);
+		buf_puts(b, "\tesac");
+	}
+	buf_puts(b, " ;;\n");
+}
+
 static void put_bash(struct buf *b, const struct cli_program *p)
 {
 	char function[64];
@@ -77,13 +96,8 @@ static void put_bash(struct buf *b, const struct cli_program *p)
 		put_next_words(b, p, g->name);
 		buf_puts(b, "' ;;\n");
 	}
-	for (const struct verb *const *v = p->verbs; *v; v++) {
-		buf_puts(b, "\t'");
-		put_key(b, *v);
-		buf_printf(b, "'*) words='%s' options+='", (*v)->words ? (*v)->words : "");
-		put_options(b, (*v)->options);
-		buf_puts(b, "' ;;\n");
-	}
+	for (const struct verb *const *v = p->verbs; *v; v++)
+		put_bash_verb(b, *v);
 	buf_puts(b,
 		"\tesac\n"
 		"\tif [[ $cur == -* ]]; then words=$options; fi\n"

@@ -55,6 +55,13 @@ def test_usage():
         if shutil.which(shell):
             tap.ok(f"{shell} reads it", subprocess.run(
                 [shell, "-n"], input=r.stdout, capture_output=True, text=True).returncode == 0)
+    if shutil.which("bash"):
+        r = subprocess.run(["bash", "-c", f"source <({TOOL} completion bash); "
+                            "COMP_WORDS=(aegis-audit search --verdict d) COMP_CWORD=3; _aegis_audit; "
+                            "echo ${COMPREPLY[@]}"], capture_output=True, text=True)
+        tap.equal("the words of an option are completed", (r.stdout, r.stderr), ("denied\n", ""))
+    else:
+        tap.skip("the words of an option are completed", "no bash")
     r = run("serach")
     exit_code("a misspelt verb is invalid", r, 2)
     tap.ok("and the right one named", "did you mean: aegis-audit search?" in r.stderr, r.stderr)
