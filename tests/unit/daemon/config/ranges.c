@@ -112,6 +112,12 @@ static const struct range rows[] = {
 		"accepted: 1 to 44640"},
 
 	{"spec.mcp_servers[0].enabled", SERVER("enabled: %s"), BOOLEAN},
+	{"spec.mcp_servers[0].http_port", SERVER("http_port: %s"), "0 | 1 | 65535", "-1 | 65536",
+		"accepted: 0 to 65535"},
+	{"spec.mcp_servers[0].http_path", SERVER("http_path: %s"), "/ | /mcp?a=b", "mcp | \"/a b\"",
+		"a path that begins with /"},
+	{"spec.mcp_servers[0].call_timeout_seconds", SERVER("call_timeout_seconds: %s"), "1 | 3600",
+		"0 | 3601", "accepted: 1 to 3600"},
 	{"spec.mcp_servers[0].health_check.interval_seconds",
 		SERVER("health_check: {interval_seconds: %s}"), "1 | 86400", "0 | 86401",
 		"accepted: 1 to 86400"},
