@@ -113,8 +113,7 @@ static const char *const conditions[] = {
 	"!(resource in Path::\"/usr\")",
 	"resource in Path::\"/usr\" && resource.name like \"*curl*\"",
 	"resource in Path::\"/etc\" || resource == Path::\"/tmp/x\"",
-	"if resource in Path::\"/usr\" then resource.name == \"curl\" else resource in "
-	"Path::\"/tmp\"",
+	"if resource in Path::\"/usr\" then resource.name == \"curl\" else resource.name == \"x\"",
 	"resource is Path in Path::\"/usr/bin\" && resource != Path::\"/usr/bin/curl\"",
 	"principal in Agent::\"builder\" && resource in Path::\"/etc\"",
 	"principal in Agent::\"other\" && resource in Path::\"/etc\"",
