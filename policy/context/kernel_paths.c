@@ -99,7 +99,7 @@ static int of_entity(
 static int of_set(
 	struct arena *a, const struct value_set *set, bool in, struct kernel_path_test **ret)
 {
-	struct kernel_path_test *all, *one;
+	struct kernel_path_test *all = NULL, *one = NULL;
 	int r = constant(a, false, &all);
 
 	for (size_t i = 0; r == 0 && i < set->count; i++) {
@@ -197,7 +197,7 @@ static int test_of(struct arena *a, const struct residual *r, struct kernel_path
 
 static int pair(struct arena *a, int op, const struct residual *r, struct kernel_path_test **ret)
 {
-	struct kernel_path_test *x, *y;
+	struct kernel_path_test *x = NULL, *y = NULL;
 	int n = test_of(a, r->kids[0], &x);
 
 	if (n == 0)
@@ -208,7 +208,7 @@ static int pair(struct arena *a, int op, const struct residual *r, struct kernel
 /* if x then y else z */
 static int choice(struct arena *a, const struct residual *r, struct kernel_path_test **ret)
 {
-	struct kernel_path_test *x, *y, *z, *not_x;
+	struct kernel_path_test *x = NULL, *y = NULL, *z = NULL, *not_x = NULL;
 	int n = test_of(a, r->kids[0], &x);
 
 	if (n == 0)
