@@ -168,9 +168,8 @@ void recordprog_detach(struct recordprog *r)
 static int put(struct recordprog *r, uint64_t cgroup_id, struct uuid execution, uint32_t iteration,
 	uint64_t flags)
 {
-	struct record_agent agent = {.iteration = iteration,
-		.budget = RECORD_BUDGET,
-		.anew = flags == BPF_NOEXIST};
+	struct record_agent agent = {
+		.iteration = iteration, .budget = RECORD_BUDGET, .anew = flags == BPF_NOEXIST};
 
 	if (!r->loaded)
 		return 0;
