@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /*
- * make_recording DIR [COUNT]: a journal of one run as the daemon records it. Its policy set is made
- * of an operator's file, a security context and a manifest's rules, and every decision in it is the
- * matcher's own. With COUNT, that many file decisions and nothing else. Prints the set's hash.
+ * make_recording DIR [COUNT|path]: a journal of one run as the daemon records it. Its policy set is
+ * made of an operator's file, a security context and a manifest's rules, and every decision in it
+ * is the matcher's own. With COUNT, that many file decisions and nothing else; with `path`, a
+ * command by its path, which its manifest allows. Prints the set's hash.
  */
 #include "daemon/audit/audit.h"
 #include "policy/context/context.h"
@@ -24,7 +25,7 @@ static struct rule_set *set;
 static struct arena *arena;
 static uint64_t event_number;
 
-static struct rule_set *make_set(void)
+static struct rule_set *make_set(bool any_command)
 {
 	struct rule_set_builder *b = rule_set_builder_new();
 	struct rule_context c = {.name = "wide",
@@ -42,7 +43,7 @@ static struct rule_set *make_set(void)
 	o.field = "spec.tools[0]";
 	CHECK(rule_allow_tool(b, "fs.*", o) == 0);
 	o.field = "spec.security.commands[0]";
-	CHECK(rule_allow_command(b, "python3", NULL, 0, o) == 0);
+	CHECK(rule_allow_command(b, any_command ? "*" : "python3", NULL, 0, o) == 0);
 	o.field = "spec.security.network.allow[0]";
 	CHECK(rule_allow_connect(b, "example.org:443", o) == 0);
 	struct rule_set *s = rule_set_seal(b);
@@ -201,6 +202,16 @@ static void record_run(void)
 	denied_packets();
 }
 
+static void record_path(void)
+{
+	struct span program[] = {SPAN("/opt/tools/build")};
+
+	tool("cmd.run",
+		(struct decision_request){
+			.argv = program, .argv_count = 1, .cwd = SPAN("/workspace")});
+	file("fs:read", "/workspace/a.txt");
+}
+
 int main(int argc, char **argv)
 {
 	struct journal_options o = {.dir = argv[1], .sync = JOURNAL_SYNC_NONE};
@@ -208,7 +219,8 @@ int main(int argc, char **argv)
 
 	CHECK(argc >= 2);
 	arena = arena_new(16 * 1024 * 1024);
-	set = make_set();
+	bool by_path = argc > 2 && strcmp(argv[2], "path") == 0;
+	set = make_set(by_path);
 	CHECK(arena && journal_open(&o, &journal) == 0);
 	CHECK(journal_policy_set(journal, rule_set_hash(set), rule_set_text(set), DEADLINE_NONE) ==
 		0);
@@ -219,6 +231,8 @@ int main(int argc, char **argv)
 	event("ExecutionStarted", details);
 	if (argc == 2)
 		record_run();
+	if (by_path)
+		record_path();
 	for (int i = 0; argc > 2 && i < atoi(argv[2]); i++) {
 		char path[64];
 		snprintf(path, sizeof(path), "/workspace/d%d/f%d", i % 10, i % 1000);

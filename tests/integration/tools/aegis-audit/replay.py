@@ -135,6 +135,26 @@ def test_learn():
     tap.equal("from a run that did nothing", run("learn", "--agent", "nobody").returncode, 1)
 
 
+def test_learn_from_others():
+    global journal
+    kept, journal = journal, f"{top}/many"
+    subprocess.run([f"{BUILD}/tests/integration/make_recording", journal, "200"], check=True,
+                   capture_output=True, timeout=60)
+    r = run("learn", "--agent", "coder")
+    paths = [line.split('"')[1] for line in r.stdout.splitlines() if '"/workspace' in line]
+    tap.equal("many files become their folders", (r.returncode, paths),
+              (0, [f"/workspace/d{i}" for i in range(10)]))
+    journal = f"{top}/path"
+    subprocess.run([f"{BUILD}/tests/integration/make_recording", journal, "path"], check=True,
+                   capture_output=True, timeout=60)
+    r = run("learn", "--agent", "coder")
+    tap.ok("what a context cannot say is told", r.returncode == 6
+           and "1 questions are beyond" in r.stdout and "/opt/tools/build" in r.stdout
+           and '"/workspace/a.txt"' in r.stdout and "tool_pattern: \"cmd.run\"" not in r.stdout,
+           f"{r.returncode} {r.stdout}")
+    journal = kept
+
+
 def test_why():
     denied = [x for x in objects("search", "--denied", "--tool", "fs.read")][0]["number"]
     r = run("why", str(denied))
@@ -235,6 +255,7 @@ def main():
     test_what_if()
     test_without_the_set()
     test_learn()
+    test_learn_from_others()
     test_why()
     test_filters()
     test_export()
