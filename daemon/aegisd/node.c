@@ -343,7 +343,12 @@ static AWAITS int flows_start(struct node *n)
 		.bus = n->bus,
 		.sandboxes = n->sandboxes,
 		.files = n->files,
-		.fsal = n->fsal};
+		.fsal = n->fsal,
+		.locks = volume_locks_new(),
+		.file_observer = record_file,
+		.file_observer_ctx = n->journal};
+	if (!n->volumes.locks)
+		return err_raise(-ENOMEM, "volumes: out of memory");
 	struct execution_deps deps = {
 		.store = n->store,
 		.bus = n->bus,
@@ -504,6 +509,7 @@ static AWAITS void node_close(struct node *n)
 	api_free(n->api);
 	executions_stop(n->executions);
 	group_close(&n->group);
+	n->volumes.locks = volume_locks_free(n->volumes.locks);
 	smcp_service_free(n->smcp); /* clients' files are attached to the file layer */
 	mcp_service_free(n->mcp);
 	fsal_stop(n->fsal);

@@ -37,6 +37,24 @@ void agent_check_network(struct table_run *run, const struct doc *d, void *objec
 	check_connect(run, d, "denylist", &s->network.denylist);
 }
 
+/* The id of a volume, or a template that is to yield one. */
+static void check_source(struct table_run *run, const struct doc *d, const char *text)
+{
+	struct arena *a CLEANUP(arena_cleanup) = arena_new(LIMIT_MANIFEST_ARENA_BYTES);
+	const struct template *t;
+	struct uuid id;
+	if (!strstr(text, "{{")) {
+		if (uuid_parse(span_cstr(text), &id) < 0)
+			table_problem(run, d, "source.volume_id",
+				"\"%.64s\" is no id of a volume; accepted: a UUID, or a template "
+				"that yields one",
+				text);
+	} else if (!a || template_parse(a, span_cstr(text), &t) < 0) {
+		table_problem(run, d, "source.volume_id", "%s", err_message(-EINVAL));
+	}
+	err_clear();
+}
+
 void agent_check_volume(struct table_run *run, const struct doc *d, void *object)
 {
 	struct agent_volume *v = object;
@@ -55,6 +73,8 @@ void agent_check_volume(struct table_run *run, const struct doc *d, void *object
 	if (v->storage_class == AGENT_STORAGE_EPHEMERAL && v->source_volume_id)
 		table_problem(run, d, "source",
 			"an ephemeral volume is always new; write storage_class: persistent");
+	if (v->source_volume_id)
+		check_source(run, d, v->source_volume_id);
 	if (v->storage_class == AGENT_STORAGE_PERSISTENT && v->ttl_hours)
 		table_problem(run, d, "ttl_hours",
 			"a persistent volume does not expire; leave it out, or write "
@@ -238,10 +258,45 @@ static bool env_name_ok(const char *name)
 	return true;
 }
 
+static bool lies_in(const char *path, const char *folder)
+{
+	size_t n = strlen(folder);
+	return strncmp(path, folder, n) == 0 && (path[n] == '\0' || path[n] == '/');
+}
+
+/* Volumes lie beside each other; /workspace alone may have others below it. */
+static void check_mounts(struct table_run *run, const struct doc *d, const struct agent_spec *spec)
+{
+	char path[64];
+	for (size_t i = 0; i < spec->volumes.count; i++) {
+		const struct agent_volume *v = &spec->volumes.items[i];
+		for (size_t j = 0; j < i; j++) {
+			const struct agent_volume *u = &spec->volumes.items[j];
+			bool root = !strcmp(u->mount_path, "/workspace") !=
+				!strcmp(v->mount_path, "/workspace");
+			snprintf(path, sizeof(path), "volumes[%zu].mount_path", i);
+			if (!root &&
+				(lies_in(v->mount_path, u->mount_path) ||
+					lies_in(u->mount_path, v->mount_path)))
+				table_problem(run, d, path,
+					"volume \"%s\" is at %s: only /workspace may have other "
+					"volumes below it",
+					u->name, u->mount_path);
+			snprintf(path, sizeof(path), "volumes[%zu].source.volume_id", i);
+			if (v->source_volume_id && u->source_volume_id &&
+				strcmp(v->source_volume_id, u->source_volume_id) == 0)
+				table_problem(run, d, path,
+					"volume \"%s\" is the same one; a volume is mounted once",
+					u->name);
+		}
+	}
+}
+
 void agent_check_spec(struct table_run *run, const struct doc *d, void *object)
 {
 	const struct written_spec *w = object;
 	check_timeouts(run, d, w);
+	check_mounts(run, d, &w->spec);
 	const struct doc *env = doc_get(d, "env");
 	for (size_t i = 0; i < w->spec.env.count; i++)
 		if (!env_name_ok(w->spec.env.keys[i]))

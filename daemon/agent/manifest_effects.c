@@ -153,37 +153,16 @@ static void unresolved_env(struct effects *e, const struct agent_manifest *m)
 	}
 }
 
-/* Only the volume that is /workspace is found, and only by its id. */
-static void volume_source(struct effects *e, const struct agent_manifest *m, size_t i)
-{
-	const struct agent_volume *v = &m->spec.volumes.items[i];
-	struct uuid id;
-	char path[64];
-
-	if (!v->source_volume_id || uuid_parse(span_cstr(v->source_volume_id), &id) == 0)
-		return;
-	err_clear();
-	snprintf(path, sizeof(path), "spec.volumes[%zu].source.volume_id", i);
-	add(e, TABLE_GUARDED, path, agent_manifest_line(m, path),
-		"only the id of a volume is accepted yet, no template");
-}
-
-static void other_mounts(struct effects *e, const struct agent_manifest *m)
+static void limits_elsewhere(struct effects *e, const struct agent_manifest *m)
 {
 	for (size_t i = 0; i < m->spec.volumes.count; i++) {
 		const struct agent_volume *v = &m->spec.volumes.items[i];
-		if (strcmp(v->mount_path, "/workspace") == 0) {
-			volume_source(e, m, i);
-			continue;
-		}
-		bool guarded = v->access_mode == AGENT_READ_ONLY;
 		char path[64];
-		snprintf(path, sizeof(path), "spec.volumes[%zu].%s", i,
-			guarded ? "access_mode" : "mount_path");
-		add(e, guarded ? TABLE_GUARDED : TABLE_NOTED, path, agent_manifest_line(m, path),
-			guarded ? "a volume below /workspace cannot be kept from writes yet"
-				: "volumes below /workspace are plain folders of the workspace "
-				  "yet");
+		if (v->storage_class != AGENT_STORAGE_PERSISTENT || !v->size_limit_bytes)
+			continue;
+		snprintf(path, sizeof(path), "spec.volumes[%zu].size_limit", i);
+		add(e, TABLE_NOTED, path, agent_manifest_line(m, path),
+			"a persistent volume has the limit it was created with");
 	}
 }
 
@@ -200,7 +179,7 @@ int agent_collect_effects(struct arena *a, struct agent_manifest *m)
 	unknown_tools(&e, m);
 	tool_settings(&e, m);
 	unresolved_env(&e, m);
-	other_mounts(&e, m);
+	limits_elsewhere(&e, m);
 	if (e.no_memory)
 		return err_raise(-ENOMEM, "no memory for a manifest");
 	m->notices = e.notices;

@@ -93,12 +93,6 @@ static const struct absent features[] = {
 	{.feature = "Swarms", .get = "/v1/swarms /v1/swarms/{id}"},
 	{.feature = "Rate limits of users",
 		.get = "/v1/user/rate-limits /v1/user/rate-limits/usage"},
-	{.feature = "Files of volumes from outside",
-		.get = "/v1/volumes/{id}/files /v1/volumes/{id}/files/download "
-		       "/v1/volumes/{id}/files/stat",
-		.post = "/v1/volumes/{id}/files/mkdir /v1/volumes/{id}/files/move "
-			"/v1/volumes/{id}/files/upload",
-		.delete = "/v1/volumes/{id}/files"},
 	{.feature = "Workflows",
 		.get = "/v1/workflows /v1/workflows/{id} /v1/workflows/{id}/versions "
 		       "/v1/workflows/{id}/yaml "

@@ -50,6 +50,8 @@ int api_new(const struct api_deps *deps, struct api **ret)
 	if (r == 0)
 		r = routes_add(a->router, api_routes_volumes, api_routes_volumes_count);
 	if (r == 0)
+		r = routes_add(a->router, api_routes_files, api_routes_files_count);
+	if (r == 0)
 		r = api_absent_add(a);
 	if (r < 0) {
 		api_free(a);
@@ -66,6 +68,8 @@ struct api *api_free(struct api *a)
 	router_free(a->router);
 	router_free(a->absent);
 	arena_free(a->texts);
+	policy_unref(a->files_policy);
+	rule_set_unref(a->files_rules);
 	free(a);
 	return NULL;
 }

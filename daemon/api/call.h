@@ -22,6 +22,10 @@ struct api {
 	struct router *router;
 	struct arena *texts; /* patterns of absent routes */
 	struct router *absent; /* documented routes that this build does not serve */
+	/* See files.c. */
+	int transfers; /* requests that have a volume open */
+	struct policy_snapshot *files_policy; /* that files_rules were made from; NULL: none */
+	struct rule_set *files_rules;
 };
 
 struct api_call {
@@ -90,10 +94,10 @@ void api_put_json(struct json_writer *w, const char *key, struct span text);
 
 extern const struct api_route api_routes_agents[], api_routes_executions[], api_routes_node[],
 	api_routes_policy[], api_routes_smcp[], api_routes_mcp[], api_routes_tools[],
-	api_routes_volumes[];
+	api_routes_volumes[], api_routes_files[];
 extern const size_t api_routes_agents_count, api_routes_executions_count, api_routes_node_count,
 	api_routes_policy_count, api_routes_smcp_count, api_routes_mcp_count,
-	api_routes_tools_count, api_routes_volumes_count;
+	api_routes_tools_count, api_routes_volumes_count, api_routes_files_count;
 
 int api_absent_add(struct api *api) MUST_USE;
 

@@ -3,7 +3,9 @@
  * /v1/volumes. Upstream's clients call a volume's name its label; answers carry both words, and
  * lists both forms. What a volume uses is counted when it is asked for.
  */
-#include "daemon/api/call.h"
+#include "daemon/api/files.h"
+
+enum { USAGE_MS = 10 * 1000 }; /* to count one; the helper may be away */
 
 static AWAITS bool is_absent(struct api_call *c)
 {
@@ -13,8 +15,7 @@ static AWAITS bool is_absent(struct api_call *c)
 	return true;
 }
 
-/* Answers what a refusal or an error was; true if it was one. */
-static AWAITS bool refused(struct api_call *c, int r, struct span why, const char *what)
+bool api_volume_refused(struct api_call *c, int r, struct span why, const char *what)
 {
 	switch (r) {
 	case 0:
@@ -34,8 +35,7 @@ static AWAITS bool refused(struct api_call *c, int r, struct span why, const cha
 	}
 }
 
-/* The volume that {id} names; false if answered. */
-static AWAITS bool volume_named(struct api_call *c, struct store_volume *ret)
+bool api_volume_named(struct api_call *c, struct store_volume *ret)
 {
 	struct span text = api_param(c, "id");
 
@@ -63,7 +63,8 @@ static AWAITS bool usage_of(
 	*ret = (struct fsal_usage){0};
 	if (!has_bytes(v))
 		return true;
-	int r = volume_usage(c->api->deps.volumes, v, ret, c->deadline_ns);
+	int r = volume_usage(c->api->deps.volumes, v, ret,
+		deadline_earlier(c->deadline_ns, deadline_in_ms(USAGE_MS)));
 	if (r < 0)
 		api_failed(c, r, "count what the volume uses");
 	return r == 0;
@@ -90,6 +91,7 @@ static void volume_put(
 	json_field_span(w, "tenant_id", v->tenant_id);
 	usage_put(w, v, u);
 	api_put_uuid(w, "execution_id", v->execution_id);
+	api_put_json(w, "attachments", v->attachments);
 	api_put_text(w, "error", v->error_message);
 	api_put_time(w, "created_at", v->created_ns);
 	api_put_time(w, "attached_at", v->attached_ns);
@@ -224,7 +226,7 @@ static AWAITS void volume_post(struct api_call *c)
 		return;
 	q.name = json_str(body, "label", json_str(body, "name", SPAN("")));
 	int r = volume_create(c->api->deps.volumes, &q, c->arena, &row, &why, c->deadline_ns);
-	if (!refused(c, r, why, "create the volume"))
+	if (!api_volume_refused(c, r, why, "create the volume"))
 		volume_answer(c, 201, &row);
 }
 
@@ -232,7 +234,7 @@ static AWAITS void volume_show(struct api_call *c)
 {
 	struct store_volume row;
 
-	if (volume_named(c, &row))
+	if (api_volume_named(c, &row))
 		volume_answer(c, 200, &row);
 }
 
@@ -242,12 +244,12 @@ static AWAITS void volume_patch(struct api_call *c)
 	struct store_volume row, new;
 	const struct json *body;
 
-	if (!volume_named(c, &row) || !api_body_object(c, &body))
+	if (!api_volume_named(c, &row) || !api_body_object(c, &body))
 		return;
 	int r = volume_rename(c->api->deps.volumes, &row,
 		json_str(body, "label", json_str(body, "name", SPAN(""))), c->arena, &new, &why,
 		c->deadline_ns);
-	if (!refused(c, r, why, "rename the volume"))
+	if (!api_volume_refused(c, r, why, "rename the volume"))
 		volume_answer(c, 200, &new);
 }
 
@@ -258,10 +260,10 @@ static AWAITS void volume_remove(struct api_call *c)
 	struct span why = SPAN("");
 	struct store_volume row;
 
-	if (!volume_named(c, &row))
+	if (!api_volume_named(c, &row))
 		return;
 	int r = volume_delete(c->api->deps.volumes, &row, c->arena, &why, c->deadline_ns);
-	if (refused(c, r, why, "delete the volume"))
+	if (api_volume_refused(c, r, why, "delete the volume"))
 		return;
 	json_object(&w);
 	json_field_cstr(&w, "status", "deleted");
@@ -278,7 +280,7 @@ static AWAITS void volume_used(struct api_call *c)
 	struct store_volume row;
 	struct fsal_usage used;
 
-	if (!volume_named(c, &row) || !usage_of(c, &row, &used))
+	if (!api_volume_named(c, &row) || !usage_of(c, &row, &used))
 		return;
 	json_object(&w);
 	api_put_uuid(&w, "volume_id", row.id);

@@ -119,6 +119,14 @@ enum {
 	LIMIT_FSAL_DENIALS_PER_SECOND = 100,
 	LIMIT_FSAL_DESCRIPTORS = 16 * 1024, /* open at a time for one volume */
 
+	/* Volumes */
+	LIMIT_VOLUME_HOLDERS = 64, /* executions that have one at a time */
+	LIMIT_VOLUME_MOUNTS = 8, /* of one sandbox, beside its workspace */
+	LIMIT_VOLUME_PLACE_BYTES = 256, /* where one is mounted, below /workspace */
+	LIMIT_UPLOAD_BYTES = 1024 * 1024 * 1024, /* one file that comes in over HTTP */
+	LIMIT_UPLOADS = 16, /* and downloads, at a time */
+	LIMIT_MULTIPART_HEAD_BYTES = 8 * 1024, /* of one part of a form */
+
 	/* ONC RPC and NFS */
 	LIMIT_NFS_IO_BYTES = 1024 * 1024, /* of one READ or WRITE: rtmax, wtmax */
 	LIMIT_NFS_LISTING_BYTES = 64 * 1024, /* of one READDIR or READDIRPLUS */

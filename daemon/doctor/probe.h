@@ -63,6 +63,7 @@ void probe_bpf_tracing(const struct doctor_options *o, struct doctor_finding *f)
 void probe_idmapped(const struct doctor_options *o, struct doctor_finding *f);
 void probe_nfs_client(const struct doctor_options *o, struct doctor_finding *f);
 void probe_file_mediation(const struct doctor_options *o, struct doctor_finding *f);
+void probe_images(const struct doctor_options *o, struct doctor_finding *f);
 void probe_kvm(const struct doctor_options *o, struct doctor_finding *f);
 
 void probe_rule_calls(const struct doctor_options *o, struct doctor_finding *f);

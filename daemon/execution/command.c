@@ -126,8 +126,7 @@ int command_dispatch(void *iteration, struct span call_id, const struct tool_dis
 	r = buf_error(&b);
 	/* Until its result, what comes through a mount is this call's work. */
 	if (r == 0)
-		r = fsal_attachment_set_origin(
-			it->f->workspace.attachment, it->number, span_cstr(id_text));
+		r = flow_files_set_origin(it->f, it->number, span_cstr(id_text));
 	if (r < 0)
 		return err_trace(r);
 	/* After a restart the result may have come while the call was opened again: what waits then
@@ -136,7 +135,7 @@ int command_dispatch(void *iteration, struct span call_id, const struct tool_dis
 		talk_answer(&it->talk, 200, buf_view(&b));
 	r = wait_for_result(it, d);
 	/* Nothing can fail without a call's name to copy. */
-	(void)!fsal_attachment_set_origin(it->f->workspace.attachment, it->number, SPAN(""));
+	(void)!flow_files_set_origin(it->f, it->number, SPAN(""));
 	/* Cancelled: its sandbox ends, or it is taken up again after a restart. */
 	int closed = r == -ECANCELED ? 0 : call_close(it, id);
 	if (r < 0 || closed < 0)

@@ -394,7 +394,7 @@ void flow_main(void *arg)
 		smcp_execution_ended(x->deps.smcp, f->id);
 	flow_files_close(f); /* before the sandbox is forgotten: it may go on */
 	if (f->finished)
-		flow_volume_detach(f);
+		flow_volumes_detach(f);
 	f->sandbox = sandbox_forget(f->sandbox);
 	list_remove(&f->link);
 	map_remove(&x->by_id, span_of(f->id.bytes, sizeof(f->id.bytes)));

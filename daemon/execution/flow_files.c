@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /*
- * An execution's /workspace: the volume, and the one attachment through which both its file tools
- * and, where files are mediated, its sandbox reach it. Each operation of either is decided by the
- * execution's rules and recorded.
+ * What an execution works on: its volumes, and for each the one attachment through which both its
+ * file tools and, where files are mediated, its sandbox reach it. Each operation of either is
+ * decided by the execution's rules and recorded.
  *
  * The sandbox's kernel comes through a listener of that sandbox's own, so the listener is the
  * identity; handles are good only behind it. It belongs to the flow rather than to the iteration,
@@ -18,66 +18,153 @@
 #include "nfs/backend/backend.h"
 #include "nfs/server/server.h"
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <stdio.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 enum {
-	WORKSPACE_DESCRIPTORS = 128, /* kept open; there is one for each running execution */
+	MOUNT_DESCRIPTORS = 128, /* kept open, of each mount of each running execution */
 	HANDLE_MS = 2000, /* for the helper to open an object; then it is looked for */
-	CONNECTIONS = 4, /* the client makes one, and another when that breaks */
+	CONNECTIONS =
+		4, /* the client makes one, and another when that breaks; mounting takes one */
 	CALLS = 256,
 	BUFFERS = 8,
 	REPLIES = 1024, /* more than a sandbox has processes */
 };
 
+struct span flow_mount_place(const struct flow_mount *m)
+{
+	return span_sub(m->path, sizeof("/workspace/") - 1, m->path.n);
+}
+
 /* open_handle of struct backend_local_options: the helper may, where this process may not [20]. */
 static AWAITS int open_handle(
-	void *flow, int type, struct span handle, int *ret_fd, int64_t deadline_ns)
+	void *mount, int type, struct span handle, int *ret_fd, int64_t deadline_ns)
 {
-	struct flow *f = flow;
-	return err_trace(sandbox_workspace_object(f->x->deps.sandboxes, f->workspace.id, type,
-		handle, ret_fd, deadline_earlier(deadline_ns, deadline_in_ms(HANDLE_MS))));
+	const struct flow_mount *m = mount;
+	return err_trace(sandbox_workspace_object(m->f->x->deps.sandboxes, m->id, type, handle,
+		ret_fd, deadline_earlier(deadline_ns, deadline_in_ms(HANDLE_MS))));
+}
+
+/* ---- places ---- */
+
+/* The folder that a volume is mounted on. Agents may have been here, so links are not followed. */
+static int make_place(int root, struct span place)
+{
+	struct open_how how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
+	char name[LIMIT_PATH_COMPONENT_BYTES + 1];
+	struct span rest = place, part;
+	bool done = place.n == 0;
+	AUTO_FD at = fcntl(root, F_DUPFD_CLOEXEC, 0);
+
+	while (at >= 0 && span_split(&rest, '/', &done, &part)) {
+		snprintf(name, sizeof(name), SPAN_FMT, SPAN_ARG(part));
+		if (mkdirat(at, name, 0755) < 0 && errno != EEXIST)
+			return err_sys(-errno, "make /workspace/" SPAN_FMT, SPAN_ARG(place));
+		int next = (int)syscall(SYS_openat2, at, name, &how, sizeof(how));
+		int error = errno;
+		close(at);
+		at = next;
+		errno = error;
+	}
+	return at < 0 ? err_sys(-errno, "open /workspace/" SPAN_FMT, SPAN_ARG(place)) : 0;
+}
+
+/* A volume that is lent for reading stays as it is: its folders must be there. */
+static int make_places(const struct workspace *w)
+{
+	int r = 0;
+
+	if (w->mounts[0].lent && w->mounts[0].read_only)
+		return 0;
+	for (size_t i = 1; r == 0 && i < w->count; i++)
+		r = make_place(w->fd, flow_mount_place(&w->mounts[i]));
+	return err_trace(r);
+}
+
+/* ---- opening ---- */
+
+static AWAITS int attach_one(struct flow_mount *m, int root)
+{
+	struct flow *f = m->f;
+	struct workspace *w = &f->workspace;
+	struct span pinned[LIMIT_VOLUME_MOUNTS];
+	struct fsal_attach_options o = {
+		.execution_id = span_cstr(f->id_text),
+		.agent = span_cstr(f->manifest->metadata.name),
+		.tenant = f->tenant,
+		.mount_path = m->path,
+		.uid = geteuid(),
+		.gid = getegid(),
+		.read_only = m->read_only,
+		.pinned = pinned,
+		.rules = f->rules,
+		.door = f,
+		.observer = flow_files_observe,
+		.observer_ctx = f->x,
+		.coalesce_ns = f->x->deps.file_coalesce_ns,
+		.bounded = true,
+	};
+	const struct backend_local_options local = {
+		.offload = f->x->deps.files,
+		.open_handle = open_handle,
+		.open_handle_ctx = m,
+		.descriptors_max = MOUNT_DESCRIPTORS,
+	};
+	char id[ID_TEXT_BYTES];
+
+	for (size_t i = 1; m == &w->mounts[0] && i < w->count; i++)
+		pinned[o.pinned_count++] = flow_mount_place(&w->mounts[i]);
+	uuid_text(m->id, id);
+	int r = backend_local_open(f->x->deps.fsal, root, &local, span_cstr(id), &m->volume);
+	if (r == 0 && (m->quota.bytes || m->quota.inodes))
+		r = fsal_volume_set_quota(
+			m->volume, &m->quota, deadline_in_ms(SANDBOX_DEADLINE_MS));
+	if (r == 0)
+		r = fsal_attach(m->volume, &o, &m->attachment);
+	return err_trace(r);
 }
 
 static AWAITS int attach(struct flow *f)
 {
 	struct workspace *w = &f->workspace;
-	struct fsal_attach_options o = {
-		.execution_id = span_cstr(f->id_text),
-		.agent = span_cstr(f->manifest->metadata.name),
-		.tenant = f->tenant,
-		.mount_path = SPAN("/workspace"),
-		.uid = geteuid(),
-		.gid = getegid(),
-		.rules = f->rules,
-		.door = f,
-		.observer = f->x->deps.file_observer,
-		.observer_ctx = f->x->deps.file_observer_ctx,
-		.coalesce_ns = f->x->deps.file_coalesce_ns,
-		.bounded = true,
-	};
-	struct backend_local_options local = {
-		.offload = f->x->deps.files,
-		.open_handle = open_handle,
-		.open_handle_ctx = f,
-		.descriptors_max = WORKSPACE_DESCRIPTORS,
-	};
-	int root, r = flow_volume_attach(f);
+	int r = flow_volumes_attach(f);
 
-	if (r == 0)
-		r = sandbox_workspace_open(
-			f->x->deps.sandboxes, w->id, &root, deadline_in_ms(SANDBOX_DEADLINE_MS));
-	if (r < 0)
-		return err_trace(r);
-	o.read_only = w->read_only;
-	w->fd = fcntl(root, F_DUPFD_CLOEXEC, 0);
-	r = backend_local_open(f->x->deps.fsal, root, &local, SPAN("workspace"), &w->volume);
-	if (r == 0 && (w->quota.bytes || w->quota.inodes))
-		r = fsal_volume_set_quota(
-			w->volume, &w->quota, deadline_in_ms(SANDBOX_DEADLINE_MS));
-	if (r == 0)
-		r = fsal_attach(w->volume, &o, &w->attachment);
+	for (size_t i = 0; r == 0 && i < w->count; i++) {
+		int root;
+		r = sandbox_workspace_open(f->x->deps.sandboxes, w->mounts[i].id, &root,
+			deadline_in_ms(SANDBOX_DEADLINE_MS));
+		if (r == 0 && i == 0) {
+			w->fd = fcntl(root, F_DUPFD_CLOEXEC, 0);
+			r = make_places(w);
+			if (r < 0)
+				close(root);
+		}
+		if (r == 0)
+			r = attach_one(&w->mounts[i], root);
+	}
 	return err_trace(r);
+}
+
+int flow_files_set_origin(struct flow *f, uint32_t iteration, struct span call_id)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < f->workspace.count; i++)
+		r = fsal_attachment_set_origin(
+			f->workspace.mounts[i].attachment, iteration, call_id);
+	return err_trace(r);
+}
+
+void flow_files_set_rules(struct flow *f)
+{
+	/* One that could not be opened ends the iteration. */
+	for (size_t i = 0; i < f->workspace.count; i++)
+		if (f->workspace.mounts[i].attachment)
+			fsal_attachment_set_rules(f->workspace.mounts[i].attachment, f->rules);
 }
 
 int flow_files_open(struct flow *f, uint32_t iteration)
@@ -91,7 +178,7 @@ int flow_files_open(struct flow *f, uint32_t iteration)
 		r = attach(f);
 	}
 	if (r == 0)
-		r = fsal_attachment_set_origin(w->attachment, iteration, SPAN(""));
+		r = flow_files_set_origin(f, iteration, SPAN(""));
 	if (r < 0)
 		flow_files_close(f);
 	return err_trace(r);
@@ -134,30 +221,37 @@ static int open_replies(const struct flow *f, int *ret_fd)
 	return 0;
 }
 
+static int export(struct flow *f, const struct flow_mount *m)
+{
+	struct buf path CLEANUP(buf_fini) = buf_init(LIMIT_PATH_BYTES);
+	char volume[ID_TEXT_BYTES];
+
+	uuid_text(m->id, volume);
+	buf_printf(&path, "/" SPAN_FMT "/%s", SPAN_ARG(f->tenant), volume);
+	int r = buf_error(&path);
+	if (r == 0)
+		r = nfs_server_export(f->workspace.server, buf_view(&path), true, m->attachment);
+	return err_trace(r);
+}
+
 static int make_server(struct flow *f)
 {
 	struct workspace *w = &f->workspace;
 	struct nfs_server_options o = {
 		.layer = f->x->deps.fsal,
 		.door = f,
-		.connections_max = CONNECTIONS,
+		.connections_max = CONNECTIONS + (int)w->count,
 		.connection_calls_max = CALLS,
 		.calls_max = CALLS,
 		.buffers_max = BUFFERS,
 		.replies = REPLIES,
 	};
-	struct buf path CLEANUP(buf_fini) = buf_init(LIMIT_PATH_BYTES);
 	int r = open_replies(f, &o.reply_file);
 
 	if (r == 0)
 		r = nfs_server_new(&o, &w->server);
-	char volume[ID_TEXT_BYTES];
-	uuid_text(w->id, volume);
-	buf_printf(&path, "/" SPAN_FMT "/%s", SPAN_ARG(f->tenant), volume);
-	if (r == 0)
-		r = buf_error(&path);
-	if (r == 0)
-		r = nfs_server_export(w->server, buf_view(&path), true, w->attachment);
+	for (size_t i = 0; r == 0 && i < w->count; i++)
+		r = export(f, &w->mounts[i]);
 	return err_trace(r);
 }
 
@@ -168,7 +262,8 @@ int flow_files_serve(void *flow, int listener, uint32_t uid)
 
 	stop_serving(w);
 	w->listener = listener;
-	fsal_attachment_set_owner(w->attachment, uid, uid);
+	for (size_t i = 0; i < w->count; i++)
+		fsal_attachment_set_owner(w->mounts[i].attachment, uid, uid);
 	int r = listener < 0 ? err_raise(-EBADF, "no listener to serve files on") : make_server(f);
 	if (r == 0)
 		r = group_spawn(&w->serving, "workspace", FIBER_SMALL, serve, w);
@@ -204,8 +299,11 @@ void flow_files_close(struct flow *f)
 	/* A sandbox that goes on will be served again, by the next process. */
 	if (served && !f->sandbox && f->x->deps.replies_fd >= 0)
 		(void)unlinkat(f->x->deps.replies_fd, f->id_text, 0);
-	fsal_detach(w->attachment);
-	fsal_volume_free(w->volume);
+	for (size_t i = 0; i < w->count; i++) {
+		fsal_detach(w->mounts[i].attachment);
+		fsal_volume_free(w->mounts[i].volume);
+	}
+	w->count = 0;
 	fd_cleanup(&w->fd);
 	w->open = false;
 }

@@ -1,35 +1,94 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /*
- * Which volume an execution works on as its /workspace: the persistent one that its manifest names,
- * which is then its own until it has ended, or the one that goes with it.
+ * Which volumes an execution works on: the persistent ones that its manifest names, and the
+ * ephemeral ones, which are made for it and end with it. It has them until it has ended. Without
+ * one for /workspace it works on a directory under its own id.
+ *
+ * An ephemeral volume is found again, after a restart, by its name, in which the execution's id
+ * stands.
  */
 #include "daemon/execution/internal.h"
+#include "daemon/template/template.h"
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { VOLUME_ARENA_BYTES = 256 * 1024 };
+enum { VOLUME_ARENA_BYTES = 4 * LIMIT_JSON_BYTES, OWN_NAME_BYTES = 64, OWN_PREFIX_BYTES = 20 };
 
-static const struct agent_volume *workspace_volume(const struct flow *f)
+/* ---- by the manifest ---- */
+
+static bool is_ephemeral(const struct agent_volume *v)
 {
-	for (size_t i = 0; i < f->manifest->spec.volumes.count; i++)
-		if (strcmp(f->manifest->spec.volumes.items[i].mount_path, "/workspace") == 0)
-			return &f->manifest->spec.volumes.items[i];
-	return NULL;
+	return v->storage_class == AGENT_STORAGE_EPHEMERAL;
 }
 
-/* The id of the volume that the manifest names. 0 with nil: it names none. */
-static int named_volume(const struct flow *f, struct uuid *ret)
+static bool is_workspace(const struct agent_volume *v)
 {
-	const struct agent_volume *v = workspace_volume(f);
-
-	memset(ret, 0, sizeof(*ret));
-	if (!v || v->storage_class != AGENT_STORAGE_PERSISTENT || !v->source_volume_id)
-		return 0;
-	if (!f->x->deps.volumes)
-		return err_raise(-EOPNOTSUPP, "volumes are not served here");
-	return err_trace(uuid_parse(span_cstr(v->source_volume_id), ret));
+	return strcmp(v->mount_path, "/workspace") == 0;
 }
+
+/* The name of an ephemeral volume: for people what the manifest calls it, as far as that will do,
+ * and for us whose it is. */
+static void own_name(const struct flow *f, size_t index, char ret[OWN_NAME_BYTES])
+{
+	const char *given = f->manifest->spec.volumes.items[index].name;
+	char prefix[OWN_PREFIX_BYTES + 1];
+	size_t n = 0;
+
+	for (; given[n] && n < OWN_PREFIX_BYTES; n++)
+		prefix[n] = (char)(isalnum((unsigned char)given[n]) ? given[n] : '-');
+	prefix[n] = '\0';
+	if (n == 0 || prefix[0] == '-')
+		prefix[0] = 'v';
+	snprintf(ret, OWN_NAME_BYTES, "%s-%s-%zu", prefix, f->id_text, index);
+}
+
+/* spec.volumes[index].source.volume_id, filled in. */
+static int named_id(struct flow *f, size_t index, struct arena *a, struct uuid *ret)
+{
+	const char *text = f->manifest->spec.volumes.items[index].source_volume_id;
+	struct buf b CLEANUP(buf_fini) = buf_init(LIMIT_PATH_BYTES);
+	const struct template *t;
+	const struct json *context;
+	int r = template_parse(a, span_cstr(text ? text : ""), &t);
+
+	if (r == 0)
+		r = prompt_context(f, f->iteration, a, &context);
+	if (r == 0)
+		r = template_render(t, context, &b);
+	if (r == 0)
+		r = uuid_parse(buf_view(&b), ret);
+	return r < 0 ? err_wrap(r, "spec.volumes[%zu].source.volume_id", index) : 0;
+}
+
+/* ---- made for it ---- */
+
+static AWAITS int make_own(struct flow *f, size_t index, struct arena *a, struct uuid *ret)
+{
+	const struct agent_volume *v = &f->manifest->spec.volumes.items[index];
+	const struct volumes *volumes = f->x->deps.volumes;
+	struct store_volume row = {.id = f->id};
+	struct span why = SPAN("");
+	char name[OWN_NAME_BYTES];
+
+	own_name(f, index, name);
+	int r = volume_find(
+		volumes, f->tenant, span_cstr(name), a, &row, deadline_in_ms(PUBLISH_DEADLINE_MS));
+	if (r == VOLUME_NOT_FOUND) {
+		const struct volume_request q = {.tenant_id = f->tenant,
+			.name = span_cstr(name),
+			.size_limit_bytes = v->size_limit_bytes,
+			.ttl_hours = v->ttl_hours};
+		r = volume_create(volumes, &q, a, &row, &why, deadline_in_ms(SANDBOX_DEADLINE_MS));
+	}
+	if (r > 0)
+		return err_raise(-EINVAL, "spec.volumes[%zu]: " SPAN_FMT, index, SPAN_ARG(why));
+	*ret = row.id;
+	return err_trace(r);
+}
+
+/* ---- lending ---- */
 
 int flow_is_over(struct executions *x, struct uuid id, bool *ret)
 {
@@ -68,14 +127,15 @@ static AWAITS int wait_for_holder(struct flow *f, struct uuid id, struct arena *
 	return err_trace(r);
 }
 
-static AWAITS int attach(struct flow *f, struct uuid id, struct arena *a, struct store_volume *ret)
+static AWAITS int attach(struct flow *f, struct uuid id, const struct volume_loan *loan,
+	struct arena *a, struct store_volume *ret)
 {
 	struct span why = SPAN("");
 	bool again;
 	int r;
 
 	do {
-		r = volume_attach(f->x->deps.volumes, f->tenant, id, f->id, a, ret, &why,
+		r = volume_attach(f->x->deps.volumes, f->tenant, id, loan, a, ret, &why,
 			deadline_in_ms(PUBLISH_DEADLINE_MS));
 		again = false;
 		if (r == VOLUME_CONFLICT) {
@@ -93,75 +153,142 @@ static AWAITS int attach(struct flow *f, struct uuid id, struct arena *a, struct
 
 /* Bound in, it is written past the file layer, so that there the kernel alone can hold the limit.
  */
-static AWAITS int hold_to_size(struct flow *f, const struct store_volume *row)
+static AWAITS int hold_to_size(struct flow_mount *m, const struct store_volume *row)
 {
-	struct workspace *w = &f->workspace;
+	const struct execution_deps *deps = &m->f->x->deps;
 	bool hard = false;
 	int fd = -1;
 
-	if (!row->size_limit_bytes && !row->size_limit_inodes)
+	if (m->read_only || (!row->size_limit_bytes && !row->size_limit_inodes))
 		return 0;
-	int r = volume_open(
-		f->x->deps.volumes, row, &fd, &hard, deadline_in_ms(SANDBOX_DEADLINE_MS));
+	int r = volume_open(deps->volumes, row, &fd, &hard, deadline_in_ms(SANDBOX_DEADLINE_MS));
 	if (fd >= 0)
 		close(fd);
 	if (r < 0)
 		return err_trace(r);
-	if (f->x->deps.files_mediated)
-		w->quota = (struct fsal_quota){
+	if (deps->files_mediated)
+		m->quota = (struct fsal_quota){
 			(uint64_t)row->size_limit_bytes, (uint64_t)row->size_limit_inodes};
 	else if (!hard)
 		return err_raise(-EOPNOTSUPP,
 			"spec.volumes: volume '" SPAN_FMT
-			"' has a limit that this host cannot hold "
-			"sandboxes to: that needs size_limit_bytes, loop devices and mkfs.ext4, or "
-			"a "
-			"kernel with the NFS client (files.mediation in `aegis doctor`)",
+			"' has a limit that this host cannot hold sandboxes to: that needs "
+			"size_limit_bytes, loop devices and mkfs.ext4, or a kernel with the NFS "
+			"client (files.images and files.mediation in `aegis doctor`)",
 			SPAN_ARG(row->name));
 	return 0;
 }
 
-int flow_volume_attach(struct flow *f)
+static AWAITS int attach_declared(
+	struct flow *f, size_t index, struct flow_mount *m, struct arena *a)
 {
-	struct arena *a CLEANUP(arena_cleanup) = arena_new(VOLUME_ARENA_BYTES);
-	struct workspace *w = &f->workspace;
-	const struct agent_volume *v = workspace_volume(f);
+	const struct agent_volume *v = &f->manifest->spec.volumes.items[index];
+	struct volume_loan loan = {.execution = f->id,
+		.read_only = v->access_mode == AGENT_READ_ONLY ||
+			f->manifest->spec.security.filesystem.read_only,
+		.owned = is_ephemeral(v)};
 	struct store_volume row;
-	struct uuid id;
 
-	if (!a)
-		return err_raise(-ENOMEM, "execution: out of memory");
-	w->id = f->id;
-	w->read_only = f->manifest->spec.security.filesystem.read_only ||
-		(v && v->access_mode == AGENT_READ_ONLY);
-	int r = named_volume(f, &id);
-	if (r < 0 || uuid_is_nil(id))
-		return err_trace(r);
-	r = attach(f, id, a, &row);
+	if (!f->x->deps.volumes)
+		return err_raise(-EOPNOTSUPP, "volumes are not served here");
+	m->path = span_cstr(v->mount_path);
+	m->read_only = loan.read_only;
+	int r = is_ephemeral(v) ? make_own(f, index, a, &m->id) : named_id(f, index, a, &m->id);
+	if (r == 0)
+		r = attach(f, m->id, &loan, a, &row);
 	if (r < 0)
 		return err_trace(r);
-	w->id = id;
-	r = hold_to_size(f, &row);
+	m->lent = true;
+	return err_trace(hold_to_size(m, &row));
+}
+
+static AWAITS int attach_all(struct flow *f)
+{
+	struct workspace *w = &f->workspace;
+
+	w->count = 1;
+	w->mounts[0] = (struct flow_mount){.f = f,
+		.path = SPAN("/workspace"),
+		.id = f->id,
+		.read_only = f->manifest->spec.security.filesystem.read_only};
+	for (size_t i = 0; i < f->manifest->spec.volumes.count; i++) {
+		struct arena *a CLEANUP(arena_cleanup) = arena_new(VOLUME_ARENA_BYTES);
+		bool root = is_workspace(&f->manifest->spec.volumes.items[i]);
+		if (!a)
+			return err_raise(-ENOMEM, "execution: out of memory");
+		if (!root && w->count == ARRAY_LEN(w->mounts))
+			return err_raise(-E2BIG,
+				"spec.volumes: at most %d volumes below /workspace are accepted",
+				LIMIT_VOLUME_MOUNTS);
+		struct flow_mount *m = &w->mounts[root ? 0 : w->count++];
+		*m = (struct flow_mount){.f = f};
+		int r = attach_declared(f, i, m, a);
+		if (r < 0)
+			return err_trace(r);
+	}
+	return 0;
+}
+
+int flow_volumes_attach(struct flow *f)
+{
+	int r = attach_all(f);
+
 	if (r < 0) {
 		char message[ERR_MESSAGE_BYTES];
 		snprintf(message, sizeof(message), "%s", err_message(r));
-		flow_volume_detach(f);
+		flow_volumes_detach(f);
 		return err_raise(r, "%s", message);
 	}
 	return 0;
 }
 
-void flow_volume_detach(struct flow *f)
+/* ---- giving back ---- */
+
+/* One that was made for it and never attached goes, too. */
+static AWAITS int end_own(struct flow *f, size_t index, struct arena *a)
 {
+	const struct volumes *volumes = f->x->deps.volumes;
+	int64_t deadline_ns = deadline_in_ms(PUBLISH_DEADLINE_MS);
+	struct store_volume row;
+	struct span why;
+	char name[OWN_NAME_BYTES];
+
+	own_name(f, index, name);
+	int r = volume_find(volumes, f->tenant, span_cstr(name), a, &row, deadline_ns);
+	if (r == 0)
+		r = volume_detach(volumes, row.id, f->id, deadline_ns);
+	if (r == 0)
+		r = volume_find(volumes, f->tenant, span_cstr(name), a, &row, deadline_ns);
+	if (r == 0)
+		r = volume_delete(volumes, &row, a, &why, deadline_ns);
+	return r > 0 ? 0 : err_trace(r);
+}
+
+static AWAITS int give_back(struct flow *f, size_t index)
+{
+	struct arena *a CLEANUP(arena_cleanup) = arena_new(VOLUME_ARENA_BYTES);
 	struct uuid id;
 
+	if (!a)
+		return err_raise(-ENOMEM, "execution: out of memory");
+	if (is_ephemeral(&f->manifest->spec.volumes.items[index]))
+		return err_trace(end_own(f, index, a));
+	int r = named_id(f, index, a, &id);
+	return r < 0 ? err_trace(r)
+		     : err_trace(volume_detach(
+			       f->x->deps.volumes, id, f->id, deadline_in_ms(PUBLISH_DEADLINE_MS)));
+}
+
+void flow_volumes_detach(struct flow *f)
+{
+	if (!f->x->deps.volumes)
+		return;
 	fiber_shield_begin();
-	int r = named_volume(f, &id);
-	if (r == 0 && !uuid_is_nil(id))
-		r = volume_detach(
-			f->x->deps.volumes, id, f->id, deadline_in_ms(PUBLISH_DEADLINE_MS));
+	for (size_t i = 0; i < f->manifest->spec.volumes.count; i++) {
+		int r = give_back(f, i);
+		/* The next start sees that the execution has ended. */
+		if (r < 0)
+			err_log(r, "give a volume back");
+	}
 	fiber_shield_end();
-	/* The next start sees that the execution has ended. */
-	if (r < 0)
-		err_log(r, "detach a volume");
 }

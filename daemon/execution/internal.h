@@ -21,6 +21,7 @@ enum {
 	PUBLISH_DEADLINE_MS = 60 * 1000,
 	LAST_WORDS_MS = 10 * 1000, /* for an agent to end after it got its final answer */
 	DISPATCH_SLACK_MS = 15 * 1000, /* beyond a command's own timeout, for its report */
+	FULL_VOLUMES = 32,
 };
 
 /* ---- what went wrong with an iteration ---- */
@@ -44,15 +45,25 @@ struct attempt {
 
 struct iteration;
 
+/* A volume as the execution sees it; or a directory of its own, if no volume is named for
+ * /workspace. */
+struct flow_mount {
+	struct flow *f;
+	struct span path; /* "/workspace", "/workspace/data" */
+	struct uuid id; /* of its directory: the volume's, or the execution's */
+	bool lent; /* a volume */
+	bool read_only;
+	struct fsal_quota quota;
+	struct fsal_volume *volume;
+	struct fsal_attachment *attachment;
+};
+
 /* See flow_files.c. */
 struct workspace {
 	bool open;
-	struct uuid id; /* of its directory: the volume's, or the execution's own */
-	bool read_only;
-	struct fsal_quota quota;
-	int fd; /* of the directory */
-	struct fsal_volume *volume;
-	struct fsal_attachment *attachment;
+	struct flow_mount mounts[1 + LIMIT_VOLUME_MOUNTS]; /* the first is /workspace itself */
+	size_t count;
+	int fd; /* of the directory of /workspace */
 	struct nfs_server *server; /* NULL: no sandbox is served */
 	int listener; /* until the server has it */
 	struct group serving;
@@ -112,6 +123,12 @@ struct executions {
 	struct waitq stopped_wake;
 	bool stopping, stopped;
 	struct http_server *server; /* the dispatch gateway of all sandboxes */
+	/* Volumes of which was said of late that they are full: see flow_quota.c. */
+	struct full_volume {
+		char text[UUID_TEXT_BYTES]; /* its id */
+		int64_t said_ns;
+	} full[FULL_VOLUMES];
+	size_t full_next;
 };
 
 struct flow *flow_find(struct executions *x, struct uuid id); /* a reference, or NULL */
@@ -150,12 +167,20 @@ AWAITS int flow_files_open(struct flow *f, uint32_t iteration) MUST_USE;
 AWAITS int flow_files_serve(void *flow, int listener, uint32_t uid) MUST_USE;
 AWAITS int flow_files_serve_again(struct flow *f) MUST_USE;
 AWAITS void flow_files_close(struct flow *f); /* open or not */
+/* Below /workspace there are count - 1 mounts; where one is, relative to /workspace. */
+struct span flow_mount_place(const struct flow_mount *m);
+/* Who works at the moment, and by which rules, at all of them. */
+int flow_files_set_origin(struct flow *f, uint32_t iteration, struct span call_id) MUST_USE;
+void flow_files_set_rules(struct flow *f);
 
-/* Finds out what the execution works on, and attaches the volume that its manifest names for
- * /workspace, if any: fills id, read_only and quota of the workspace. -EBUSY names who has it. */
-AWAITS int flow_volume_attach(struct flow *f) MUST_USE;
+/* Finds out what the execution works on, makes the volumes that are to last as long as it does, and
+ * attaches them and the ones that its manifest names: fills path, id, read_only and quota of the
+ * mounts. -EBUSY names who has one. */
+AWAITS int flow_volumes_attach(struct flow *f) MUST_USE;
 /* When the execution is over and nothing of it runs. */
-AWAITS void flow_volume_detach(struct flow *f);
+AWAITS void flow_volumes_detach(struct flow *f);
+/* The observer of all mounts; ctx is the struct executions. */
+AWAITS void flow_files_observe(void *executions, const struct fsal_record *r);
 /* That execution has ended on record, or never was. */
 AWAITS int flow_is_over(struct executions *x, struct uuid id, bool *ret) MUST_USE;
 
@@ -193,6 +218,7 @@ struct iteration {
 	bool own_program;
 
 	struct tool_context tools;
+	struct tool_mount mounts[LIMIT_VOLUME_MOUNTS];
 	uint64_t kernel_by; /* generation of the set whose rules the kernel has of it; 0: none */
 
 	struct http_listener *listener;
@@ -332,6 +358,9 @@ AWAITS int record_publish(struct record *r) MUST_USE;
 
 int prompt_render(
 	struct flow *f, uint32_t number, bool with_history, struct arena *a, char **ret) MUST_USE;
+/* What templates are filled in with. */
+int prompt_context(
+	struct flow *f, uint32_t number, struct arena *a, const struct json **ret) MUST_USE;
 int prompt_history(struct flow *f, struct arena *a, struct span *ret) MUST_USE; /* JSON */
 int environment_make(struct flow *f, uint32_t number, struct arena *a, char ***ret) MUST_USE;
 

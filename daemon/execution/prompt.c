@@ -38,7 +38,7 @@ static void input_put(struct json_writer *w, const struct flow *f)
 		json_put_null(w);
 }
 
-static int context_make(struct flow *f, uint32_t number, struct arena *a, const struct json **ret)
+int prompt_context(struct flow *f, uint32_t number, struct arena *a, const struct json **ret)
 {
 	struct buf b CLEANUP(buf_fini) = buf_init(LIMIT_JSON_BYTES);
 	struct json_writer w = json_writer(&b);
@@ -128,7 +128,7 @@ int prompt_render(struct flow *f, uint32_t number, bool with_history, struct are
 	int r = template_parse(a, span_cstr(text ? text : default_template), &t);
 	if (r < 0)
 		return err_wrap(r, "spec.task.prompt_template");
-	r = context_make(f, number, a, &context);
+	r = prompt_context(f, number, a, &context);
 	if (r < 0)
 		return err_trace(r);
 	if (with_history)

@@ -26,7 +26,9 @@ static AWAITS int open_workspace(struct iteration *it)
 		.tenant = f->tenant,
 		.rules = f->rules,
 		.rate = f->rate,
-		.workspace = f->workspace.attachment,
+		.workspace = f->workspace.mounts[0].attachment,
+		.mounts = it->mounts,
+		.mount_count = f->workspace.count - 1,
 		.workspace_path = SPAN("/workspace"),
 		.dispatch = command_dispatch,
 		.dispatch_ctx = it,
@@ -35,6 +37,10 @@ static AWAITS int open_workspace(struct iteration *it)
 		.source = f->x->deps.source,
 		.signing_key = f->signing_key,
 	};
+	for (size_t i = 1; i < f->workspace.count; i++) {
+		const struct flow_mount *m = &f->workspace.mounts[i];
+		it->mounts[i - 1] = (struct tool_mount){flow_mount_place(m), m->attachment};
+	}
 	for (size_t i = 0; i < f->manifest->spec.tools.count; i++) {
 		const struct agent_cmd_policy *cmd = f->manifest->spec.tools.items[i].cmd;
 		if (!cmd)
@@ -134,9 +140,7 @@ int iteration_take_rules(struct iteration *it)
 		taken = rule_set_generation(f->rules);
 		it->tools.rules = f->rules;
 		it->tools.rate = f->rate;
-		if (f->workspace.attachment) /* else it could not be opened, and the iteration ends
-					      */
-			fsal_attachment_set_rules(f->workspace.attachment, f->rules);
+		flow_files_set_rules(f);
 		if (f->sandbox && f->sandbox->state != SANDBOX_ENDED && it->kernel_by != taken)
 			r = take_kernel_rules(it);
 	} while (r == 0 && taken != rule_set_generation(f->rules));
@@ -183,6 +187,24 @@ static AWAITS int spawned_record(struct iteration *it)
 	return err_trace(r);
 }
 
+/* The volumes below /workspace. */
+static int volumes_of(const struct iteration *it, struct sandbox_volume **ret, size_t *ret_count)
+{
+	const struct workspace *w = &it->f->workspace;
+	struct sandbox_volume *v = arena_make_array(it->arena, struct sandbox_volume, w->count);
+
+	for (size_t i = 1; v && i < w->count; i++) {
+		const struct flow_mount *m = &w->mounts[i];
+		v[i - 1] = (struct sandbox_volume){
+			m->id, m->read_only, arena_cstr(it->arena, flow_mount_place(m))};
+		if (!v[i - 1].at)
+			v = NULL;
+	}
+	*ret = v;
+	*ret_count = w->count - 1;
+	return v ? 0 : err_raise(-ENOMEM, "sandbox: out of memory");
+}
+
 static AWAITS int start_sandbox(struct iteration *it)
 {
 	struct flow *f = it->f;
@@ -194,14 +216,15 @@ static AWAITS int start_sandbox(struct iteration *it)
 		.language = span_cstr(spec->runtime.language),
 		.version = span_cstr(spec->runtime.version),
 		.limits = limits_of(spec),
-		.workspace = f->workspace.id,
-		.read_only = f->workspace.read_only,
+		.workspace = f->workspace.mounts[0].id,
+		.read_only = f->workspace.mounts[0].read_only,
 	};
 	struct kernel_rules rules = {0};
 	struct lsm_table paths = {0};
+	struct sandbox_volume *volumes;
 	struct sandbox_files files = {
-		.volume = f->workspace.id,
-		.read_only = f->workspace.read_only,
+		.volume = f->workspace.mounts[0].id,
+		.read_only = f->workspace.mounts[0].read_only,
 		.serve = flow_files_serve,
 		.ctx = f,
 	};
@@ -214,8 +237,11 @@ static AWAITS int start_sandbox(struct iteration *it)
 		r = environment_make(f, it->number, it->arena, &env);
 	if (r == 0)
 		r = kernel_rules(it, it->arena, &rules, &paths);
+	if (r == 0)
+		r = volumes_of(it, &volumes, &s.volume_count);
 	if (r < 0)
 		return err_trace(r);
+	s.volumes = volumes;
 	s.prompt = prompt;
 	s.env = env;
 	s.network = &rules;

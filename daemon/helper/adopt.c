@@ -135,6 +135,8 @@ static void remove_orphan(struct sandbox_set *set, struct sandbox *s)
 	s->gone = true;
 	sandbox_unlist(set, s);
 	set->unfinished++;
+	if (s->mark.files == HELPER_FILES_NFS)
+		sandbox_files_adopt(set, s);
 }
 
 static int adopt_one(struct sandbox_set *set, const char *name, uint64_t id)

@@ -116,6 +116,26 @@ static int put_strings(
 	return err_trace(buf_error(b));
 }
 
+static int fill_places(struct wire_create *w, const struct helper_sandbox_spec *spec)
+{
+	if (spec->place_count > HELPER_PLACES_MAX)
+		return err_raise(-E2BIG, "%zu volumes below the workspace; at most %d are accepted",
+			spec->place_count, HELPER_PLACES_MAX);
+	for (size_t i = 0; i < spec->place_count; i++) {
+		const struct helper_place *p = &spec->places[i];
+		struct wire_place *to = &w->places[i];
+		*to = (struct wire_place){.volume = p->volume, .read_only = p->read_only};
+		memcpy(to->at, p->at, MIN(strlen(p->at), sizeof(to->at)));
+		if (!wire_place_ok(to->at, sizeof(to->at)))
+			return err_raise(-EINVAL,
+				"a volume at \"%s\": a relative path of at most %zu bytes without "
+				"\"..\" is accepted",
+				p->at, sizeof(to->at) - 1);
+	}
+	w->place_count = (uint32_t)spec->place_count;
+	return 0;
+}
+
 static int fill_create(
 	struct wire_create *w, struct buf *tail, const struct helper_sandbox_spec *spec)
 {
@@ -153,6 +173,8 @@ static int fill_create(
 				*e);
 	}
 	int r = wire_check_limits(&w->limits);
+	if (r == 0)
+		r = fill_places(w, spec);
 	if (r == 0)
 		r = put_strings(tail, "argv", spec->argv, HELPER_ARGV_BYTES_MAX, &w->argc);
 	w->argv_bytes = (uint32_t)tail->len;

@@ -22,6 +22,7 @@
 
 enum {
 	CONNECTIONS = 8,
+	KILL_MS = 2000,
 	NFS3_STALE = 70,
 	LAST_FRAGMENT = 1U << 31,
 };
@@ -56,28 +57,31 @@ bool files_child_ended(int *pidfd, int timeout_ms)
 
 void files_child_kill(int *pidfd)
 {
-	siginfo_t info;
 	if (*pidfd < 0)
 		return;
 	(void)syscall(SYS_pidfd_send_signal, *pidfd, SIGKILL, NULL, 0);
-	while (waitid(P_PIDFD, (id_t)*pidfd, &info, WEXITED) < 0 && errno == EINTR)
-		;
-	fd_cleanup(pidfd);
+	/* One that waits for a server in the kernel dies when that is over, not now. */
+	if (!files_child_ended(pidfd, KILL_MS))
+		fd_cleanup(pidfd);
 }
 
-int files_flush_start(int *tree, int *ret_pidfd)
+int files_flush_start(int *trees, size_t count, int *ret_pidfd)
 {
+	pid_t parent = getpid();
 	pid_t pid = fork();
 	if (pid == 0) {
-		if (files_child_begin(tree, 1) == 0)
-			(void)syncfs(*tree);
-		/* The last one to let go waits for the client to be taken down. */
-		close(*tree);
+		bool alone = files_child_begin(parent, trees, count) == 0;
+		for (size_t i = 0; i < count; i++) {
+			if (alone && trees[i] >= 0)
+				(void)syncfs(trees[i]);
+			/* The last one to let go waits for the client to be taken down. */
+			fd_cleanup(&trees[i]);
+		}
 		_exit(0);
 	}
 	int r = child_start(pid, ret_pidfd);
-	if (r == 0)
-		fd_cleanup(tree);
+	for (size_t i = 0; r == 0 && i < count; i++)
+		fd_cleanup(&trees[i]);
 	return err_trace(r);
 }
 
@@ -169,11 +173,11 @@ static void drop_capabilities(void)
 		_exit(1);
 }
 
-static __attribute__((noreturn)) void tombstone(int listener)
+static __attribute__((noreturn)) void tombstone(pid_t parent, int listener)
 {
 	struct peer peers[CONNECTIONS];
 	struct pollfd p[CONNECTIONS + 1];
-	if (files_child_begin(&listener, 1) < 0)
+	if (files_child_begin(parent, &listener, 1) < 0)
 		_exit(1);
 	drop_capabilities();
 	for (size_t i = 0; i < CONNECTIONS; i++)
@@ -195,8 +199,9 @@ static __attribute__((noreturn)) void tombstone(int listener)
 
 int files_tombstone_start(const struct transport *t, int *ret_pidfd)
 {
+	pid_t parent = getpid();
 	pid_t pid = fork();
 	if (pid == 0)
-		tombstone(t->listener);
+		tombstone(parent, t->listener);
 	return err_trace(child_start(pid, ret_pidfd));
 }

@@ -319,7 +319,7 @@ static int handle_sandbox_begin(struct monitor *m, const void *request, struct r
 	const struct wire_target *w = request;
 	struct sandbox *s;
 	int r = find(m, w->id, w->execution, &s);
-	return r < 0 ? err_trace(r) : err_trace(sandbox_begin(&m->sandboxes, s));
+	return r < 0 ? err_trace(r) : err_trace(sandbox_begin(&m->sandboxes, s, m->client));
 }
 
 static int handle_files_get(struct monitor *m, const void *request, struct reply *ret)

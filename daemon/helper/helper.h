@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /*
  * The privileged process, seen from aegisd. The helper is started first, as root; it does what
- * needs root on typed requests (wire.h) and checks each one. It takes no path, no uid and no byte
- * code: only ids of objects that it made, enums, bounded numbers, and the argv and environment
- * meant for a sandbox (ARCHITECTURE.md, "Who holds which power").
+ * needs root on typed requests (wire.h) and checks each one. It takes no path of the host, no uid
+ * and no byte code: only ids of objects that it made, enums, bounded numbers, and the argv and
+ * environment meant for a sandbox (ARCHITECTURE.md, "Who holds which power").
  *
  * Either process may die alone. What the helper knows is written on the cgroups themselves, so a
  * restarted helper finds every live sandbox again, and a restarted aegisd asks for their list and
@@ -34,6 +34,8 @@ enum {
 	HELPER_ITERATION_MAX = 1000,
 	HELPER_HANDLE_BYTES = 64, /* of a kernel's file handle, at most */
 	HELPER_TENANT_BYTES = 64, /* in the path of an export, with the NUL */
+	HELPER_PLACES_MAX = LIMIT_VOLUME_MOUNTS,
+	HELPER_PLACE_BYTES = LIMIT_VOLUME_PLACE_BYTES, /* with the NUL */
 };
 
 enum helper_cgroup_mode {
@@ -106,6 +108,14 @@ enum helper_files {
 	HELPER_FILES_NFS = 1, /* mounted, so that each operation reaches aegisd: see below */
 };
 
+/* A volume below a sandbox's /workspace. */
+struct helper_place {
+	struct uuid volume; /* opened before, as a workspace is */
+	bool read_only;
+	const char *at; /* "data/in": a folder that is there, reached without links; no "." or ".."
+			 */
+};
+
 struct helper_sandbox_spec {
 	struct uuid execution; /* its workspace must have been opened before */
 	uint32_t iteration; /* 1..HELPER_ITERATION_MAX */
@@ -122,6 +132,8 @@ struct helper_sandbox_spec {
 	struct uuid
 		workspace; /* whose directory is bound in: opened before; nil: the execution's */
 	bool read_only; /* its workspace, where it is bound in */
+	const struct helper_place *places; /* none inside another */
+	size_t place_count; /* at most HELPER_PLACES_MAX */
 };
 
 enum helper_sandbox_state {
@@ -170,7 +182,8 @@ void helper_sandbox_fds_close(struct helper_sandbox_fds *fds);
 
 /* Makes and starts a sandbox; when it returns, aegis-bootstrap runs, confined (launch.h says what
  * it finds). -EBUSY no uid slot is left, -EEXIST a sandbox of that execution and iteration is
- * still listed, -ENOENT runtime or workspace, -E2BIG argv or environment, -EOPNOTSUPP. */
+ * still listed, -ENOENT runtime, workspace or place, -E2BIG argv, environment or places,
+ * -EOPNOTSUPP. */
 AWAITS int helper_sandbox_create(struct helper *h, const struct helper_sandbox_spec *spec,
 	struct helper_sandbox *ret, struct helper_sandbox_fds *ret_fds,
 	int64_t deadline_ns) MUST_USE;
@@ -217,8 +230,9 @@ AWAITS int helper_listener_get(struct helper *h, uint64_t id, struct uuid execut
  * everything in its place, so that no process, mount or namespace is left behind.
  */
 
-/* Mounts the export `/TENANT/VOLUME` of its listener on /workspace; nosuid, nodev, and nothing in
- * the sandbox can change that, because it owns neither its mount namespace nor any capability.
+/* Mounts the export `/TENANT/VOLUME` of its listener on /workspace, or, if a place of its spec has
+ * that volume, there; nosuid, nodev, and nothing in the sandbox can change that, because it owns
+ * neither its mount namespace nor any capability. All of them, before it is begun.
  * `tenant`: [a-z0-9._-]+. -EINVAL: of another kind, or begun. -EALREADY: it has been mounted.
  * -EOPNOTSUPP: this kernel has no NFS client. -ETIMEDOUT: the listener is not served. */
 AWAITS int helper_files_mount(struct helper *h, uint64_t id, struct uuid execution,

@@ -262,9 +262,16 @@ int workspace_limit(const struct workspaces *w, struct uuid id, uint64_t bytes, 
 		return err_sys(-errno, "open the image of %s", name);
 	if (file < 0)
 		r = check_empty(fd, name);
-	if (r == 0 && file < 0)
+	bool fresh = file < 0;
+	if (r == 0 && fresh)
 		r = image_make(dir, name, bytes, inodes, &file);
-	return r < 0 ? err_trace(r) : err_trace(image_mount(w, name, file));
+	if (r < 0)
+		return err_trace(r);
+	r = image_mount(w, name, file);
+	/* Where none can be mounted, the directory must do without, and not be hidden for ever. */
+	if (r < 0 && fresh)
+		(void)unlinkat(dir, name, 0);
+	return err_trace(r);
 }
 
 static void unmount(const struct workspaces *w, const char *name)

@@ -347,17 +347,19 @@ static int send_start(const struct sandbox *s, const struct wire_create *w)
 /* What has to be done inside the sandbox's mount namespace: its paths are the template's, nothing
  * in it is the agent's yet. `l` is NULL if the sizes are right. The start is sent from in there:
  * the way back is not on the program's way. */
-static int furnish_and_start(const struct host *h, const struct sandbox *s, int tree,
-	const struct wire_limits *l, const struct wire_create *w)
+static int furnish_and_start(const struct host *h, const struct sandbox *s, const int *trees,
+	int client, const struct wire_limits *l, const struct wire_create *w)
 {
 	int r = 0;
 	if (setns(s->pidfd, CLONE_NEWNS) < 0)
 		return err_sys(-errno, "enter the mount namespace of a sandbox");
-	if (syscall(SYS_move_mount, tree, "", AT_FDCWD, LAUNCH_WORKSPACE, MOVE_MOUNT_F_EMPTY_PATH) <
-		0)
+	if (syscall(SYS_move_mount, trees[0], "", AT_FDCWD, LAUNCH_WORKSPACE,
+		    MOVE_MOUNT_F_EMPTY_PATH) < 0)
 		r = err_sys(-errno, "mount %s", LAUNCH_WORKSPACE);
 	else if (l)
 		r = resize_private(l);
+	if (r == 0 && w->place_count)
+		r = files_place(s->pidfd, w->places, w->place_count, trees + 1, client);
 	if (r == 0)
 		r = send_start(s, w);
 	CHECK(setns(h->mount_ns, CLONE_NEWNS) == 0);
@@ -383,18 +385,25 @@ int launch_refit(const struct host *h, struct sandbox *s, const struct wire_limi
 	return r;
 }
 
-int launch_assign(struct host *h, struct sandbox *s, const struct wire_create *w, int mounted)
+/* The directories of its volumes as trees: the workspace, then the places. */
+static int bind_all(const struct host *h, const struct sandbox *s, const struct wire_create *w,
+	int ret[1 + HELPER_PLACES_MAX])
+{
+	int idmap = h->slots[s->mark.slot].idmap_ns;
+	int r = workspace_mount(&h->workspaces, w->workspace, w->read_only, idmap, &ret[0]);
+	for (size_t i = 0; r == 0 && i < w->place_count; i++)
+		r = workspace_mount(&h->workspaces, w->places[i].volume, w->places[i].read_only,
+			idmap, &ret[1 + i]);
+	return err_trace(r);
+}
+
+static int assign(struct host *h, struct sandbox *s, const struct wire_create *w, const int *trees,
+	int client)
 {
 	bool same = launch_fits(s, &w->limits);
-	AUTO_FD tree = -1;
-	int r = mounted >= 0 ? 0
-			     : workspace_mount(&h->workspaces, w->workspace, w->read_only,
-				       h->slots[s->mark.slot].idmap_ns, &tree);
-	if (r == 0 && !same)
-		r = limit_cgroup(h, s, &w->limits);
+	int r = same ? 0 : limit_cgroup(h, s, &w->limits);
 	if (r == 0)
-		r = furnish_and_start(
-			h, s, mounted >= 0 ? mounted : tree, same ? NULL : &w->limits, w);
+		r = furnish_and_start(h, s, trees, client, same ? NULL : &w->limits, w);
 	/* Of pid 1, whose first program has set them for itself: it starts others only when they
 	 * are opened. */
 	if (r == 0)
@@ -408,6 +417,20 @@ int launch_assign(struct host *h, struct sandbox *s, const struct wire_create *w
 	/* Marked only now: one whose start was perhaps not sent is nobody's to the next helper, and
 	 * aegisd has no reply about it. */
 	return err_trace(cgroup_mark_set(s->cgroup, &s->mark));
+}
+
+int launch_assign(struct host *h, struct sandbox *s, const struct wire_create *w,
+	const int *mounted, int client)
+{
+	int bound[1 + HELPER_PLACES_MAX];
+	for (size_t i = 0; i < ARRAY_LEN(bound); i++)
+		bound[i] = -1;
+	int r = mounted ? 0 : bind_all(h, s, w, bound);
+	if (r == 0)
+		r = assign(h, s, w, mounted ? mounted : bound, client);
+	for (size_t i = 0; i < ARRAY_LEN(bound); i++)
+		fd_cleanup(&bound[i]);
+	return err_trace(r);
 }
 
 int launch_send(const struct sandbox *s, const struct iovec *parts, int part_count, const int *fds,

@@ -25,7 +25,8 @@ struct sandbox_key {
 struct sandbox_files {
 	struct transport transport;
 	struct wire_create *waiting; /* NULL: it has been begun */
-	int mount; /* of its workspace; -1: not yet, not known, or being let go of */
+	/* Of its workspace, then of its places; -1: not yet, not known, or being let go of. */
+	int mounts[1 + HELPER_PLACES_MAX];
 	bool served; /* by the aegisd that is connected */
 	bool abandoned; /* nobody will serve it any more */
 	int flush, tombstone; /* pidfds of children, -1 */
@@ -145,7 +146,7 @@ int sandbox_files_prepare(
 	const struct sandbox_set *set, struct sandbox *s, const struct wire_create *w) MUST_USE;
 /* `client`: aegisd's connection. */
 int sandbox_files_mount(const struct sandbox *s, const struct wire_mount *w, int client) MUST_USE;
-int sandbox_begin(struct sandbox_set *set, struct sandbox *s) MUST_USE;
+int sandbox_begin(struct sandbox_set *set, struct sandbox *s, int client) MUST_USE;
 int sandbox_files_listener(const struct sandbox_set *set, struct sandbox *s, int *ret_fd) MUST_USE;
 void sandbox_files_abandon(struct sandbox_set *set, struct sandbox *s);
 void sandbox_client_gone(struct sandbox_set *set); /* aegisd is disconnected */
@@ -173,10 +174,11 @@ void sandbox_unlink(struct sandbox_set *set, struct sandbox *s); /* nothing of i
 int launch_prepare(struct host *h, struct sandbox *s, struct seat *seat, int *ret_log) MUST_USE;
 struct helper_limits launch_limits(const struct wire_limits *l); /* what its cgroup enforces */
 
-/* Gives it the workspace, other limits if those that are set differ, and its start message.
- * `mounted`: the workspace over NFS, which stays the caller's; -1: its directory is bound in. */
-int launch_assign(
-	struct host *h, struct sandbox *s, const struct wire_create *w, int mounted) MUST_USE;
+/* Gives it the workspace and what is mounted below, other limits if those that are set differ, and
+ * its start message. `mounted`: these over NFS, which stay the caller's, while `client` serves
+ * them; NULL: their directories are bound in. */
+int launch_assign(struct host *h, struct sandbox *s, const struct wire_create *w,
+	const int *mounted, int client) MUST_USE;
 
 /* Whether these are the limits that are set; and sets them, in one that was prepared under others.
  * After a failure it may have some of them: the caller gives it up. */

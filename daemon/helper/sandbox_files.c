@@ -23,8 +23,9 @@ static struct sandbox_files *files_new(void)
 {
 	struct sandbox_files *f = calloc(1, sizeof(*f));
 	if (f)
-		*f = (struct sandbox_files){
-			.transport = {-1, -1}, .mount = -1, .flush = -1, .tombstone = -1};
+		*f = (struct sandbox_files){.transport = {-1, -1}, .flush = -1, .tombstone = -1};
+	for (size_t i = 0; f && i < ARRAY_LEN(f->mounts); i++)
+		f->mounts[i] = -1;
 	return f;
 }
 
@@ -33,9 +34,10 @@ void sandbox_files_free(struct sandbox *s)
 	struct sandbox_files *f = s->files;
 	if (!f)
 		return;
+	files_child_kill(&f->flush); /* it may wait for what the other answers */
 	files_child_kill(&f->tombstone);
-	files_child_kill(&f->flush);
-	fd_cleanup(&f->mount);
+	for (size_t i = 0; i < ARRAY_LEN(f->mounts); i++)
+		fd_cleanup(&f->mounts[i]);
 	transport_close(&f->transport);
 	free(f->waiting);
 	free(f);
@@ -72,26 +74,42 @@ static int check_waiting(const struct sandbox *s)
 	return 0;
 }
 
+static int *mount_of(struct sandbox_files *f, struct uuid volume)
+{
+	for (size_t i = 0; i < f->waiting->place_count; i++) {
+		if (uuid_eq(f->waiting->places[i].volume, volume))
+			return &f->mounts[1 + i];
+	}
+	return &f->mounts[0];
+}
+
 int sandbox_files_mount(const struct sandbox *s, const struct wire_mount *w, int client)
 {
 	const struct files_export e = {w->tenant, w->volume, w->read_only};
 	int r = check_waiting(s);
-	if (r == 0 && s->files->mount >= 0)
-		r = err_raise(-EALREADY, "the workspace of sandbox %s is mounted", s->name);
 	if (r < 0)
 		return err_trace(r);
-	return err_trace(files_mount(&s->files->transport, &e, client, &s->files->mount));
+	int *mount = mount_of(s->files, w->volume);
+	if (*mount >= 0)
+		return err_raise(-EALREADY, "the volume is mounted in sandbox %s", s->name);
+	return err_trace(files_mount(&s->files->transport, &e, client, mount));
 }
 
-int sandbox_begin(struct sandbox_set *set, struct sandbox *s)
+int sandbox_begin(struct sandbox_set *set, struct sandbox *s, int client)
 {
 	int r = check_waiting(s);
-	if (r == 0 && s->files->mount < 0)
-		r = err_raise(-EINVAL, "sandbox %s has no workspace yet", s->name);
+	for (size_t i = 0; r == 0 && i <= s->files->waiting->place_count; i++) {
+		if (s->files->mounts[i] < 0)
+			r = err_raise(
+				-EINVAL, "sandbox %s has not all of its volumes yet", s->name);
+	}
 	if (r < 0)
 		return err_trace(r);
+	/* Known before its program runs: a helper that comes after us answers in aegisd's place. */
 	s->mark.files = HELPER_FILES_NFS;
-	r = launch_assign(set->host, s, s->files->waiting, s->files->mount);
+	r = cgroup_mark_set(s->cgroup, &s->mark);
+	if (r == 0)
+		r = launch_assign(set->host, s, s->files->waiting, s->files->mounts, client);
 	if (r < 0) {
 		char message[ERR_MESSAGE_BYTES];
 		snprintf(message, sizeof(message), "%s", err_message(r));
@@ -120,6 +138,16 @@ int sandbox_files_listener(const struct sandbox_set *set, struct sandbox *s, int
 	return 0;
 }
 
+/* Who connects while nobody serves is to wait, not to be refused: the kernel's client comes again
+ * ever later. -EBUSY: aegisd still listens. */
+static void keep_listening(const struct sandbox_set *set, struct sandbox *s)
+{
+	int r = transport_listen(set->host, &s->files->transport);
+	if (r < 0 && r != -EBUSY)
+		err_log(r, s->name);
+	err_clear();
+}
+
 static void leave_unserved(struct sandbox_set *set, struct sandbox *s)
 {
 	s->files->served = false;
@@ -141,6 +169,7 @@ void sandbox_client_gone(struct sandbox_set *set)
 		if (!s->files)
 			continue;
 		leave_unserved(set, s);
+		keep_listening(set, s);
 		if (s->files->waiting && !s->gone)
 			sandbox_abandon(set, s);
 	}
@@ -155,7 +184,9 @@ void sandbox_files_adopt(struct sandbox_set *set, struct sandbox *s)
 		err_log(r, "find the transport of a sandbox");
 		err_clear();
 		sandbox_files_free(s);
+		return;
 	}
+	keep_listening(set, s);
 }
 
 static bool is_known(void *arg, const char *name)
@@ -232,6 +263,7 @@ void sandbox_files_watch(struct sandbox_set *set)
 		if (!f || f->served || f->waiting || f->tombstone >= 0 || s->gone)
 			continue;
 		any = true;
+		keep_listening(set, s);
 		if (is_ending(s))
 			keep_answered(set, s);
 	}
@@ -243,8 +275,8 @@ bool sandbox_files_finish(const struct sandbox_set *set, struct sandbox *s)
 	struct sandbox_files *f = s->files;
 	if (!f)
 		return true;
-	if (f->mount >= 0) {
-		int r = files_flush_start(&f->mount, &f->flush);
+	if (f->mounts[0] >= 0) {
+		int r = files_flush_start(f->mounts, ARRAY_LEN(f->mounts), &f->flush);
 		if (r < 0) {
 			err_log(r, s->name);
 			err_clear();

@@ -137,7 +137,7 @@ int sandbox_create(
 	if (r == 0 && w->files == HELPER_FILES_NFS)
 		r = sandbox_files_prepare(set, s, w);
 	else if (r == 0)
-		r = launch_assign(set->host, s, w, -1);
+		r = launch_assign(set->host, s, w, NULL, -1);
 	if (r == 0)
 		r = sandbox_claim(set, s);
 	if (r < 0) {

@@ -11,6 +11,7 @@
 #pragma once
 
 #include "daemon/helper/host.h"
+#include "daemon/helper/wire.h"
 
 #define TRANSPORT_PORT 2049 /* NFS; its digits go into mount options */
 
@@ -44,16 +45,32 @@ struct files_export {
 int files_mount(const struct transport *t, const struct files_export *e, int hangup,
 	int *ret_tree) MUST_USE;
 
+/* What such a child does; a mount in *ret_fd is sent to the helper. */
+typedef int (*files_job)(const void *arg, int *ret_fd);
+/* Runs it in a child that keeps `keep` open. *ret_fd: -1 if the job has none. -ETIMEDOUT,
+ * -ENOTCONN. `what` is said in messages: "mounts a volume". */
+int files_child_run(const char *what, files_job job, const void *arg, const int *keep,
+	size_t keep_count, int hangup, int *ret_fd) MUST_USE;
+
 /* ---- files_end.c: children that see a mount off ---- */
 
-/* Writes back what is dirty, lets go of `tree` (taken, if the child could be made), and ends. */
-int files_flush_start(int *tree, int *ret_pidfd) MUST_USE;
+/* Writes back what is dirty, lets go of the trees (taken, if the child could be made; -1: none),
+ * and ends. */
+int files_flush_start(int *trees, size_t count, int *ret_pidfd) MUST_USE;
 /* Answers NFS3ERR_STALE to whoever asks, until it is killed or the helper dies. */
 int files_tombstone_start(const struct transport *t, int *ret_pidfd) MUST_USE;
 /* True if the child has ended (and *pidfd is closed). */
 bool files_child_ended(int *pidfd, int timeout_ms);
 void files_child_kill(int *pidfd); /* -1 is allowed */
 
-/* A child of the helper's that needs few of its descriptors: closes all but `keep` (ascending),
- * and dies with the helper. -errno in the child, too. */
-int files_child_begin(const int *keep, size_t count) MUST_USE;
+/* A child of the helper's that needs few of its descriptors: closes all but `keep` (which it
+ * sorts; -1: none), and dies with the helper, its `parent`. -errno in the child, too. */
+int files_child_begin(pid_t parent, int *keep, size_t count) MUST_USE;
+
+/* ---- files_place.c ---- */
+
+/* Puts trees where they belong below the /workspace of a sandbox that has it, before anything of
+ * an agent runs there. The walk to such a place may ask aegisd, so a child does it: as
+ * files_mount. -ENOENT, -ENOTDIR: there is no such folder. */
+int files_place(int sandbox_pidfd, const struct wire_place *places, size_t count, const int *trees,
+	int hangup) MUST_USE;

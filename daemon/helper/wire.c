@@ -77,6 +77,25 @@ bool wire_name_ok(const char *name, size_t bytes)
 	return true;
 }
 
+bool wire_place_ok(const char *at, size_t bytes)
+{
+	size_t n = strnlen(at, bytes);
+	bool done = n == 0;
+	struct span rest = span_of(at, n), part;
+	if (n == 0 || n == bytes)
+		return false;
+	while (span_split(&rest, '/', &done, &part)) {
+		if (part.n == 0 || part.n > LIMIT_PATH_COMPONENT_BYTES || span_is(part, ".") ||
+			span_is(part, ".."))
+			return false;
+	}
+	for (size_t i = n; i < bytes; i++) {
+		if (at[i] != '\0')
+			return false;
+	}
+	return true;
+}
+
 static int check_execution(const void *packet, size_t bytes)
 {
 	const struct wire_execution *w = packet;
@@ -131,6 +150,23 @@ static int check_variables(const char *p, const char *end)
 	return 0;
 }
 
+static int check_places(const struct wire_create *w)
+{
+	static const struct wire_place none;
+	if (w->place_count > HELPER_PLACES_MAX || w->reserved != 0)
+		return err_raise(-EPROTO, "%u places of volumes", w->place_count);
+	for (size_t i = 0; i < HELPER_PLACES_MAX; i++) {
+		const struct wire_place *p = &w->places[i];
+		if (i >= w->place_count && memcmp(p, &none, sizeof(none)) != 0)
+			return err_raise(-EPROTO, "a place beyond the last one");
+		if (i < w->place_count &&
+			(uuid_is_nil(p->volume) || p->read_only > 1 || p->reserved != 0 ||
+				!wire_place_ok(p->at, sizeof(p->at))))
+			return err_raise(-EPROTO, "a volume that is nil, or no place for it");
+	}
+	return 0;
+}
+
 static int check_create(const void *packet, size_t bytes)
 {
 	const struct wire_create *w = packet;
@@ -150,6 +186,8 @@ static int check_create(const void *packet, size_t bytes)
 	if (!wire_name_ok(w->runtime, sizeof(w->runtime)))
 		return err_raise(-EPROTO, "the runtime's name is not [a-z0-9._-]+");
 	int r = wire_check_limits(&w->limits);
+	if (r == 0)
+		r = check_places(w);
 	if (r < 0)
 		return err_trace(r);
 	return check_variables(strings + w->argv_bytes, strings + w->argv_bytes + w->env_bytes);

@@ -14,7 +14,7 @@
 
 enum {
 	WIRE_MAGIC = 0x41474831, /* "AGH1" */
-	WIRE_VERSION = 7, /* changes with every change of this header */
+	WIRE_VERSION = 8, /* changes with every change of this header */
 	WIRE_MESSAGE_BYTES = 232,
 	WIRE_FDS_MAX = NET_MAPS,
 	WIRE_LIST_MAX = 64, /* sandboxes in one reply; ask again after the last id */
@@ -137,6 +137,13 @@ struct wire_limits {
 	uint32_t reserved;
 };
 
+struct wire_place {
+	struct uuid volume;
+	uint32_t read_only; /* 0, 1 */
+	uint32_t reserved; /* 0 */
+	char at[HELPER_PLACE_BYTES]; /* relative, NUL-padded to the end */
+};
+
 /* Behind it argv_bytes + env_bytes bytes: argc strings, then envc strings, each with its NUL. */
 struct wire_create {
 	struct wire_header header;
@@ -154,6 +161,9 @@ struct wire_create {
 	struct uuid workspace;
 	struct wire_limits limits;
 	char runtime[HELPER_RUNTIME_BYTES]; /* [a-z0-9._-]+, NUL-padded to the end */
+	uint32_t place_count; /* the others are zero */
+	uint32_t reserved; /* 0 */
+	struct wire_place places[HELPER_PLACES_MAX];
 };
 
 struct wire_sign {
@@ -224,7 +234,10 @@ _Static_assert(sizeof(struct wire_object) == 24 + 16 + 8 + 64, "no padding");
 _Static_assert(sizeof(struct wire_limit) == 24 + 16 + 16, "no padding");
 _Static_assert(sizeof(struct wire_mount) == 24 + 24 + 16 + 8 + 64, "no padding");
 _Static_assert(sizeof(struct wire_limits) == 40, "no padding");
-_Static_assert(sizeof(struct wire_create) == 24 + 16 + 40 + 16 + 40 + 64, "no padding");
+_Static_assert(sizeof(struct wire_place) == 16 + 8 + HELPER_PLACE_BYTES, "no padding");
+_Static_assert(sizeof(struct wire_create) ==
+		24 + 16 + 40 + 16 + 40 + 64 + 8 + HELPER_PLACES_MAX * sizeof(struct wire_place),
+	"no padding");
 _Static_assert(sizeof(struct wire_sign) == 24 + 96, "no padding");
 _Static_assert(sizeof(struct head_signed) == 168, "no padding");
 _Static_assert(sizeof(struct wire_reply) == 264, "no padding");
@@ -262,6 +275,8 @@ bool wire_strings_ok(const char *p, size_t bytes, uint32_t count);
 /* "NAME=value" with a NAME of letters, digits and underscores, not beginning with a digit. */
 bool wire_variable_ok(const char *s);
 bool wire_name_ok(const char *name, size_t bytes); /* [a-z0-9._-]+, NUL-padded to `bytes` */
+/* A relative path without empty components, "." and "..", NUL-padded to `bytes`. */
+bool wire_place_ok(const char *at, size_t bytes);
 
 struct helper_sandbox wire_sandbox_out(const struct wire_sandbox *w);
 struct wire_sandbox wire_sandbox_in(const struct helper_sandbox *s);

@@ -10,6 +10,8 @@ struct ask_files {
 	struct helper_request request;
 	const struct sandbox *sandbox;
 	const struct sandbox_files *files;
+	struct uuid volume;
+	bool read_only;
 	int listener;
 };
 
@@ -24,8 +26,8 @@ static bool lost(const struct helper_request *q, int r)
 static int do_mount(struct helper *h, struct helper_request *q, int64_t deadline_ns)
 {
 	struct ask_files *a = container_of(q, struct ask_files, request);
-	int r = helper_files_mount(h, a->sandbox->id, a->sandbox->execution, a->files->volume,
-		a->files->tenant, a->files->read_only, deadline_ns);
+	int r = helper_files_mount(h, a->sandbox->id, a->sandbox->execution, a->volume,
+		a->files->tenant, a->read_only, deadline_ns);
 
 	return lost(q, r) ? PROCESS_START_AGAIN : err_trace(r);
 }
@@ -50,16 +52,23 @@ static int do_open(struct helper *h, struct helper_request *q, int64_t deadline_
 		h, a->sandbox->id, a->sandbox->execution, &a->listener, deadline_ns));
 }
 
-int process_files_begin(struct process_sandbox *p, const struct sandbox_files *files, int listener,
+int process_files_begin(struct process_sandbox *p, const struct sandbox_spec *spec, int listener,
 	int64_t deadline_ns)
 {
 	struct helper_link *link = process_driver_of(p->base.driver)->link;
-	struct ask_files mount = {.request.fn = do_mount, .sandbox = &p->base, .files = files};
+	const struct sandbox_files *files = spec->files;
 	struct ask_files begin = {.request.fn = do_begin, .sandbox = &p->base, .files = files};
 	int r = files->serve(files->ctx, listener, p->uid);
 
-	if (r == 0)
+	for (size_t i = 0; r == 0 && i <= spec->volume_count; i++) {
+		const struct sandbox_volume *v = i ? &spec->volumes[i - 1] : NULL;
+		struct ask_files mount = {.request.fn = do_mount,
+			.sandbox = &p->base,
+			.files = files,
+			.volume = v ? v->id : files->volume,
+			.read_only = v ? v->read_only : files->read_only};
 		r = helper_ask(link, &mount.request, deadline_ns);
+	}
 	if (r == 0)
 		r = helper_ask(link, &begin.request, deadline_ns);
 	return err_trace(r);

@@ -91,7 +91,7 @@ enum { PROCESS_START_AGAIN = 1 };
 
 /* Has the files served, mounted, and the program begun. PROCESS_START_AGAIN: the sandbox is gone.
  * Takes `listener`. */
-AWAITS int process_files_begin(struct process_sandbox *p, const struct sandbox_files *files,
+AWAITS int process_files_begin(struct process_sandbox *p, const struct sandbox_spec *spec,
 	int listener, int64_t deadline_ns) MUST_USE;
 AWAITS int process_files_open(
 	struct sandbox *s, int *ret_listener, uint32_t *ret_uid, int64_t deadline_ns) MUST_USE;

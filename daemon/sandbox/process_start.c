@@ -184,7 +184,7 @@ static AWAITS int give_up(struct sandbox *s, int r)
 
 /* Makes it, furnishes it, and lets its program run. PROCESS_START_AGAIN. */
 static AWAITS int start_under(struct sandbox_driver *d, struct ask_create *a,
-	const struct sandbox_files *files, struct sandbox **ret, int64_t deadline_ns)
+	const struct sandbox_spec *spec, struct sandbox **ret, int64_t deadline_ns)
 {
 	struct sandbox *s;
 	int r = helper_ask(process_driver_of(d)->link, &a->request, deadline_ns);
@@ -196,7 +196,7 @@ static AWAITS int start_under(struct sandbox_driver *d, struct ask_create *a,
 		rt_close(listener);
 		return err_trace(r);
 	}
-	r = files ? process_files_begin(process_of(s), files, listener, deadline_ns) : 0;
+	r = spec->files ? process_files_begin(process_of(s), spec, listener, deadline_ns) : 0;
 	if (r == PROCESS_START_AGAIN) {
 		sandbox_forget(s);
 		return r;
@@ -234,7 +234,7 @@ static AWAITS int start_once(struct sandbox_driver *d, struct ask_create *a,
 	int r = enter_policies(process_driver_of(d), a, spec, deadline_ns);
 
 	if (r == 0)
-		r = start_under(d, a, spec->files, ret, deadline_ns);
+		r = start_under(d, a, spec, ret, deadline_ns);
 	sensor_policy_unref(a->policy);
 	if (r != 0) {
 		lsm_policy_unref(a->paths);
@@ -245,6 +245,36 @@ static AWAITS int start_once(struct sandbox_driver *d, struct ask_create *a,
 	return 0;
 }
 
+static AWAITS int open_directory(struct sandbox_driver *d, struct uuid id, int64_t deadline_ns)
+{
+	int fd;
+	int r = process_workspace_open(d, id, &fd, deadline_ns);
+
+	if (r == 0)
+		rt_close(fd);
+	return err_trace(r);
+}
+
+/* Sees that all directories are there, and says where they go. */
+static AWAITS int open_directories(struct sandbox_driver *d, const struct sandbox_spec *spec,
+	struct arena *a, struct helper_place **ret, int64_t deadline_ns)
+{
+	struct helper_place *places =
+		arena_make_array(a, struct helper_place, spec->volume_count + 1);
+	int r = places ? open_directory(d,
+				 uuid_is_nil(spec->workspace) ? spec->execution : spec->workspace,
+				 deadline_ns)
+		       : err_raise(-ENOMEM, "volumes of a sandbox");
+
+	for (size_t i = 0; r == 0 && i < spec->volume_count; i++) {
+		const struct sandbox_volume *v = &spec->volumes[i];
+		places[i] = (struct helper_place){v->id, v->read_only, v->at};
+		r = open_directory(d, v->id, deadline_ns);
+	}
+	*ret = places;
+	return err_trace(r);
+}
+
 static AWAITS int start(struct sandbox_driver *d, const struct sandbox_spec *spec,
 	struct sandbox **ret, int64_t deadline_ns)
 {
@@ -253,7 +283,7 @@ static AWAITS int start(struct sandbox_driver *d, const struct sandbox_spec *spe
 	const struct sandbox_limits *l = &spec->limits;
 	const struct runtime *t;
 	char **argv = NULL, **envp = NULL;
-	int workspace = -1;
+	struct helper_place *places = NULL;
 
 	if (!arena)
 		return err_raise(-ENOMEM, "sandbox");
@@ -264,11 +294,7 @@ static AWAITS int start(struct sandbox_driver *d, const struct sandbox_spec *spe
 	if (r == 0)
 		r = make_env(arena, spec, &envp);
 	if (r == 0)
-		r = process_workspace_open(d,
-			uuid_is_nil(spec->workspace) ? spec->execution : spec->workspace,
-			&workspace, deadline_ns);
-	if (r == 0)
-		rt_close(workspace);
+		r = open_directories(d, spec, arena, &places, deadline_ns);
 	if (r < 0)
 		return err_trace(r);
 	struct ask_create a = {.request.fn = do_create,
@@ -283,7 +309,9 @@ static AWAITS int start(struct sandbox_driver *d, const struct sandbox_spec *spe
 			.envp = envp,
 			.files = spec->files ? HELPER_FILES_NFS : HELPER_FILES_BOUND,
 			.workspace = spec->workspace,
-			.read_only = spec->read_only}};
+			.read_only = spec->read_only,
+			.places = places,
+			.place_count = spec->volume_count}};
 	do
 		r = start_once(d, &a, spec, ret, deadline_ns);
 	while (r == PROCESS_START_AGAIN);

@@ -49,13 +49,20 @@ struct sandbox_limits {
 	uint32_t open_files;
 };
 
+/* A volume below a sandbox's /workspace; a folder of the workspace stands there already. */
+struct sandbox_volume {
+	struct uuid id; /* of its directory, as that of a workspace */
+	bool read_only;
+	const char *at; /* relative to /workspace: "data/in" */
+};
+
 /*
  * A sandbox whose files are mediated has its workspace mounted over NFS, from a server that the
  * caller runs on a listener of that sandbox's own: whoever connects there is its kernel. The server
  * must go on until the sandbox has ended, because what it wrote is brought back then.
  */
 struct sandbox_files {
-	struct uuid volume; /* the export is /TENANT/VOLUME */
+	struct uuid volume; /* the workspace; exports are /TENANT/VOLUME */
 	const char *tenant; /* [a-z0-9._-]+ */
 	bool read_only;
 	/* Begins to serve; `listener` is taken, also on failure. To the sandbox, its own files must
@@ -89,6 +96,9 @@ struct sandbox_spec {
 	const struct sandbox_files *files; /* NULL: its workspace's directory is bound in */
 	struct uuid workspace; /* that directory's name, see below; nil: the execution's own */
 	bool read_only; /* the directory, where it is bound in */
+	const struct sandbox_volume *volumes; /* mounted or bound as the workspace is; none inside
+						 another */
+	size_t volume_count; /* at most LIMIT_VOLUME_MOUNTS */
 };
 
 struct sandbox_usage {

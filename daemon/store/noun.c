@@ -97,6 +97,7 @@ static const struct field volume_fields[] = {
 	{"size_limit_bytes", FIELD_I64, AT(store_volume, size_limit_bytes), 0},
 	{"size_limit_inodes", FIELD_I64, AT(store_volume, size_limit_inodes), 0},
 	{"execution_id", FIELD_UUID, AT(store_volume, execution_id), 0},
+	{"attachments", FIELD_JSON, AT(store_volume, attachments), FIELD_LARGE},
 	{"error_message", FIELD_TEXT, AT(store_volume, error_message), 0},
 	{"expires_at", FIELD_I64, AT(store_volume, expires_ns), 0},
 	{"status", FIELD_STATUS, AT(store_volume, status), 0},

@@ -129,7 +129,9 @@
 	" WHERE deleted_at = 0;" \
 	"CREATE INDEX volumes_created ON volumes (created_at, id);"
 
-const char schema_projections[] = PROJECTIONS SESSIONS VOLUMES;
+#define VOLUME_ATTACHMENTS "ALTER TABLE volumes ADD COLUMN attachments TEXT;"
+
+const char schema_projections[] = PROJECTIONS SESSIONS VOLUMES VOLUME_ATTACHMENTS;
 
 const struct schema_step schema_steps[] = {
 	{1, "events and projections",
@@ -177,6 +179,7 @@ const struct schema_step schema_steps[] = {
 		"CREATE TABLE daemon_state (key TEXT PRIMARY KEY, value BLOB NOT NULL);"},
 	{3, "SMCP sessions", SESSIONS},
 	{4, "volumes", VOLUMES},
+	{5, "attachments of volumes", VOLUME_ATTACHMENTS},
 };
 const int schema_step_count = ARRAY_LEN(schema_steps);
 

@@ -161,7 +161,8 @@ struct store_volume {
 	struct span storage_class; /* "persistent", "ephemeral" */
 	int64_t size_limit_bytes; /* 0: none */
 	int64_t size_limit_inodes; /* 0: none */
-	struct uuid execution_id; /* whose it is while it is attached; afterwards whose it was */
+	struct uuid execution_id; /* who attached it last */
+	struct span attachments; /* JSON array: who has it; empty: never attached */
 	struct span error_message; /* why it failed */
 	int64_t expires_ns; /* 0: never */
 	const char *status; /* a name of states.volume */
@@ -328,7 +329,7 @@ AWAITS int store_session_list(struct store *s, const struct store_session_query 
 
 struct store_volume_query {
 	struct span tenant_id; /* empty: every tenant */
-	struct uuid execution_id; /* who has or had it last; nil: whoever */
+	struct uuid execution_id; /* who attached it last; nil: whoever */
 	const char *status; /* NULL: every status */
 	bool with_deleted;
 	int64_t expired_by_ns; /* only those that expire, and not after this; 0: all */

@@ -62,7 +62,7 @@ int tool_path(struct tool_call *c, const char *argument, const char *action, str
 	if (r < 0)
 		return err_trace(r);
 	*f = (struct tool_file){
-		.at = c->t->workspace,
+		.t = c->t,
 		.call = {.may_park = true,
 			.deadline_ns = c->deadline_ns,
 			.call_id = c->envelope->call_id,

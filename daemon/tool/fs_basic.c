@@ -38,7 +38,7 @@ int fs_list_run(struct tool_call *c)
 {
 	struct tool_file f;
 	struct span path;
-	struct tool_entry_of *entries;
+	struct fsal_entry *entries;
 	size_t count;
 	int r = tool_path(c, "path", "fs:read", &f, &path);
 	if (r)

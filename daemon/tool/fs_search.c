@@ -57,7 +57,7 @@ static struct span below(struct arena *a, struct span folder, struct span name)
 }
 
 static int walk_entry(
-	struct walk *w, struct list *stack, const struct folder *d, const struct tool_entry_of *e)
+	struct walk *w, struct list *stack, const struct folder *d, const struct fsal_entry *e)
 {
 	struct span path = below(w->call->arena, d->path, e->name);
 	if (!path.p)
@@ -80,7 +80,7 @@ static int walk_entry(
 
 static int walk_folder(struct walk *w, struct list *stack, const struct folder *d)
 {
-	struct tool_entry_of *entries;
+	struct fsal_entry *entries;
 	size_t count;
 	int r = tool_file_list(w->file, d->path, &entries, &count);
 	/* A folder below the start that may not be read, or is gone by now, is passed over. */

@@ -71,21 +71,16 @@ AWAITS int tool_effect_begins(struct tool_call *c) MUST_USE;
 /* What the file operations of one call carry along. */
 struct tool_file {
 	struct fsal_call call;
-	struct fsal_attachment *at;
+	const struct tool_context *t;
 	struct decision decision; /* of the last operation */
-};
-
-struct tool_entry_of {
-	struct span name;
-	struct fsal_attr attr;
 };
 
 /* The named argument as a canonical path, as the agent sees it. */
 enum tool_path_outcome { TOOL_PATH_ANSWERED = 1 }; /* the call has its answer already */
 int tool_canonical_path(struct tool_call *c, const char *argument, struct span *ret) MUST_USE;
 
-/* The named argument as a path inside the workspace's volume, relative to its root. `f` stays where
- * it is: it points into itself. */
+/* The named argument as a path inside the workspace, relative to it. `f` stays where it is: it
+ * points into itself. */
 AWAITS int tool_path(struct tool_call *c, const char *argument, const char *action,
 	struct tool_file *f, struct span *ret_path) MUST_USE;
 
@@ -101,8 +96,9 @@ int tool_file_outcome(struct tool_call *c, const struct tool_file *f, int r);
 AWAITS int tool_read_file(
 	struct tool_call *c, struct tool_file *f, struct span path, struct span *ret) MUST_USE;
 
-/* These return what operations of the file layer return. Links in the path are followed, the last
- * component's only where that is said. */
+/* Paths are relative to the workspace; where another volume is mounted below it, that one is meant.
+ * These return what operations of the file layer return. Links in the path are followed, the last
+ * component's only where that is said. A link of one volume leads to no other. */
 AWAITS int tool_file_stat(
 	struct tool_file *f, struct span path, bool follow, struct fsal_attr *ret) MUST_USE;
 /* Reads up to n bytes from the beginning; *ret_n. Follows. */
@@ -110,8 +106,8 @@ AWAITS int tool_file_read(
 	struct tool_file *f, struct span path, void *p, size_t n, size_t *ret_n) MUST_USE;
 AWAITS int tool_file_replace(struct tool_file *f, struct span path, struct span content) MUST_USE;
 /* Entries in order of bytes of their names; at most LIMIT_FSAL_LIST_ENTRIES, -EOVERFLOW beyond. */
-AWAITS int tool_file_list(struct tool_file *f, struct span path, struct tool_entry_of **ret,
-	size_t *ret_count) MUST_USE;
+AWAITS int tool_file_list(
+	struct tool_file *f, struct span path, struct fsal_entry **ret, size_t *ret_count) MUST_USE;
 /* With all folders above it. 0 if it is there already. */
 AWAITS int tool_file_mkdirs(struct tool_file *f, struct span path) MUST_USE;
 AWAITS int tool_file_remove(struct tool_file *f, struct span path, bool recursive) MUST_USE;

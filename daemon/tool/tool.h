@@ -140,6 +140,12 @@ struct tool_dispatch_result {
 typedef AWAITS int (*tool_dispatch_fn)(void *ctx, struct span call_id,
 	const struct tool_dispatch *d, struct arena *a, struct tool_dispatch_result *ret);
 
+/* A volume that is mounted below the workspace. */
+struct tool_mount {
+	struct span at; /* relative to workspace_path: "data/in" */
+	struct fsal_attachment *attachment;
+};
+
 /* What a call may touch: made by the execution once per iteration, by an SMCP session once. */
 struct tool_context {
 	struct span execution_id;
@@ -149,6 +155,8 @@ struct tool_context {
 	struct rate_state *rate;
 	struct fsal_attachment *workspace; /* mounted at workspace_path; NULL: none */
 	struct span workspace_path; /* "/workspace" */
+	const struct tool_mount *mounts; /* none inside another */
+	size_t mount_count;
 	tool_dispatch_fn dispatch; /* NULL: no command can be run for this caller */
 	void *dispatch_ctx;
 	int64_t cmd_timeout_ms; /* node's ceiling */

@@ -1,34 +1,39 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /*
- * Files by their paths, on the objects of the file layer: what the fs.* tools do in several steps.
- * Each step is decided and recorded by itself, so that a tree is only removed as far as each of its
- * parts may be.
+ * Files by their paths in the workspace, on the volumes that are mounted there: which one a path
+ * means, and the file layer's operation on it.
  */
 #include "daemon/tool/internal.h"
-#include <stdlib.h>
 
-/* The folder that holds the path's last component, held by the caller, and that component. */
-static AWAITS int parent_of(
-	struct tool_file *f, struct span path, struct fsal_object **ret, struct span *ret_name)
+static bool lies_in(struct span path, struct span folder)
 {
-	ssize_t slash = -1;
+	return span_starts(path, folder) && (path.n == folder.n || path.p[folder.n] == '/');
+}
 
-	if (path.n == 0)
-		return -EBUSY; /* the root has no name */
-	for (ssize_t i = 0; (i = span_find_byte(path, '/', (size_t)i)) >= 0; i++)
-		slash = i;
-	*ret_name = span_sub(path, (size_t)(slash + 1), path.n);
-	int r = fsal_walk(
-		&f->call, f->at, span_sub(path, 0, slash < 0 ? 0 : (size_t)slash), true, ret);
-	if (r == 0)
-		fsal_ref(*ret);
-	return r;
+/* The volume that a path lies in; *path becomes relative to it. */
+static struct fsal_attachment *volume_of(const struct tool_file *f, struct span *path)
+{
+	for (size_t i = 0; i < f->t->mount_count; i++) {
+		const struct tool_mount *m = &f->t->mounts[i];
+		if (!lies_in(*path, m->at))
+			continue;
+		*path = span_sub(*path, MIN(m->at.n + 1, path->n), path->n);
+		return m->attachment;
+	}
+	return f->t->workspace;
+}
+
+static AWAITS int walk_to(
+	struct tool_file *f, struct span path, bool follow, struct fsal_object **ret)
+{
+	struct fsal_attachment *at = volume_of(f, &path);
+	return fsal_walk(&f->call, at, path, follow, ret);
 }
 
 int tool_file_stat(struct tool_file *f, struct span path, bool follow, struct fsal_attr *ret)
 {
 	struct fsal_object *o;
-	int r = fsal_walk(&f->call, f->at, path, follow, &o);
+	int r = walk_to(f, path, follow, &o);
 	return r == 0 ? fsal_getattr(&f->call, o, ret) : r;
 }
 
@@ -38,7 +43,7 @@ int tool_file_read(struct tool_file *f, struct span path, void *p, size_t n, siz
 	struct fsal_post post;
 	size_t done = 0, got;
 	bool eof = false;
-	int r = fsal_walk(&f->call, f->at, path, true, &o);
+	int r = walk_to(f, path, true, &o);
 
 	if (r != 0)
 		return r;
@@ -54,9 +59,10 @@ int tool_file_read(struct tool_file *f, struct span path, void *p, size_t n, siz
 
 int tool_file_replace(struct tool_file *f, struct span path, struct span content)
 {
+	struct fsal_attachment *at = volume_of(f, &path);
 	struct fsal_object *dir;
 	struct span name;
-	int r = parent_of(f, path, &dir, &name);
+	int r = fsal_parent(&f->call, at, path, &dir, &name);
 
 	if (r != 0)
 		return r == -EBUSY ? -EISDIR : r;
@@ -65,196 +71,28 @@ int tool_file_replace(struct tool_file *f, struct span path, struct span content
 	return r;
 }
 
-/* ---- listings ---- */
-
-struct listing {
-	struct arena *arena;
-	struct tool_entry_of *entries;
-	size_t count, capacity;
-	int error;
-};
-
-static bool note(void *ctx, const struct fsal_dirent *e)
-{
-	struct listing *l = ctx;
-
-	if (span_is(e->name, ".") || span_is(e->name, "..") || !e->object)
-		return true;
-	if (l->count == LIMIT_FSAL_LIST_ENTRIES) {
-		l->error = -EOVERFLOW;
-		return false;
-	}
-	if (l->count == l->capacity) {
-		size_t grown = l->capacity ? 2 * l->capacity : 64;
-		struct tool_entry_of *p = arena_make_array(l->arena, struct tool_entry_of, grown);
-		if (p && l->count)
-			memcpy(p, l->entries, l->count * sizeof(*p));
-		l->entries = p;
-		l->capacity = p ? grown : 0;
-	}
-	struct span name = arena_span(l->arena, e->name);
-	if (!l->entries || !name.p) {
-		l->error = -ENOMEM;
-		return false;
-	}
-	l->entries[l->count++] = (struct tool_entry_of){name, e->attr};
-	return true;
-}
-
-static int in_order(const void *a, const void *b)
-{
-	return span_cmp(
-		((const struct tool_entry_of *)a)->name, ((const struct tool_entry_of *)b)->name);
-}
-
-static AWAITS int list(struct tool_file *f, struct fsal_object *dir, struct listing *l)
-{
-	struct fsal_post post;
-	uint64_t verifier = 0;
-	bool eof;
-	int r = fsal_readdir(&f->call, dir, 0, &verifier, true, note, l, &eof, &post);
-
-	if (r == 0)
-		r = l->error;
-	if (r == 0 && l->count)
-		qsort(l->entries, l->count, sizeof(*l->entries), in_order);
-	return r;
-}
-
 int tool_file_list(
-	struct tool_file *f, struct span path, struct tool_entry_of **ret, size_t *ret_count)
+	struct tool_file *f, struct span path, struct fsal_entry **ret, size_t *ret_count)
 {
-	struct listing l = {.arena = f->call.arena};
-	struct fsal_object *dir;
-	int r = fsal_walk(&f->call, f->at, path, true, &dir);
+	struct fsal_attachment *at = volume_of(f, &path);
+	int r = fsal_list(&f->call, at, path, ret, ret_count);
 
-	if (r == 0)
-		r = list(f, dir, &l);
 	if (r == -EOVERFLOW)
 		return err_raise(r, "it has more than %d entries", LIMIT_FSAL_LIST_ENTRIES);
-	if (r != 0)
-		return r;
-	*ret = l.entries;
-	*ret_count = l.count;
-	return 0;
+	return r;
 }
-
-/* ---- folders ---- */
 
 int tool_file_mkdirs(struct tool_file *f, struct span path)
 {
-	static const struct fsal_sattr plain = {.set_mode = true, .mode = 0755};
-	struct fsal_object *dir = fsal_ref(fsal_root(f->at)), *next;
-	struct span rest = path, name;
-	bool end = path.n == 0;
-	int r = 0;
-
-	if (path.n == 0) {
-		struct fsal_attr attr;
-		r = fsal_getattr(&f->call, dir, &attr); /* it is there */
-	}
-	while (r == 0 && span_split(&rest, '/', &end, &name)) {
-		struct span so_far = span_of(path.p, (size_t)(name.p - path.p) + name.n);
-		struct fsal_made made;
-		/* The last one is asked for in any case, so that it is decided about. */
-		r = end ? -ENOENT : fsal_walk(&f->call, f->at, so_far, true, &next);
-		if (r == -ENOENT) {
-			r = fsal_mkdir(&f->call, dir, name, &plain, &made);
-			next = made.object;
-		}
-		if (r == -EEXIST) {
-			r = fsal_walk(&f->call, f->at, so_far, true, &next);
-			if (r == 0 && fsal_object_type(next) != S_IFDIR)
-				r = -EEXIST;
-		}
-		if (r == 0) {
-			fsal_ref(next);
-			fsal_unref(dir);
-			dir = next;
-		}
-	}
-	fsal_unref(dir);
-	return r;
-}
-
-struct doomed {
-	struct list link;
-	struct fsal_object *dir; /* held; the folder that holds it */
-	struct span name;
-	struct fsal_object *self; /* held once its content was looked at: it is to go then */
-};
-
-static int doom(struct arena *a, struct list *stack, struct fsal_object *dir, struct span name)
-{
-	struct doomed *d = arena_make(a, struct doomed);
-
-	if (!d)
-		return -ENOMEM;
-	d->dir = fsal_ref(dir);
-	d->name = name;
-	list_push_front(stack, &d->link);
-	return 0;
-}
-
-/* The content of a folder goes on the stack, above the folder itself. */
-static AWAITS int open_up(
-	struct tool_file *f, struct arena *a, struct list *stack, struct doomed *d)
-{
-	struct listing l = {.arena = a};
-	struct fsal_attr attr;
-	struct fsal_post post;
-	struct fsal_object *o;
-	int r = fsal_lookup(&f->call, d->dir, d->name, &o, &attr, &post);
-
-	if (r != 0 || fsal_object_type(o) != S_IFDIR)
-		return r;
-	d->self = fsal_ref(o);
-	r = list(f, d->self, &l);
-	for (size_t i = 0; r == 0 && i < l.count; i++)
-		r = doom(a, stack, d->self, l.entries[i].name);
-	return r;
-}
-
-static AWAITS int remove_tree(struct tool_file *f, struct fsal_object *dir, struct span name)
-{
-	struct arena *a CLEANUP(arena_cleanup) = arena_new(LIMIT_HTTP_REQUEST_ARENA_BYTES);
-	struct list stack = LIST_INIT(stack);
-	struct fsal_wcc wcc;
-	int r = a ? doom(a, &stack, dir, name) : -ENOMEM;
-
-	while (!list_empty(&stack)) {
-		struct doomed *d = list_first(&stack, struct doomed, link);
-		bool opened = d->self != NULL;
-		if (r == 0 && !opened)
-			r = open_up(f, a, &stack, d);
-		if (r == 0 && d->self && !opened)
-			continue;
-		if (r == 0)
-			r = d->self ? fsal_rmdir(&f->call, d->dir, d->name, &wcc)
-				    : fsal_remove(&f->call, d->dir, d->name, &wcc);
-		list_remove(&d->link);
-		fsal_unref(d->dir);
-		fsal_unref(d->self);
-	}
-	return r;
+	struct fsal_attachment *at = volume_of(f, &path);
+	return fsal_mkdirs(&f->call, at, path);
 }
 
 int tool_file_remove(struct tool_file *f, struct span path, bool recursive)
 {
-	struct fsal_object *dir;
-	struct fsal_wcc wcc;
-	struct span name;
-	int r = parent_of(f, path, &dir, &name);
-
-	if (r != 0)
-		return r;
-	if (recursive) {
-		r = remove_tree(f, dir, name);
-	} else {
-		r = fsal_remove(&f->call, dir, name, &wcc);
-		if (r == -EISDIR)
-			r = fsal_rmdir(&f->call, dir, name, &wcc);
-	}
-	fsal_unref(dir);
-	return r;
+	for (size_t i = 0; i < f->t->mount_count; i++)
+		if (lies_in(f->t->mounts[i].at, path))
+			return err_raise(-EBUSY, "a volume is mounted there");
+	struct fsal_attachment *at = volume_of(f, &path);
+	return fsal_remove_path(&f->call, at, path, recursive);
 }

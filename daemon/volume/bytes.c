@@ -100,6 +100,11 @@ int volume_unmake(const struct volumes *v, struct uuid id, struct arena *a, int6
 		r = offload_call(v->files, empty, &fd, deadline_ns);
 	if (fd >= 0)
 		close(fd);
+	/* An image that cannot be mounted any more can be removed all the same. */
+	if (r < 0 && r != -ECANCELED && r != -ETIME && r != -ENOTCONN) {
+		err_log(r, "empty a volume");
+		r = 0;
+	}
 	if (r == 0)
 		r = sandbox_workspace_remove(v->sandboxes, id, deadline_ns);
 	if (r == 0)

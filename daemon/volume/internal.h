@@ -11,7 +11,9 @@ struct volume_move {
 	struct uuid execution; /* of the event; nil: none */
 	int64_t expect_revision; /* 0: the state table alone decides */
 	bool creates;
-	struct span reason; /* a member of the event; empty: none */
+	/* Members of the event; empty: none. */
+	struct span reason;
+	const char *access_mode;
 };
 
 /* VOLUME_CONFLICT, VOLUME_NOT_FOUND. */
@@ -26,6 +28,19 @@ static inline const char *volume_word(enum volume_state s)
 {
 	return volume_states.rows[s].name;
 }
+
+/* Why something cannot be, in words: returns `outcome`, or -ENOMEM. */
+PRINTF_LIKE(4, 5)
+int volume_because(
+	struct arena *a, struct span *ret_why, int outcome, const char *fmt, ...) MUST_USE;
+AWAITS int volume_read(const struct volumes *v, struct uuid id, struct arena *a,
+	struct store_volume *ret, int64_t deadline_ns) MUST_USE; /* VOLUME_NOT_FOUND */
+
+/* Alone with the volume: to write to its files, to lend it for writing, to delete it. */
+struct volume_lock;
+AWAITS int volume_lock(const struct volumes *v, struct uuid id, struct volume_lock **ret,
+	int64_t deadline_ns) MUST_USE;
+void volume_unlock(const struct volumes *v, struct volume_lock *lock); /* NULL is allowed */
 
 /* Makes the directory of one that is being created, and ends its creation either way. */
 AWAITS int volume_make(

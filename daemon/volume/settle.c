@@ -4,6 +4,7 @@
  * expired. Both walk the rows in rounds, since each row that is dealt with leaves its state.
  */
 #include "daemon/volume/internal.h"
+#include <stdio.h>
 
 enum { ROUND = 100, ARENA_BYTES = 4 * 1024 * 1024 };
 
@@ -14,25 +15,52 @@ struct settling {
 	int64_t deadline_ns;
 };
 
-static AWAITS int settle_one(
-	const struct settling *s, const struct store_volume *row, struct arena *a)
+/* Takes it back from those that do not live any more. *ret_stays: somebody has it. */
+static AWAITS int settle_loans(
+	const struct settling *s, const struct store_volume *row, struct arena *a, bool *ret_stays)
 {
-	bool lives = true;
-	int r;
+	struct volume_loans *loans = arena_make(a, struct volume_loans);
+	int r = loans ? volume_loans(row, a, loans) : err_raise(-ENOMEM, "volumes: out of memory");
 
+	*ret_stays = false;
+	for (size_t i = 0; r == 0 && i < loans->count; i++) {
+		bool lives = true;
+		r = s->lives(s->ctx, loans->items[i].execution, &lives);
+		*ret_stays |= lives;
+		if (r == 0 && !lives)
+			r = volume_detach(s->v, row->id, loans->items[i].execution, s->deadline_ns);
+	}
+	return err_trace(r);
+}
+
+/* *ret_stays: it is in its state still. */
+static AWAITS int settle_one(
+	const struct settling *s, const struct store_volume *row, struct arena *a, bool *ret_stays)
+{
+	*ret_stays = false;
 	switch ((enum volume_state)volume_state(row)) {
 	case VOLUME_CREATING:
 		return err_trace(volume_make(s->v, row->id, a, s->deadline_ns));
 	case VOLUME_DELETING:
 		return err_trace(volume_unmake(s->v, row->id, a, s->deadline_ns));
 	case VOLUME_ATTACHED:
-		r = s->lives(s->ctx, row->execution_id, &lives);
-		if (r == 0 && !lives)
-			r = volume_detach(s->v, row->id, row->execution_id, s->deadline_ns);
-		return err_trace(r);
+		return err_trace(settle_loans(s, row, a, ret_stays));
 	default:
 		return 0;
 	}
+}
+
+/* One that cannot be settled is left as it is, for the next start: the others go on. */
+static bool left(int r, const struct store_volume *row)
+{
+	if (r >= 0 || r == -ECANCELED)
+		return false;
+	char what[96];
+	snprintf(what, sizeof(what), "settle volume " SPAN_FMT,
+		SPAN_ARG(span_sub(row->name, 0, 64)));
+	err_log(r, what);
+	err_clear();
+	return true;
 }
 
 /* Rows that stay in the state are passed over by the offset. */
@@ -48,10 +76,15 @@ static AWAITS int settle_state(const struct settling *s, enum volume_state state
 		if (!a)
 			return err_raise(-ENOMEM, "volumes: out of memory");
 		r = store_volume_list(s->v->store, &q, a, &rows, s->deadline_ns);
-		for (size_t i = 0; r == 0 && i < rows.count; i++)
-			r = settle_one(s, &rows.items[i], a);
-		if (state == VOLUME_ATTACHED)
-			q.page.offset += ROUND;
+		for (size_t i = 0; r == 0 && i < rows.count; i++) {
+			bool stays;
+			r = settle_one(s, &rows.items[i], a, &stays);
+			if (left(r, &rows.items[i])) {
+				stays = true;
+				r = 0;
+			}
+			q.page.offset += stays;
+		}
 	} while (r == 0 && rows.count == ROUND);
 	return err_trace(r);
 }
@@ -85,15 +118,25 @@ static AWAITS int reap_one(const struct volumes *v, const struct store_volume *r
 
 int volumes_reap(const struct volumes *v, int64_t wall_ns, int64_t deadline_ns)
 {
-	struct arena *a CLEANUP(arena_cleanup) = arena_new(ARENA_BYTES);
 	struct store_volume_query q = {.expired_by_ns = wall_ns, .page = {.limit = ROUND}};
 	struct store_volumes rows;
+	int r;
 
-	if (!a)
-		return err_raise(-ENOMEM, "volumes: out of memory");
-	int r = store_volume_list(v->store, &q, a, &rows, deadline_ns);
-	for (size_t i = 0; r == 0 && i < rows.count; i++)
-		if (volume_state(&rows.items[i]) != VOLUME_ATTACHED)
-			r = reap_one(v, &rows.items[i], a, deadline_ns);
+	do {
+		struct arena *a CLEANUP(arena_cleanup) = arena_new(ARENA_BYTES);
+		if (!a)
+			return err_raise(-ENOMEM, "volumes: out of memory");
+		r = store_volume_list(v->store, &q, a, &rows, deadline_ns);
+		for (size_t i = 0; r == 0 && i < rows.count; i++) {
+			bool stays = volume_state(&rows.items[i]) == VOLUME_ATTACHED;
+			if (!stays)
+				r = reap_one(v, &rows.items[i], a, deadline_ns);
+			if (left(r, &rows.items[i])) {
+				stays = true;
+				r = 0;
+			}
+			q.page.offset += stays;
+		}
+	} while (r == 0 && rows.count == ROUND);
 	return err_trace(r);
 }

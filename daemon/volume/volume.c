@@ -2,8 +2,6 @@
 /*
  * A volume's life. The row moves first and the bytes follow, in both directions: a process that
  * dies between the two leaves `creating` or `deleting`, which the next one finishes (settle.c).
- * The one who lends a volume read its row before; the row's revision guards the commit, so of two
- * executions at once one is told who has it.
  */
 #include "daemon/volume/internal.h"
 #include <ctype.h>
@@ -11,8 +9,7 @@
 
 enum { NAME_BYTES_MAX = 63, DETAILS_BYTES = 4096, TTL_HOURS_MAX = 24 * 366 };
 
-PRINTF_LIKE(4, 5)
-static int because(struct arena *a, struct span *ret_why, int outcome, const char *fmt, ...)
+int volume_because(struct arena *a, struct span *ret_why, int outcome, const char *fmt, ...)
 {
 	va_list args;
 
@@ -40,6 +37,8 @@ static int details_of(const struct volume_move *m, struct arena *a, struct span 
 		json_field_span(&w, "name", m->row->name);
 	if (m->row->size_limit_bytes)
 		json_field_i64(&w, "size_limit_bytes", m->row->size_limit_bytes);
+	if (m->access_mode)
+		json_field_cstr(&w, "access_mode", m->access_mode);
 	if (m->reason.n)
 		json_field_span(&w, "reason", span_sub(m->reason, 0, DETAILS_BYTES / 8));
 	json_end(&w);
@@ -66,14 +65,14 @@ int volume_record(const struct volumes *v, const struct volume_move *m, struct a
 	if (r == 0)
 		r = event_publish(v->bus, &c, deadline_ns);
 	if (r == STORE_CONFLICT)
-		return because(a, ret_why, VOLUME_CONFLICT, "%s", c.refusal);
+		return volume_because(a, ret_why, VOLUME_CONFLICT, "%s", c.refusal);
 	if (r == STORE_NOT_FOUND)
-		return because(a, ret_why, VOLUME_NOT_FOUND, "%s", c.refusal);
+		return volume_because(a, ret_why, VOLUME_NOT_FOUND, "%s", c.refusal);
 	return err_trace(r);
 }
 
-static AWAITS int read_again(const struct volumes *v, struct uuid id, struct arena *a,
-	struct store_volume *ret, int64_t deadline_ns)
+int volume_read(const struct volumes *v, struct uuid id, struct arena *a, struct store_volume *ret,
+	int64_t deadline_ns)
 {
 	int r = store_volume_get(v->store, id, a, ret, deadline_ns);
 
@@ -100,7 +99,7 @@ static int check_name(struct span name, struct arena *a, struct span *ret_why)
 {
 	if (name_is_good(name))
 		return 0;
-	return because(a, ret_why, VOLUME_INVALID,
+	return volume_because(a, ret_why, VOLUME_INVALID,
 		"'" SPAN_FMT "' is no name of a volume: 1 to %d letters, digits, '.', '_' and '-' "
 		"are accepted, a letter or digit first, and no UUID",
 		SPAN_ARG(span_sub(name, 0, 2 * NAME_BYTES_MAX)), NAME_BYTES_MAX);
@@ -113,10 +112,10 @@ static int check_request(const struct volume_request *q, struct arena *a, struct
 	if (r != 0)
 		return r;
 	if (q->size_limit_bytes < 0 || q->size_limit_inodes < 0)
-		return because(a, ret_why, VOLUME_INVALID,
+		return volume_because(a, ret_why, VOLUME_INVALID,
 			"a size limit is a positive number, or 0 for none");
 	if (q->ttl_hours < 0 || q->ttl_hours > TTL_HOURS_MAX)
-		return because(a, ret_why, VOLUME_INVALID,
+		return volume_because(a, ret_why, VOLUME_INVALID,
 			"ttl_hours is %lld; 0 (for ever) to %d are accepted",
 			(long long)q->ttl_hours, TTL_HOURS_MAX);
 	return 0;
@@ -145,7 +144,7 @@ int volume_create(const struct volumes *v, const struct volume_request *q, struc
 	r = volume_record(v, &m, a, ret_why, deadline_ns);
 	if (r == 0)
 		r = volume_make(v, row.id, a, deadline_ns);
-	return r != 0 ? r : read_again(v, row.id, a, ret, deadline_ns);
+	return r != 0 ? r : volume_read(v, row.id, a, ret, deadline_ns);
 }
 
 int volume_find(const struct volumes *v, struct span tenant_id, struct span id_or_name,
@@ -179,121 +178,41 @@ int volume_rename(const struct volumes *v, const struct store_volume *row, struc
 
 	if (r == 0)
 		r = volume_record(v, &m, a, ret_why, deadline_ns);
-	return r != 0 ? r : read_again(v, row->id, a, ret, deadline_ns);
-}
-
-/* ---- lending ---- */
-
-/* Why it cannot be lent to the execution; 0: it can. */
-static int check_lendable(const struct store_volume *row, struct arena *a, struct span *ret_why)
-{
-	char holder[UUID_TEXT_BYTES];
-
-	switch ((enum volume_state)volume_state(row)) {
-	case VOLUME_AVAILABLE:
-	case VOLUME_DETACHED:
-		break;
-	case VOLUME_ATTACHED:
-		uuid_text(row->execution_id, holder);
-		return because(a, ret_why, VOLUME_CONFLICT,
-			"volume '" SPAN_FMT "' is attached to execution %s: a volume has one "
-			"execution at a time; wait for its end, or cancel it",
-			SPAN_ARG(row->name), holder);
-	case VOLUME_CREATING:
-	case VOLUME_DELETING:
-	case VOLUME_DELETED:
-	case VOLUME_FAILED:
-	case VOLUME_STATE_COUNT:
-		return because(a, ret_why, VOLUME_CONFLICT,
-			"volume '" SPAN_FMT "' is %s, and only one that is available or detached "
-			"can be attached",
-			SPAN_ARG(row->name), row->status);
-	}
-	if (row->expires_ns && row->expires_ns <= rt_wall_ns())
-		return because(a, ret_why, VOLUME_CONFLICT,
-			"the time of volume '" SPAN_FMT "' is over", SPAN_ARG(row->name));
-	return 0;
-}
-
-int volume_attach(const struct volumes *v, struct span tenant_id, struct uuid id,
-	struct uuid execution, struct arena *a, struct store_volume *ret, struct span *ret_why,
-	int64_t deadline_ns)
-{
-	struct store_volume row;
-	char text[UUID_TEXT_BYTES];
-
-	uuid_text(id, text);
-	int r = volume_find(v, tenant_id, span_cstr(text), a, &row, deadline_ns);
-	if (r == VOLUME_NOT_FOUND)
-		return because(a, ret_why, r, "there is no volume %s", text);
-	if (r == 0 && volume_state(&row) == VOLUME_ATTACHED &&
-		uuid_eq(row.execution_id, execution)) {
-		*ret = row;
-		return 0;
-	}
-	if (r == 0)
-		r = check_lendable(&row, a, ret_why);
-	if (r != 0)
-		return err_trace(r);
-	struct store_volume new = {
-		.id = id,
-		.execution_id = execution,
-		.attached_ns = rt_wall_ns(),
-		.status = volume_word(VOLUME_ATTACHED),
-	};
-	struct volume_move m = {.type = EVENT_VOLUME_ATTACHED,
-		.row = &new,
-		.execution = execution,
-		.expect_revision = row.revision};
-	r = volume_record(v, &m, a, ret_why, deadline_ns);
-	return r != 0 ? r : read_again(v, id, a, ret, deadline_ns);
-}
-
-int volume_detach(
-	const struct volumes *v, struct uuid id, struct uuid execution, int64_t deadline_ns)
-{
-	struct arena *a CLEANUP(arena_cleanup) = arena_new(64 * 1024);
-	struct store_volume row;
-	struct span why;
-
-	if (!a)
-		return err_raise(-ENOMEM, "volume: out of memory");
-	int r = read_again(v, id, a, &row, deadline_ns);
-	if (r < 0)
-		return err_trace(r);
-	if (r != 0 || volume_state(&row) != VOLUME_ATTACHED ||
-		!uuid_eq(row.execution_id, execution))
-		return 0;
-	struct store_volume new = {
-		.id = id,
-		.detached_ns = rt_wall_ns(),
-		.status = volume_word(VOLUME_DETACHED),
-	};
-	struct volume_move m = {.type = EVENT_VOLUME_DETACHED,
-		.row = &new,
-		.execution = execution,
-		.expect_revision = row.revision};
-	r = volume_record(v, &m, a, &why, deadline_ns);
-	return r > 0 ? err_raise(-EBUSY, SPAN_FMT, SPAN_ARG(why)) : err_trace(r);
+	return r != 0 ? r : volume_read(v, row->id, a, ret, deadline_ns);
 }
 
 /* ---- deleting ---- */
 
-int volume_delete(const struct volumes *v, const struct store_volume *row, struct arena *a,
-	struct span *ret_why, int64_t deadline_ns)
+static AWAITS int delete_alone(const struct volumes *v, const struct store_volume *row,
+	struct arena *a, struct span *ret_why, int64_t deadline_ns)
 {
 	struct store_volume new = {.id = row->id, .status = volume_word(VOLUME_DELETING)};
 	struct volume_move m = {.type = EVENT_VOLUME_DELETING, .row = &new};
+	struct volume_loans loans;
 	char holder[UUID_TEXT_BYTES];
-	int r = 0;
+	int r = volume_loans(row, a, &loans);
 
-	uuid_text(row->execution_id, holder);
-	if (volume_state(row) == VOLUME_ATTACHED)
-		return because(a, ret_why, VOLUME_CONFLICT,
-			"volume '" SPAN_FMT "' is attached to execution %s, and can be deleted "
+	if (r == 0 && loans.count) {
+		uuid_text(loans.items[0].execution, holder);
+		return volume_because(a, ret_why, VOLUME_CONFLICT,
+			"volume '" SPAN_FMT "' is attached to execution %s%s, and can be deleted "
 			"after that has ended",
-			SPAN_ARG(row->name), holder);
-	if (volume_state(row) != VOLUME_DELETING)
+			SPAN_ARG(row->name), holder, loans.count > 1 ? " and others" : "");
+	}
+	if (r == 0 && volume_state(row) != VOLUME_DELETING)
 		r = volume_record(v, &m, a, ret_why, deadline_ns);
 	return r != 0 ? r : err_trace(volume_unmake(v, row->id, a, deadline_ns));
+}
+
+int volume_delete(const struct volumes *v, const struct store_volume *row, struct arena *a,
+	struct span *ret_why, int64_t deadline_ns)
+{
+	struct volume_lock *lock;
+	int r = volume_lock(v, row->id, &lock, deadline_ns);
+
+	if (r < 0)
+		return err_trace(r);
+	r = delete_alone(v, row, a, ret_why, deadline_ns);
+	volume_unlock(v, lock);
+	return r;
 }

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /*
  * Layer 4: volumes that outlive executions. A volume is a row of the store and a directory of the
- * helper's workspaces that bears its id. It is made here, is lent to one execution at a time, which
- * works on it as its /workspace, and is deleted here. Every move is an event of the journal.
+ * helper's workspaces that bears its id. It is made here, is lent to executions, which mount it at
+ * /workspace or below, and is deleted here. Every move is an event of the journal.
+ *
+ * One execution at a time may write to it; any number up to LIMIT_VOLUME_HOLDERS may read it, also
+ * while another one writes. What an execution made for itself alone (`owned`) ends with its loan.
  *
  * What an execution works on without naming a volume is a directory of the same kind under the
  * execution's own id; it goes with the execution and has no row.
@@ -21,7 +24,7 @@
 enum volume_state {
 	VOLUME_CREATING, /* its row is there, its directory perhaps */
 	VOLUME_AVAILABLE, /* never attached yet */
-	VOLUME_ATTACHED, /* row.execution_id works on it */
+	VOLUME_ATTACHED, /* somebody has it: volume_loans */
 	VOLUME_DETACHED,
 	VOLUME_DELETING, /* its directory goes, or is gone */
 	VOLUME_DELETED,
@@ -36,12 +39,19 @@ enum volume_outcome {
 	VOLUME_INVALID = 3,
 };
 
+struct volume_locks;
+struct volume_locks *volume_locks_new(void); /* NULL: out of memory */
+struct volume_locks *volume_locks_free(struct volume_locks *l); /* NULL */
+
 struct volumes {
 	struct store *store;
 	struct event_bus *bus;
 	struct sandbox_driver *sandboxes; /* whose helper has the directories */
 	struct offload *files; /* for what blocks */
 	struct fsal *fsal; /* counts what a volume uses */
+	struct volume_locks *locks;
+	fsal_observer file_observer; /* of volume_files; may be NULL */
+	void *file_observer_ctx;
 };
 
 struct volume_request {
@@ -73,10 +83,25 @@ AWAITS int volume_usage(const struct volumes *v, const struct store_volume *row,
 AWAITS int volume_open(const struct volumes *v, const struct store_volume *row, int *ret_fd,
 	bool *ret_hard, int64_t deadline_ns) MUST_USE;
 
-/* Lends it to the execution; again to the same one: 0. VOLUME_CONFLICT names who has it. */
+/* Who has it, and how. */
+struct volume_loan {
+	struct uuid execution;
+	bool read_only;
+	bool owned; /* it is deleted when it is given back */
+};
+struct volume_loans {
+	size_t count;
+	struct volume_loan items[LIMIT_VOLUME_HOLDERS];
+};
+/* Of a row that is attached; else none. -EUCLEAN. */
+int volume_loans(
+	const struct store_volume *row, struct arena *a, struct volume_loans *ret) MUST_USE;
+
+/* Lends it; again to the same execution: 0. VOLUME_NOT_FOUND; VOLUME_CONFLICT: who writes to it,
+ * if that was wanted, or which state it is in. */
 AWAITS int volume_attach(const struct volumes *v, struct span tenant_id, struct uuid id,
-	struct uuid execution, struct arena *a, struct store_volume *ret, struct span *ret_why,
-	int64_t deadline_ns) MUST_USE;
+	const struct volume_loan *loan, struct arena *a, struct store_volume *ret,
+	struct span *ret_why, int64_t deadline_ns) MUST_USE;
 /* When no process of the execution is left. Not attached to it: 0. */
 AWAITS int volume_detach(const struct volumes *v, struct uuid id, struct uuid execution,
 	int64_t deadline_ns) MUST_USE;
@@ -84,6 +109,19 @@ AWAITS int volume_detach(const struct volumes *v, struct uuid id, struct uuid ex
 /* VOLUME_CONFLICT while it is attached. When this returns 0 nothing of it is on disk. */
 AWAITS int volume_delete(const struct volumes *v, const struct store_volume *row, struct arena *a,
 	struct span *ret_why, int64_t deadline_ns) MUST_USE;
+
+/* ---- files, for clients from outside ---- */
+
+/* A volume's files for one request. Policy sees them below /workspace, asked for by the agent
+ * `operator`; the quota holds, and each operation is recorded. Who writes is alone: there is no
+ * other one, and no execution may write meanwhile (VOLUME_CONFLICT says which does; one that wants
+ * to waits). VOLUME_NOT_FOUND. */
+struct volume_files;
+AWAITS int volume_files_open(const struct volumes *v, struct uuid id, struct rule_set *rules,
+	bool writes, struct arena *a, struct volume_files **ret, struct span *ret_why,
+	int64_t deadline_ns) MUST_USE;
+struct fsal_attachment *volume_files_at(const struct volume_files *f); /* its door is `f` */
+AWAITS void volume_files_close(struct volume_files *f); /* NULL is allowed */
 
 /* At the start, before executions are taken up: finishes what a former process began, and takes
  * volumes back from executions of which `lives` is false. */

@@ -146,7 +146,7 @@ struct fsal_record {
 	uint32_t iteration;
 	bool writes; /* asked for fs:write, else fs:read */
 	uint64_t offset; /* the lowest, if several */
-	uint64_t bytes; /* all together */
+	uint64_t bytes; /* all together; of what the quota refused (-EDQUOT) what was asked for */
 	uint64_t count; /* of operations */
 	int64_t began_ns; /* wall clock; of the first */
 	int64_t latency_ns; /* of the slowest */
@@ -177,6 +177,10 @@ struct fsal_attach_options {
 	enum fsal_kind kind;
 	uint32_t uid, gid; /* FSAL_SQUASH: shown as the owner of everything */
 	bool read_only;
+	/* Paths from the root on which other volumes are mounted: they, and folders above them, are
+	 * neither removed nor renamed (-EPERM). */
+	const struct span *pinned;
+	size_t pinned_count;
 	bool sync; /* name-space operations, too, survive loss of power */
 	bool open; /* decided by nobody: only with `rules` NULL, which is refused otherwise */
 	struct rule_set *rules; /* a reference is taken */
@@ -345,12 +349,31 @@ struct fsal_limits {
 };
 void fsal_limits_get(const struct fsal_object *o, struct fsal_limits *ret);
 
-/* ---- whole paths, for tools ---- */
+/* ---- whole paths, for tools and clients from outside ---- */
 
 /* Walks a canonical path relative to the volume's root ("" is the root). Links inside are followed,
  * the last one only if `follow`; one that leads out of the volume is -EXDEV. */
 AWAITS int fsal_walk(struct fsal_call *c, struct fsal_attachment *at, struct span path, bool follow,
 	struct fsal_object **ret) MUST_USE;
+
+/* The folder that holds the last component, which the caller lets go of (fsal_unref), and that
+ * component. Links above it are followed. -EBUSY: the root has no name. */
+AWAITS int fsal_parent(struct fsal_call *c, struct fsal_attachment *at, struct span path,
+	struct fsal_object **ret, struct span *ret_name) MUST_USE;
+
+struct fsal_entry {
+	struct span name;
+	struct fsal_attr attr;
+};
+/* What may be seen in a folder, in order of bytes of the names, in the call's arena. -EOVERFLOW
+ * beyond LIMIT_FSAL_LIST_ENTRIES. */
+AWAITS int fsal_list(struct fsal_call *c, struct fsal_attachment *at, struct span path,
+	struct fsal_entry **ret, size_t *ret_count) MUST_USE;
+/* With all folders above it. 0 if it is there already. */
+AWAITS int fsal_mkdirs(struct fsal_call *c, struct fsal_attachment *at, struct span path) MUST_USE;
+/* A file, a link itself, an empty folder; or, `recursive`, a folder with all that is in it. */
+AWAITS int fsal_remove_path(
+	struct fsal_call *c, struct fsal_attachment *at, struct span path, bool recursive) MUST_USE;
 
 /* The whole content of dir/name: readers see the old or the new, never a mixture; the mode of an
  * existing file is kept, else 0644. */

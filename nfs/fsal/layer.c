@@ -131,7 +131,14 @@ static bool copy_texts(struct fsal_attachment *at, const struct fsal_attach_opti
 	at->o.agent = arena_span(at->arena, o->agent);
 	at->o.tenant = arena_span(at->arena, o->tenant);
 	at->o.mount_path = arena_span(at->arena, o->mount_path);
-	return at->o.mount_path.p != NULL;
+	struct span *pinned = arena_make_array(at->arena, struct span, o->pinned_count + 1);
+	at->o.pinned = pinned;
+	for (size_t i = 0; pinned && i < o->pinned_count; i++) {
+		pinned[i] = arena_span(at->arena, o->pinned[i]);
+		if (!pinned[i].p)
+			return false;
+	}
+	return at->o.mount_path.p != NULL && pinned;
 }
 
 /* The object that everything hangs on; the attachment holds it. */

@@ -13,6 +13,29 @@ struct place {
 	uint64_t rules_changes; /* as of that */
 };
 
+/* Another volume is mounted there, or below. */
+static int check_pinned(const struct place *p)
+{
+	const struct fsal_attach_options *o = &p->dir->at->o;
+	struct buf b CLEANUP(buf_fini) =
+		buf_init(LIMIT_PATH_BYTES + LIMIT_PATH_COMPONENT_BYTES + 1);
+
+	if (!o->pinned_count)
+		return 0;
+	int r = fsal_path(p->dir, &b);
+	if (b.len)
+		buf_putc(&b, '/');
+	buf_span(&b, p->name);
+	if (r == 0)
+		r = buf_error(&b);
+	struct span path = buf_view(&b);
+	for (size_t i = 0; r == 0 && i < o->pinned_count; i++)
+		if (span_starts(o->pinned[i], path) &&
+			(o->pinned[i].n == path.n || o->pinned[i].p[path.n] == '/'))
+			r = -EPERM;
+	return r;
+}
+
 static AWAITS int place_begin(
 	struct fsal_call *c, struct place *p, struct fsal_wcc *wcc, bool must_exist)
 {
@@ -29,6 +52,8 @@ static AWAITS int place_begin(
 		p->granted = r == FSAL_DENIED ? NULL : p->dir->at->volume->layer->granted;
 		p->rules_changes = p->dir->at->rules_changes;
 	}
+	if (r == 0)
+		r = check_pinned(p);
 	if (r != 0)
 		return r;
 	if (is_posix(p->dir) && !perm_grants(c->cred, &p->dir_attr, PERM_EXEC))

@@ -172,7 +172,7 @@ int fsal_write(struct fsal_call *c, struct fsal_object *o, uint64_t offset, stru
 				.object = o,
 				.writes = true,
 				.offset = offset,
-				.bytes = r == 0 ? bytes.n : 0,
+				.bytes = r == 0 || r == -EDQUOT ? bytes.n : 0,
 				.began_ns = began_ns,
 				.result = r});
 	fsal_unref(o);

@@ -240,7 +240,7 @@ void reply_cache_close(struct reply_cache *c)
 		return;
 	if (c->head)
 		munmap(c->head, c->map_bytes);
-	rt_close(c->file);
+	fd_cleanup(&c->file); /* at once: whoever opens the file next finds it unlocked */
 	free(c->beside);
 	free(c->chains);
 	free(c);

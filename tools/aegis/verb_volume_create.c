@@ -75,11 +75,13 @@ const struct verb verb_volume_create = {
 	.help = "Creates a volume that outlives executions, and prints its id. An agent works on "
 		"it "
 		"if its\n"
-		"manifest names that id: spec.volumes with mount_path /workspace, storage_class "
-		"persistent and\n"
-		"source.volume_id. One execution at a time has it. A limit of size is held by the "
-		"kernel, with a loop\n"
-		"device and mkfs.ext4; where a host cannot, such an execution is refused.",
+		"manifest names that id: spec.volumes with mount_path /workspace or a path below, "
+		"storage_class\n"
+		"persistent and source.volume_id. One execution at a time may write to it, others "
+		"may read it. A limit\n"
+		"of size is held by the kernel, with a loop device and mkfs.ext4; where a host "
+		"cannot, such an\n"
+		"execution is refused.",
 	.examples = "aegis volume create models\n"
 		    "aegis volume create scratch --ttl-hours 24 --size 1073741824",
 	.run = run,

@@ -31,7 +31,7 @@ const struct verb verb_volume_list = {
 	.summary = "List volumes",
 	.help = "Lists the volumes, the newest first, with the bytes that they use, their limit (0 "
 		"is none) and\n"
-		"the execution that has or had them.",
+		"the execution that attached them last.",
 	.examples = "aegis volume list\n"
 		    "aegis volume list --output json",
 	.run = run,

@@ -5,8 +5,8 @@
 static int run(struct cli *c)
 {
 	static const char *const members[] = {"name", "id", "status", "storage_class",
-		"execution_id", "error", "created_at", "attached_at", "detached_at", "expires_at",
-		NULL};
+		"execution_id", "attachments", "error", "created_at", "attached_at", "detached_at",
+		"expires_at", NULL};
 	return session_view(c, "/v1/volumes/", members, NULL);
 }
 
@@ -17,8 +17,9 @@ const struct verb verb_volume_show = {
 	.min_args = 1,
 	.max_args = 1,
 	.summary = "Show a volume",
-	.help = "Shows a volume, named by name or id: its state, and the execution that has or had "
-		"it.",
+	.help = "Shows a volume, named by name or id: its state, the executions that have it "
+		"(attachments), and\n"
+		"the one that attached it last.",
 	.examples = "aegis volume show models\n"
 		    "aegis volume show models --output json",
 	.run = run,

@@ -159,7 +159,7 @@ static void test_flush(void **state)
 {
 	int pidfd;
 	int tree = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	assert_int_equal(files_flush_start(&tree, &pidfd), 0);
+	assert_int_equal(files_flush_start(&tree, 1, &pidfd), 0);
 	assert_int_equal(tree, -1);
 	assert_true(files_child_ended(&pidfd, -1));
 	assert_int_equal(pidfd, -1);

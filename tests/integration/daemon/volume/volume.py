@@ -4,9 +4,13 @@
 two executions that work on one after the other, who has it meanwhile, and what a daemon that is
 killed leaves."""
 
+import contextlib
+import hashlib
 import json
 import os
+import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -35,13 +39,51 @@ spec:
     resources: {cpu: 500, memory: 128Mi, timeout: 240s}
   tools: [fs.read, fs.write, fs.delete, cmd.run]
 """
+BESIDE = """apiVersion: 100monkeys.ai/v1
+kind: Agent
+metadata: {name: %s, version: "1.0.0"}
+spec:
+  runtime: {language: python, version: "%d.%d"}
+  task: {instruction: "Work."}
+  volumes:
+    - {name: in, storage_class: persistent, mount_path: /workspace/deep/in, access_mode: read-only,
+       source: {volume_id: "{{input.from}}"}}
+    - {name: out, storage_class: persistent, mount_path: /workspace/out, access_mode: read-write,
+       source: {volume_id: "%s"}}
+    - {name: scratch space, storage_class: ephemeral, mount_path: /workspace/scratch, access_mode: read-write,
+       ttl_hours: 1%s}
+  security:
+    filesystem: {read: [/workspace], write: [/workspace/out, /workspace/scratch, /workspace/deep, /workspace/*]}
+    resources: {cpu: 500, memory: 128Mi, timeout: 240s}
+  tools: [fs.read, fs.write, fs.delete, fs.list, fs.grep, fs.create_dir, cmd.run]
+"""
+BESIDE_WORK = """import errno, os
+def tried(name, fn):
+    try:
+        fn()
+        print(name, "done")
+    except OSError as e:
+        print(name, errno.errorcode[e.errno])
+tried("read-in", lambda: open("/workspace/deep/in/by-tool").read())
+tried("write-in", lambda: open("/workspace/deep/in/x", "w"))
+tried("write-out", lambda: open("/workspace/out/by-command", "w").write("needle two"))
+tried("write-scratch", lambda: open("/workspace/scratch/x", "w").write("s"))
+tried("write-root", lambda: open("/workspace/own", "w").write("o"))
+tried("remove-place", lambda: os.rmdir("/workspace/out"))
+tried("move-place", lambda: os.rename("/workspace/out", "/workspace/away"))
+tried("link-across", lambda: os.link("/workspace/out/by-command", "/workspace/linked"))
+print("devices", len({os.stat("/workspace/" + p).st_dev for p in (".", "deep/in", "out", "scratch")}))
+print("tool-saw", open("/workspace/out/from-tool").read())
+"""
 go_on = threading.Event()  # lets the model go on with runs whose word is "wait"
 at_rest = threading.Event()  # such a run is there
+seen_by_model = {}  # word: the last conversation about it
 
 
 def answer(messages):
     text = json.dumps(messages)
     turn = model.turns(messages)
+    seen_by_model[re.search("WORD-([a-z]+)", text).group(1)] = text
     if "WORD-write" in text and turn == 0:
         return [("fs.write", {"path": "/workspace/by-tool", "content": "one"}),
                 ("cmd.run", {"command": "python3 -c \"open('/workspace/by-command', 'w').write('two')\""})]
@@ -55,6 +97,20 @@ def answer(messages):
         return [("fs.delete", {"path": "/workspace/big"}),
                 ("fs.write", {"path": "/workspace/small", "content": "y" * 100000}),
                 ("cmd.run", {"command": "python3 -c \"open('/workspace/small').read(); print('room-' + 'again')\""})]
+    if "WORD-beside" in text and turn == 0:
+        return [("fs.write", {"path": "/workspace/out/from-tool", "content": "needle one"}),
+                ("fs.write", {"path": "/workspace/beside.py", "content": BESIDE_WORK}),
+                ("cmd.run", {"command": "python3 /workspace/beside.py"}),
+                ("fs.read", {"path": "/workspace/deep/in/by-tool"}),
+                ("fs.write", {"path": "/workspace/deep/in/refused", "content": "x"}),
+                ("fs.create_dir", {"path": "/workspace/out/made/below"}),
+                ("fs.list", {"path": "/workspace/out"}),
+                ("fs.grep", {"path": "/workspace", "pattern": "needle (one|two)"}),
+                ("fs.delete", {"path": "/workspace/out"}),
+                ("fs.delete", {"path": "/workspace/deep", "recursive": True})]
+    if "WORD-over" in text and turn == 0:
+        return [("fs.write", {"path": "/workspace/scratch/much", "content": "x" * (5 << 18)}),
+                ("fs.write", {"path": "/workspace/scratch/more", "content": "x" * (5 << 18)})]
     if "WORD-wait" in text:
         at_rest.set()
         go_on.wait(200)
@@ -73,8 +129,9 @@ def deploy(name, volume, access="read-write"):
     return a.json
 
 
-def start(name, word):
-    return node.ask("POST", "/v1/executions", {"agent_id": name, "intent": "WORD-" + word}).json["execution_id"]
+def start(name, word, values=None):
+    body = {"agent_id": name, "intent": "WORD-" + word, **({"input": values} if values else {})}
+    return node.ask("POST", "/v1/executions", body).json["execution_id"]
 
 
 def finished(id):
@@ -99,6 +156,14 @@ def events(id):
     tail = node.audit("tail", "-n", "1000", "--output", "json").stdout
     records = [json.loads(line) for line in tail.splitlines()]
     return [r["kind"] for r in records if r["kind"].startswith("Volume") and id in json.dumps(r)]
+
+
+def events_of(execution):
+    """Its events about volumes, in order: (type, details)."""
+    with contextlib.closing(sqlite3.connect(f"file:{node.data}/aegis.db?mode=ro", uri=True)) as db:
+        return [(kind, json.loads(data)) for kind, data in db.execute(
+            "SELECT event_type, event_data FROM domain_events WHERE execution_id = ? AND event_type LIKE 'Volume%'"
+            " ORDER BY number", (execution,))]
 
 
 def making():
@@ -169,6 +234,138 @@ def holding(id):
               ("attached", holder))
     go_on.set()
     tap.equal("and goes on to the end", finished(holder)["status"], "completed")
+
+
+def beside(id):
+    """Volumes below /workspace: reached by programs and by file tools, each under its own rules."""
+    out = node.ask("POST", "/v1/volumes", {"label": "out"}).json["id"]
+    limit = ", size_limit: 2Mi" if node.mediates() or images_can_be_mounted() else ""
+    for name in ("beside", "beside-too"):
+        text = BESIDE % (name, *sys.version_info[:2], out, limit)
+        a = node.ask("POST", "/v1/agents", text)
+        tap.equal(f"{name} is deployed", (a.status, a.json.get("refusals") or []), (201, []))
+    before = directories()
+    first = start("beside", "beside", {"from": id, "text": "WORD-beside"})
+    end = finished(first)
+    said = end.get("output") or json.dumps(end)
+    for what, wanted in (("read-in", "done"), ("write-in", "EROFS"), ("write-out", "done"), ("write-scratch", "done"),
+                         ("write-root", "done"), ("remove-place", "EBUSY"), ("move-place", "EBUSY"),
+                         ("link-across", "EXDEV"), ("tool-saw", "needle one")):
+        tap.ok(f"in the sandbox: {what} {wanted}", f"{what} {wanted}" in said, said)
+    if node.mediates():
+        tap.ok("each is a file system of its own", "devices 4" in said, said)
+    turns = seen_by_model["beside"].replace("\\", "")
+    for what, wanted in (("a tool reads", '"one"'), ("a tool writes only what it may", "PERMISSION_DENIED"),
+                         ("a tool lists", "by-command"), ("and made a folder", "made/"),
+                         ("a search goes into all of them", "out/by-command:1"),
+                         ("a place is not deleted", "EBUSY")):
+        tap.ok(what, wanted in turns, turns)
+    tap.ok("what was written is in its volume", {"by-command", "from-tool", "made"} <=
+           set(os.listdir(f"{node.state}/workspaces/{out}")), os.listdir(f"{node.state}/workspaces/{out}"))
+    node.wait_for("the end of the scratch volume", lambda: set(directories()) - set(before) <= {out, first})
+    kinds = [kind for kind, _ in events_of(first)]
+    tap.equal("the execution says what it had", kinds, ["VolumeAttached"] * 3 + ["VolumeDetached"] * 3)
+    if limit:
+        over = start("beside", "over", {"from": id, "text": "WORD-over"})
+        finished(over)
+        turns = seen_by_model["over"].lower()
+        tap.ok("an ephemeral volume holds its limit", "no space left" in turns or "quota" in turns, turns)
+        node.wait_for("word of it", lambda: "VolumeQuotaExceeded" in dict(events_of(over)))
+        said = [details for kind, details in events_of(over) if kind == "VolumeQuotaExceeded"]
+        tap.ok("and the execution says so, once", len(said) == 1 and said[0]["path"] == "more", said)
+    bad = finished(start("beside", "beside", {"from": "nonsense", "text": "WORD-beside"}))
+    tap.ok("a template that yields no id fails the run", bad["status"] == "failed" and
+           "spec.volumes[0].source.volume_id" in json.dumps(bad), bad)
+    node.wait_for("that nothing is attached any more", lambda: "attached" not in
+                  [v["status"] for v in node.ask("GET", "/v1/volumes").json["volumes"]])
+    tap.equal("it is deleted", node.ask("DELETE", "/v1/volumes/out").status, 200)
+
+
+def form(fields, filename, content):
+    """A multipart/form-data body as SDKs send it, and its type."""
+    mark = "mark-7f3a"
+    head = "".join(f'--{mark}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+                   for name, value in fields.items())
+    head += f'--{mark}\r\nContent-Disposition: form-data; name="file"; filename="{filename}"\r\n' \
+            "Content-Type: text/plain\r\n\r\n"
+    return head.encode() + content + f"\r\n--{mark}--\r\n".encode(), f"multipart/form-data; boundary={mark}"
+
+
+def files():
+    """What stands in a volume, from outside."""
+    id = node.ask("POST", "/v1/volumes", {"label": "shelf", "size_limit_bytes": 8 << 20}).json["id"]
+    base = f"/v1/volumes/{id}/files"
+    big = os.urandom(3 << 20)
+    body, kind = form({"path": "docs/in/a.bin"}, "ignored.bin", big)
+    a = node.ask("POST", base + "/upload", body, {"Content-Type": kind})
+    tap.equal("an upload as a form", (a.status, a.json.get("path"), a.json.get("size"), a.json.get("sha256")),
+              (201, "docs/in/a.bin", len(big), hashlib.sha256(big).hexdigest()))
+    a = node.ask("POST", base + "/upload?path=/docs/in/b%20%C3%A9.png", b"\x89PNG\r\n\x1a\nrest", {"Content-Type": "text/plain"})
+    tap.equal("an upload as it is, told by its bytes", (a.status, a.json.get("mime_type"), a.json.get("name")),
+              (201, "image/png", "b \u00e9.png"))
+    body, kind = form({}, "c.txt", b"three")
+    a = node.ask("POST", base + "/upload?path=docs/", body, {"Content-Type": kind})
+    tap.equal("into a folder, under its own name", (a.status, a.json.get("path")), (201, "docs/c.txt"))
+    got = node.ask("GET", base + "/download?path=docs/in/a.bin")
+    tap.ok("it comes back whole", got.status == 200 and got.body == big, (got.status, len(got.body)))
+    listed = node.ask("GET", base + "?path=/docs").json
+    tap.equal("a folder's entries", [(e["name"], e["type"], e["size_bytes"]) for e in listed["entries"]],
+              [("c.txt", "file", 5), ("in", "directory", listed["entries"][1]["size_bytes"])])
+    seen = node.ask("GET", base + "/stat?path=docs/c.txt").json
+    tap.equal("what a file is", (seen["size"], seen["sha256"]), (5, hashlib.sha256(b"three").hexdigest()))
+    tap.equal("a new folder", node.ask("POST", base + "/mkdir", {"path": "new/below"}).status, 201)
+    moved = node.ask("POST", base + "/move", {"from": "docs/c.txt", "to": "new/below/d.txt"})
+    tap.equal("a file moves", (moved.status, moved.json["from"], moved.json["to"]), (200, "docs/c.txt", "new/below/d.txt"))
+    root = f"{node.state}/workspaces/{id}"
+    if node.mediates() or not images_can_be_mounted():  # else the image hides it
+        tap.equal("as it stands on disk", sorted(os.listdir(root)), ["docs", "new"])
+    a = node.ask("POST", base + "/upload?path=too-much", os.urandom(9 << 20))
+    tap.equal("more than the volume holds", a.status, 507)
+    tap.equal("leaves nothing of it", sorted(e["name"] for e in node.ask("GET", base).json["entries"]
+                                             if e["name"] != "lost+found"), ["docs", "new"])
+    for name, method, path, given, status in (
+            ("a path out of it", "GET", "/download?path=../../etc/passwd", None, 400),
+            ("what is not there", "GET", "/download?path=none", None, 404),
+            ("a folder as a file", "GET", "/download?path=docs", None, 409),
+            ("a folder overwritten", "POST", "/upload?path=docs", b"x", 409),
+            ("a form without end", "POST", "/upload?path=x", b"--mark\r\nContent-Disposition: form-data", 400),
+            ("no path", "POST", "/upload", b"x", 422),
+            ("a move of nothing", "POST", "/move", {"from": "none", "to": "docs/x"}, 404),
+            ("mkdir without a path", "POST", "/mkdir", {}, 422)):
+        headers = {"Content-Type": "multipart/form-data; boundary=mark"} if "form" in name else {}
+        tap.equal(f"{name} is refused", node.ask(method, base + path, given, headers).status, status)
+    a = node.ask("DELETE", base + "?path=new")
+    tap.equal("a folder goes with what is in it", (a.status, node.ask("GET", base + "?path=new").status), (200, 404))
+    tap.equal("another volume's files", node.ask("GET", f"/v1/volumes/{NOBODY}/files").status, 404)
+    go_on.clear()
+    at_rest.clear()
+    deploy("shelved", id)
+    holder = start("shelved", "wait")
+    tap.ok("an execution has it", at_rest.wait(200))
+    a = node.ask("POST", base + "/upload?path=late", b"x")
+    tap.ok("then others do not write", a.status == 409 and holder in a.json["error"], a)
+    tap.equal("but read", node.ask("GET", base + "/download?path=docs/in/a.bin").body == big, True)
+    go_on.set()
+    finished(holder)
+    node.wait_for("that it is free", lambda: volume(id)["status"] == "detached")
+    tap.equal("it is deleted", node.ask("DELETE", f"/v1/volumes/{id}").status, 200)
+
+
+def reading_together(id):
+    """Any number may read what one writes."""
+    go_on.clear()
+    readers = [start("reader", "wait") for _ in range(3)]
+    writer = start("writer", "wait")
+    wanted = sorted(readers + [writer])
+    node.wait_for("all of them", lambda: sorted(a["execution_id"] for a in volume(id)["attachments"] or []) == wanted)
+    modes = {a["execution_id"]: a["access_mode"] for a in volume(id)["attachments"]}
+    tap.equal("three read and one writes", [modes[e] for e in readers + [writer]], ["read-only"] * 3 + ["read-write"])
+    node.kill("aegisd")
+    node.start_aegisd()
+    tap.equal("after a kill they still do", sorted(a["execution_id"] for a in volume(id)["attachments"]), wanted)
+    go_on.set()
+    tap.equal("all complete", {finished(e)["status"] for e in wanted}, {"completed"})
+    node.wait_for("that all gave it back", lambda: volume(id)["status"] == "detached")
 
 
 def loops():
@@ -253,9 +450,9 @@ def settling():
 import sqlite3, sys
 c = sqlite3.connect(sys.argv[1])
 c.execute("UPDATE volumes SET status = 'deleting' WHERE id = ?", (sys.argv[2],))
-c.execute("UPDATE volumes SET status = 'attached', execution_id = ? WHERE name = 'models'", (sys.argv[3],))
+c.execute("UPDATE volumes SET status = 'attached', attachments = ? WHERE name = 'models'", (sys.argv[3],))
 c.commit()
-""", store, id, NOBODY], capture_output=True, text=True)
+""", store, id, json.dumps([{"execution_id": NOBODY, "access_mode": "read-write"}])], capture_output=True, text=True)
     tap.equal("the rows are as a death leaves them", rows.returncode, 0)
     node.start_aegisd()
     tap.ok("what was being deleted is gone", id not in directories() and
@@ -295,6 +492,9 @@ def run():
     id = making()
     sharing(id)
     holding(id)
+    beside(id)
+    reading_together(id)
+    files()
     limits()
     settling()
     command_line()

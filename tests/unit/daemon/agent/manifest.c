@@ -338,12 +338,13 @@ static void what_has_no_effect_is_listed(void **state)
 		"", "spec.volumes[0].type:7 ");
 	expect_lists("  volumes:\n"
 		     "    - {name: d, storage_class: ephemeral, mount_path: /workspace/d,\n"
-		     "       access_mode: read-only, ttl_hours: 1}\n",
-		"", "spec.volumes[0].access_mode:8 ");
+		     "       access_mode: read-only, ttl_hours: 1, size_limit: 1Mi}\n",
+		"", "");
 	expect_lists("  volumes:\n"
-		     "    - {name: d, storage_class: ephemeral, mount_path: /workspace/d,\n"
-		     "       access_mode: read-write, ttl_hours: 1}\n",
-		"spec.volumes[0].mount_path:7 ", "");
+		     "    - {name: d, storage_class: persistent, mount_path: /workspace/d,\n"
+		     "       access_mode: read-write, source: {volume_id: \"{{input.v}}\"},\n"
+		     "       size_limit: 1Mi}\n",
+		"spec.volumes[0].size_limit:9 ", "");
 	expect_lists("  execution: {memory: true, validation: [{type: semantic, judge_agent: j, "
 		     "criteria: c}]}\n",
 		"spec.execution.memory:6 spec.execution.validation[0].type:6 ", "");
@@ -431,6 +432,19 @@ static void refusals(void **state)
 		 "access_mode: read-write}]\n",
 			"a:6:13: spec.volumes[0]: a persistent volume needs \"source.volume_id\", "
 			"the id of an existing one\n"},
+		{"  volumes:\n"
+		 "    - {name: a, storage_class: ephemeral, mount_path: /workspace/a, access_mode: "
+		 "read-write, ttl_hours: 1}\n"
+		 "    - {name: w, storage_class: ephemeral, mount_path: /workspace, access_mode: "
+		 "read-write, ttl_hours: 1}\n"
+		 "    - {name: b, storage_class: ephemeral, mount_path: /workspace/a/b, "
+		 "access_mode: read-write, ttl_hours: 1}\n",
+			"a:9:43: spec.volumes[2].mount_path: volume \"a\" is at /workspace/a: only "
+			"/workspace may have other volumes below it\n"},
+		{"  volumes: [{name: v, storage_class: persistent, mount_path: /workspace/v, "
+		 "access_mode: read-only, source: {volume_id: vol-1}}]\n",
+			"a:6:109: spec.volumes[0].source.volume_id: \"vol-1\" is no id of a "
+			"volume; accepted: a UUID, or a template that yields one\n"},
 		{"  tools: [{name: c, executor: \"builtin:cmd\"}]\n",
 			"a:6:11: spec.tools[0]: executor builtin:cmd needs \"config\" with a "
 			"subcommand_allowlist\n"},

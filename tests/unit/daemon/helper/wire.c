@@ -23,6 +23,8 @@ static struct wire_create *create_packet(size_t *ret_bytes)
 		.env_bytes = 11,
 		.limits = {8 << 20, 4096, 4096, 10, 2, 16, 0},
 		.runtime = "python-3.11",
+		.place_count = 2,
+		.places = {{{{2}}, 1, 0, "data"}, {{{3}}, 0, 0, "deep/in"}},
 	};
 	memcpy(w + 1, tail, 28);
 	*ret_bytes = sizeof(*w) + 28;
@@ -58,6 +60,9 @@ static void damaged_create(struct span damaged, const char *what, void *arg)
 	} else if (w->header.type == WIRE_SANDBOX_CREATE) {
 		(*passed)++;
 		assert_true(w->iteration >= 1 && w->iteration <= HELPER_ITERATION_MAX);
+		assert_true(w->place_count <= HELPER_PLACES_MAX);
+		for (size_t i = 0; i < w->place_count; i++)
+			assert_true(wire_place_ok(w->places[i].at, sizeof(w->places[i].at)));
 		assert_int_equal(sizeof(*w) + w->argv_bytes + w->env_bytes, damaged.n);
 		assert_true(memchr(w->runtime, 0, sizeof(w->runtime)) != NULL);
 		assert_null(strchr(w->runtime, '/'));
@@ -164,6 +169,37 @@ static void test_runtime_names(void **state)
 	assert_false(wire_name_ok(name, sizeof(name)));
 }
 
+static void test_places(void **state)
+{
+	char at[HELPER_PLACE_BYTES] = "a/b.c/\xc3\xa9";
+	assert_true(wire_place_ok(at, sizeof(at)));
+	at[sizeof(at) - 1] = 'x'; /* behind the end */
+	assert_false(wire_place_ok(at, sizeof(at)));
+	static const char *const bad[] = {
+		"", "/", "/a", "a/", "a//b", ".", "..", "a/..", "../a", "a/./b", "a/../../etc"};
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		memset(at, 0, sizeof(at));
+		memcpy(at, bad[i], strlen(bad[i]));
+		assert_false(wire_place_ok(at, sizeof(at)));
+	}
+	memset(at, 'a', sizeof(at));
+	assert_false(wire_place_ok(at, sizeof(at)));
+
+	size_t n;
+	struct wire_create *w = create_packet(&n);
+	w->place_count = HELPER_PLACES_MAX + 1;
+	assert_int_equal(check(packet, n), -EPROTO);
+	w->place_count = 1; /* and something stands behind it */
+	assert_int_equal(check(packet, n), -EPROTO);
+	w->place_count = 2;
+	w->places[1].read_only = 2;
+	assert_int_equal(check(packet, n), -EPROTO);
+	w->places[1].read_only = 0;
+	w->places[0].volume = (struct uuid){{0}};
+	assert_int_equal(check(packet, n), -EPROTO);
+	err_clear();
+}
+
 static void test_views(void **state)
 {
 	const struct helper_sandbox s = {
@@ -201,6 +237,7 @@ int main(void)
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_strings),
 		cmocka_unit_test(test_runtime_names),
+		cmocka_unit_test(test_places),
 		cmocka_unit_test(test_views),
 	};
 	return cmocka_run_group_tests(helper, NULL, NULL);

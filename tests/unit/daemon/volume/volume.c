@@ -18,6 +18,7 @@ struct disk {
 	struct sandbox_driver base;
 	char dir[64];
 	int error; /* of the next request; 0: none */
+	struct uuid stuck; /* whose directory nobody gets at */
 };
 
 struct fixture {
@@ -48,6 +49,8 @@ static int op_open(struct sandbox_driver *base, struct uuid id, int *ret_fd, int
 	int error = d->error;
 
 	d->error = 0;
+	if (uuid_eq(id, d->stuck))
+		return err_raise(-EINVAL, "the disk of the test is stuck");
 	if (error)
 		return err_raise(error, "the disk of the test");
 	place(d, id, path);
@@ -59,9 +62,12 @@ static int op_open(struct sandbox_driver *base, struct uuid id, int *ret_fd, int
 
 static int op_remove(struct sandbox_driver *base, struct uuid id, int64_t deadline_ns)
 {
+	struct disk *d = container_of(base, struct disk, base);
 	char path[128];
 
-	place(container_of(base, struct disk, base), id, path);
+	if (uuid_eq(id, d->stuck))
+		return err_raise(-EINVAL, "the disk of the test is stuck");
+	place(d, id, path);
 	return rmdir(path) < 0 ? err_sys(-errno, "%s", path) : 0;
 }
 
@@ -82,6 +88,8 @@ static void begin(struct fixture *f)
 	EXPECT_INT(fsal_start(&(struct fsal_options){.objects_max = 1000}, &f->fsal), 0);
 	f->v = (struct volumes){
 		.store = f->store, .sandboxes = &f->disk.base, .files = f->files, .fsal = f->fsal};
+	f->v.locks = volume_locks_new();
+	EXPECT(f->v.locks != NULL);
 	EXPECT_INT(event_bus_start(&(struct event_bus_options){.store = f->store}, &f->v.bus), 0);
 	f->arena = arena_new(256 * 1024 * 1024);
 }
@@ -90,6 +98,7 @@ static void end(struct fixture *f)
 {
 	EXPECT_INT(store_check(f->store, DEADLINE_NONE), 0);
 	event_bus_stop(f->v.bus);
+	volume_locks_free(f->v.locks);
 	fsal_stop(f->fsal);
 	offload_stop(f->files);
 	store_close(f->store);
@@ -115,12 +124,31 @@ static bool on_disk(const struct fixture *f, struct uuid id)
 
 /* ---- the walk ---- */
 
+enum has { HAS_NOT, READS, WRITES };
+
 struct slot {
 	bool is;
 	enum volume_state state;
 	struct uuid id;
-	int holder;
+	enum has has[EXECUTIONS];
 };
+
+static int holders(const struct slot *s)
+{
+	int n = 0;
+
+	for (int i = 0; i < EXECUTIONS; i++)
+		n += s->has[i] != HAS_NOT;
+	return n;
+}
+
+static bool is_written(const struct slot *s)
+{
+	for (int i = 0; i < EXECUTIONS; i++)
+		if (s->has[i] == WRITES)
+			return true;
+	return false;
+}
 
 struct model {
 	struct fixture f;
@@ -140,6 +168,18 @@ static struct uuid execution_of(int n)
 	return (struct uuid){{0xe0, (uint8_t)(n + 1)}};
 }
 
+static void compare_loans(struct model *m, const struct slot *s, const struct store_volume *row)
+{
+	struct volume_loans loans;
+
+	EXPECT_INT(volume_loans(row, m->f.arena, &loans), 0);
+	EXPECT_INT((int)loans.count, holders(s));
+	for (size_t i = 0; i < loans.count; i++)
+		for (int n = 0; n < EXECUTIONS; n++)
+			if (uuid_eq(loans.items[i].execution, execution_of(n)))
+				EXPECT_INT(loans.items[i].read_only ? READS : WRITES, s->has[n]);
+}
+
 static void compare(struct model *m)
 {
 	for (int i = 0; i < NAMES; i++) {
@@ -149,8 +189,7 @@ static void compare(struct model *m)
 			continue;
 		EXPECT_INT(store_volume_get(m->f.store, s->id, m->f.arena, &row, DEADLINE_NONE), 0);
 		EXPECT_INT(state_parse(&volume_states, row.status), s->state);
-		if (s->state == VOLUME_ATTACHED)
-			EXPECT(uuid_eq(row.execution_id, execution_of(s->holder)));
+		compare_loans(m, s, &row);
 		if (s->state == VOLUME_AVAILABLE || s->state == VOLUME_ATTACHED ||
 			s->state == VOLUME_DETACHED)
 			EXPECT(on_disk(&m->f, s->id));
@@ -188,26 +227,36 @@ static void step_create(struct model *m, int i)
 
 static void step_attach(struct model *m, struct slot *s, int execution)
 {
+	struct volume_loan loan = {
+		.execution = execution_of(execution), .read_only = dice(m, 2) == 0};
 	struct store_volume row;
 	int wanted = s->state == VOLUME_DELETED ? VOLUME_NOT_FOUND : VOLUME_CONFLICT;
 
 	if (s->state == VOLUME_AVAILABLE || s->state == VOLUME_DETACHED ||
-		(s->state == VOLUME_ATTACHED && s->holder == execution))
+		(s->state == VOLUME_ATTACHED &&
+			(s->has[execution] || loan.read_only || !is_written(s))))
 		wanted = 0;
-	EXPECT_INT(volume_attach(&m->f.v, SPAN("local"), s->id, execution_of(execution), m->f.arena,
-			   &row, &m->f.why, DEADLINE_NONE),
+	EXPECT_INT(volume_attach(&m->f.v, SPAN("local"), s->id, &loan, m->f.arena, &row, &m->f.why,
+			   DEADLINE_NONE),
 		wanted);
 	if (wanted == 0) {
 		s->state = VOLUME_ATTACHED;
-		s->holder = execution;
+		if (!s->has[execution])
+			s->has[execution] = loan.read_only ? READS : WRITES;
 	}
+}
+
+static void give_back(struct slot *s, int execution)
+{
+	s->has[execution] = HAS_NOT;
+	if (s->state == VOLUME_ATTACHED && !holders(s))
+		s->state = VOLUME_DETACHED;
 }
 
 static void step_detach(struct model *m, struct slot *s, int execution)
 {
 	EXPECT_INT(volume_detach(&m->f.v, s->id, execution_of(execution), DEADLINE_NONE), 0);
-	if (s->state == VOLUME_ATTACHED && s->holder == execution)
-		s->state = VOLUME_DETACHED;
+	give_back(s, execution);
 }
 
 static void step_delete(struct model *m, struct slot *s)
@@ -251,8 +300,9 @@ static void step_restart(struct model *m)
 			s->state = VOLUME_AVAILABLE;
 		if (s->is && s->state == VOLUME_DELETING)
 			s->state = VOLUME_DELETED;
-		if (s->is && s->state == VOLUME_ATTACHED && m->dead[s->holder])
-			s->state = VOLUME_DETACHED;
+		for (int n = 0; s->is && n < EXECUTIONS; n++)
+			if (m->dead[n])
+				give_back(s, n);
 	}
 }
 
@@ -283,6 +333,108 @@ static void body_walk(void *arg)
 
 /* ---- single things ---- */
 
+static int attach(struct fixture *f, struct uuid id, int execution, struct store_volume *ret)
+{
+	const struct volume_loan loan = {.execution = execution_of(execution)};
+
+	return volume_attach(
+		&f->v, SPAN("local"), id, &loan, f->arena, ret, &f->why, DEADLINE_NONE);
+}
+
+static void body_owned(void *arg)
+{
+	struct volume_loan loan = {.execution = execution_of(0), .owned = true};
+	struct fixture f;
+	struct store_volume row;
+
+	begin(&f);
+	EXPECT_INT(create(&f, "scratch", 1, &row), 0);
+	EXPECT_INT(volume_attach(&f.v, SPAN("local"), row.id, &loan, f.arena, &row, &f.why,
+			   DEADLINE_NONE),
+		0);
+	EXPECT(on_disk(&f, row.id));
+	/* Its end dies in between: it has expired, and the reaper finds it. */
+	f.disk.error = -ECANCELED;
+	EXPECT_INT(volume_detach(&f.v, row.id, loan.execution, DEADLINE_NONE), -ECANCELED);
+	err_clear();
+	EXPECT(on_disk(&f, row.id));
+	EXPECT_INT(volumes_settle(&f.v, NULL, NULL, DEADLINE_NONE), 0);
+	EXPECT(!on_disk(&f, row.id));
+	EXPECT_INT(create(&f, "scratch", 1, &row), 0);
+	EXPECT_INT(volume_attach(&f.v, SPAN("local"), row.id, &loan, f.arena, &row, &f.why,
+			   DEADLINE_NONE),
+		0);
+	EXPECT_INT(volume_detach(&f.v, row.id, loan.execution, DEADLINE_NONE), 0);
+	EXPECT(!on_disk(&f, row.id));
+	end(&f);
+}
+
+/* No more readers than there is room for in its row. */
+static void body_readers(void *arg)
+{
+	struct volume_loan loan = {.read_only = true};
+	struct fixture f;
+	struct store_volume a, row;
+	struct volume_loans loans;
+
+	begin(&f);
+	EXPECT_INT(create(&f, "shared", 0, &a), 0);
+	for (int i = 0; i <= LIMIT_VOLUME_HOLDERS; i++) {
+		loan.execution = execution_of(i);
+		EXPECT_INT(volume_attach(&f.v, SPAN("local"), a.id, &loan, f.arena, &row, &f.why,
+				   DEADLINE_NONE),
+			i < LIMIT_VOLUME_HOLDERS ? 0 : VOLUME_CONFLICT);
+	}
+	EXPECT_INT(volume_loans(&row, f.arena, &loans), 0);
+	EXPECT_INT((int)loans.count, LIMIT_VOLUME_HOLDERS);
+	for (int i = 0; i < LIMIT_VOLUME_HOLDERS; i++)
+		EXPECT_INT(volume_detach(&f.v, a.id, execution_of(i), DEADLINE_NONE), 0);
+	EXPECT_INT(attach(&f, a.id, 0, &row), 0);
+	end(&f);
+}
+
+static AWAITS int nobody_lives(void *ctx, struct uuid execution, bool *ret)
+{
+	*ret = false;
+	return 0;
+}
+
+/* More rows than one round, of which some cannot be settled: the others are. */
+static void body_many(void *arg)
+{
+	enum { MANY = 130 };
+	struct fixture f;
+	struct store_volume rows[MANY], row;
+	char name[16];
+
+	begin(&f);
+	for (int i = 0; i < MANY; i++) {
+		snprintf(name, sizeof(name), "v%d", i);
+		EXPECT_INT(create(&f, name, 0, &rows[i]), 0);
+		EXPECT_INT(attach(&f, rows[i].id, i, &row), 0);
+	}
+	EXPECT_INT(volumes_settle(&f.v, nobody_lives, NULL, DEADLINE_NONE), 0);
+	for (int i = 0; i < MANY; i++) {
+		EXPECT_INT(volume_find(&f.v, SPAN("local"), rows[i].name, f.arena, &rows[i],
+				   DEADLINE_NONE),
+			0);
+		EXPECT(strcmp(rows[i].status, "detached") == 0);
+	}
+	for (int i = 0; i < 2; i++) {
+		f.disk.error = -ECANCELED;
+		EXPECT_INT(
+			volume_delete(&f.v, &rows[i], f.arena, &f.why, DEADLINE_NONE), -ECANCELED);
+		err_clear();
+	}
+	f.disk.stuck = rows[1].id;
+	EXPECT_INT(volumes_settle(&f.v, nobody_lives, NULL, DEADLINE_NONE), 0);
+	EXPECT(!on_disk(&f, rows[0].id) && on_disk(&f, rows[1].id));
+	f.disk.stuck = (struct uuid){{0}};
+	EXPECT_INT(volumes_settle(&f.v, nobody_lives, NULL, DEADLINE_NONE), 0);
+	EXPECT(!on_disk(&f, rows[1].id));
+	end(&f);
+}
+
 static void body_expiry(void *arg)
 {
 	struct fixture f;
@@ -293,9 +445,7 @@ static void body_expiry(void *arg)
 	EXPECT_INT(create(&f, "free", 1, &free_one), 0);
 	EXPECT_INT(create(&f, "held", 1, &held), 0);
 	EXPECT_INT(create(&f, "kept", 0, &kept), 0);
-	EXPECT_INT(volume_attach(&f.v, SPAN("local"), held.id, execution_of(0), f.arena, &row,
-			   &f.why, DEADLINE_NONE),
-		0);
+	EXPECT_INT(attach(&f, held.id, 0, &row), 0);
 	EXPECT_INT(volumes_reap(&f.v, rt_wall_ns() + hour_ns / 2, DEADLINE_NONE), 0);
 	EXPECT(on_disk(&f, free_one.id));
 	EXPECT_INT(volumes_reap(&f.v, rt_wall_ns() + 2 * hour_ns, DEADLINE_NONE), 0);
@@ -311,6 +461,7 @@ static void body_names(void *arg)
 	static const char *const bad[] = {"", ".", "..", "a/b", "a b", "-a", "\xc3\xa9",
 		"00000000-0000-4000-8000-000000000000",
 		"a234567890123456789012345678901234567890123456789012345678901234"};
+	const struct volume_loan loan = {.execution = execution_of(0)};
 	struct fixture f;
 	struct store_volume a, b, row;
 
@@ -326,8 +477,8 @@ static void body_names(void *arg)
 	/* Another tenant's is nobody's. */
 	EXPECT_INT(volume_find(&f.v, SPAN("other"), SPAN("c"), f.arena, &row, DEADLINE_NONE),
 		VOLUME_NOT_FOUND);
-	EXPECT_INT(volume_attach(&f.v, SPAN("other"), b.id, execution_of(0), f.arena, &row, &f.why,
-			   DEADLINE_NONE),
+	EXPECT_INT(volume_attach(
+			   &f.v, SPAN("other"), b.id, &loan, f.arena, &row, &f.why, DEADLINE_NONE),
 		VOLUME_NOT_FOUND);
 	end(&f);
 }
@@ -363,6 +514,9 @@ static void body_usage(void *arg)
 		in_fiber(body_##name); \
 	}
 IN_FIBER(walk)
+IN_FIBER(owned)
+IN_FIBER(readers)
+IN_FIBER(many)
 IN_FIBER(expiry)
 IN_FIBER(names)
 IN_FIBER(usage)
@@ -377,6 +531,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(table_is_sound),
 		cmocka_unit_test(walk),
+		cmocka_unit_test(owned),
+		cmocka_unit_test(readers),
+		cmocka_unit_test(many),
 		cmocka_unit_test(expiry),
 		cmocka_unit_test(names),
 		cmocka_unit_test(usage),

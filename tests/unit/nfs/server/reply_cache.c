@@ -233,6 +233,10 @@ static void one_process_body(void *arg)
 	EXPECT_INT(reply_cache_open(b, SLOTS, &other), -EBUSY);
 	err_clear();
 	reply_cache_close(c);
+	/* Closed is closed, with nothing in between that would have to run first. */
+	b = open(path, O_RDWR | O_CLOEXEC);
+	EXPECT_INT(reply_cache_open(b, SLOTS, &other), 0);
+	reply_cache_close(other);
 	unlink(path);
 }
 
