@@ -8,6 +8,7 @@ static const struct cli_column columns[] = {
 	{"state", "state"},
 	{"tools", "tools"},
 	{"starts", "starts"},
+	{"confined", "confined"},
 	{"error", "error"},
 	{NULL, NULL},
 };
@@ -32,7 +33,8 @@ const struct verb verb_tool_servers = {
 		"asked "
 		"once more),\nbacking_off (down, and started again later), stopped, or failed (its "
 		"configuration is at fault), with\nwhat ended it last. A program must stand in the "
-		"runtime registry before it can be started.",
+		"runtime registry before it can be started; it is "
+		"confined by a sandbox\nof its own, a server elsewhere is not.",
 	.examples = "aegis tool servers\n"
 		    "aegis tool servers --output json",
 	.run = run,
