@@ -218,9 +218,13 @@ def check_doctor():
     report = {"kernel": "6.1", "privileged": True, "findings": [
         {"id": "sandbox.x", "level": "prevented", "protects": "p", "why": "w", "how": ""}]}
     Handler.routes[("GET", "/v1/doctor")] = (200, report)
-    expect("doctor of the daemon", ["doctor", "--daemon"], 0, out="prevented    sandbox.x", asks=[("GET", "/v1/doctor")])
-    _, out, _ = expect("doctor offline", ["doctor", "--output", "json"], 0, asks=[])
+    servers = [{"name": "web", "state": "ready", "up": True, "confined": True, "confined_by": "a sandbox of its own"}]
+    Handler.routes[("GET", "/v1/tool-servers")] = (200, {"items": servers})
+    expect("doctor of the daemon", ["doctor", "--daemon"], 0, out="prevented    sandbox.x",
+           asks=[("GET", "/v1/doctor"), ("GET", "/v1/tool-servers")])
+    _, out, _ = expect("doctor here", ["doctor", "--output", "json"], 0, asks=[("GET", "/v1/tool-servers")])
     tap.ok("has findings", len(json.loads(out)["findings"]) > 3, out)
+    tap.equal("and how the daemon's tool servers fare", json.loads(out)["tool_servers"], servers)
     write("strict.yaml", CONFIG + "  require: {probes: {no.such.probe: prevent}}\n")
     result = subprocess.run([AEGIS, "doctor", "-c", "strict.yaml"], capture_output=True, text=True, cwd=FOLDER,
                             env=ENV, timeout=60, check=False)
