@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /*
  * The guard (bpf/lsm/guard.bpf.c): a task that leaves the cgroup of its sandbox is killed. It hangs
- * on tracepoints of the whole host, which do nothing for others, and only while a sandbox lives.
- * Each sandbox's first process keeps it attached beside the helper (LAUNCH_FD_KEEP_GUARD): it goes
- * on when the helper dies, and with the last sandbox that it knows it goes. What a restarted helper
- * attaches knows the new sandboxes.
+ * on tracepoints of the whole host, which do nothing for others, and only while a sandbox lives
+ * (and a moment longer: sandbox_set_rest). Each sandbox's first process keeps it attached beside
+ * the helper (LAUNCH_FD_KEEP_GUARD): it goes on when the helper dies, and with the last sandbox
+ * that it knows it goes. What a restarted helper attaches knows the new sandboxes.
  */
 #pragma once
 

@@ -20,6 +20,7 @@
 enum {
 	IDLE_MS = 2, /* so long without a request, and the pools are filled */
 	UNFINISHED_MS = 20, /* how often what could not be finished is tried again */
+	UNNEEDED_MS = 1000, /* so long without a sandbox, and what hangs for them is taken down */
 	UNSERVED_MS = 200, /* how often sandboxes that wait for a server are looked at */
 	SEND_TIMEOUT_S = 2, /* an aegisd that does not read its replies for so long is cut off */
 };
@@ -319,12 +320,15 @@ int monitor_run(struct monitor *m)
 		int timeout = !filled             ? IDLE_MS
 			: m->sandboxes.unfinished ? UNFINISHED_MS
 			: m->sandboxes.unserved   ? UNSERVED_MS
+			: m->sandboxes.unneeded   ? UNNEEDED_MS
 						  : -1;
 		int n = epoll_wait(m->epoll, &event, 1, timeout);
 		if (n < 0 && errno != EINTR)
 			return err_sys(-errno, "epoll_wait");
 		if (n > 0)
 			take_event(m, event.data.u64);
+		else if (timeout == UNNEEDED_MS)
+			sandbox_set_rest(&m->sandboxes);
 		if (m->client_gone) {
 			m->client_gone = false;
 			sandbox_client_gone(&m->sandboxes);

@@ -287,12 +287,18 @@ static bool finish_release(struct sandbox_set *set, struct sandbox *s)
 		host_slot_give_back(set->host, s->mark.slot);
 	recordprog_dismiss(&set->host->record, s->cgroup_id);
 	sandbox_forget(set, s);
-	if (set->count == 0) {
+	set->unneeded = set->count == 0;
+	return true;
+}
+
+void sandbox_set_rest(struct sandbox_set *set)
+{
+	if (set->unneeded && set->count == 0) {
 		lsmprog_detach(&set->host->lsm, set->host->cgroups.v2);
 		recordprog_detach(&set->host->record);
 		guardprog_detach(&set->host->guard);
 	}
-	return true;
+	set->unneeded = false;
 }
 
 void sandbox_set_tick(struct sandbox_set *set)
@@ -337,6 +343,7 @@ void sandbox_set_fini(struct sandbox_set *set)
 		(void)poll(NULL, 0, FINISH_MS);
 		sandbox_set_tick(set);
 	}
+	sandbox_set_rest(set);
 	list_for_each_safe (node, &set->all)
 		sandbox_forget(set, list_entry(node, struct sandbox, link));
 	map_fini(&set->by_id);

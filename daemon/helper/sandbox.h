@@ -72,6 +72,7 @@ struct sandbox_set {
 	struct seat *seats; /* host->options.seats of them; id 0: none */
 	size_t seat_count;
 	bool unserved; /* there may be one whose files nobody serves: sandbox_files_watch */
+	bool unneeded; /* the programs in the kernel hang, and no sandbox lives: sandbox_set_rest */
 	size_t unfinished; /* gone but not ended, or released but not removed: sandbox_set_tick */
 	/* The loop's: watch a pidfd from now on, and no more; a sandbox has ended. */
 	int (*watch)(void *arg, const struct sandbox *s);
@@ -116,6 +117,9 @@ int sandbox_stop(struct sandbox_set *set, struct sandbox *s, enum helper_stop ho
 int sandbox_release(struct sandbox_set *set, struct sandbox *s) MUST_USE; /* -EBUSY */
 void sandbox_gone(struct sandbox_set *set, struct sandbox *s); /* its pidfd is readable */
 void sandbox_set_tick(struct sandbox_set *set); /* what could not be finished at once */
+/* Takes down what hangs for sandboxes only, if there has been none for a while: attaching takes ten
+ * milliseconds, which the next sandbox should not wait for if it comes soon. */
+void sandbox_set_rest(struct sandbox_set *set);
 
 int sandbox_call_open(
 	struct host *h, struct sandbox *s, struct uuid call, uint64_t *ret_cgroup_id) MUST_USE;
