@@ -397,10 +397,14 @@ static AWAITS void take_form(struct upload *u, struct span content_type, struct 
 			refuse(u, 400, "bad_form", "the form ends before its last boundary");
 			return;
 		}
-		while ((r = multipart_next(&m, piece, &data)) != MULTIPART_MORE) {
-			piece = (struct span){0};
-			if (!take_event(u, &m, r, data, asked, &path))
-				return;
+		while (piece.n) { /* what has come at once may be much */
+			struct span part = span_sub(piece, 0, MIN(piece.n, (size_t)PIECE_BYTES));
+			piece = span_sub(piece, part.n, piece.n);
+			while ((r = multipart_next(&m, part, &data)) != MULTIPART_MORE) {
+				part = (struct span){0};
+				if (!take_event(u, &m, r, data, asked, &path))
+					return;
+			}
 		}
 		r = 0;
 	}

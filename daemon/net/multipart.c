@@ -144,7 +144,9 @@ static int take_delimiter(struct multipart *m)
 
 int multipart_next(struct multipart *m, struct span piece, struct span *ret)
 {
-	CHECK(piece.n <= PIECE_BYTES_MAX);
+	if (piece.n > PIECE_BYTES_MAX)
+		return err_raise(
+			-E2BIG, "a piece of a form has more than %d bytes", PIECE_BYTES_MAX);
 	for (int r = 0; r == 0;) {
 		buf_consume(&m->held, m->told);
 		m->told = 0;
