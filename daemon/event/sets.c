@@ -37,8 +37,9 @@ void sets_fini(struct part *p)
 
 static int remember(struct part *p, struct span hash)
 {
+	if (map_get(&p->sets, hash))
+		return 0;
 	struct known_set *k = malloc(sizeof(*k));
-
 	if (p->sets.count == SETS_MAX)
 		forget_all(p);
 	if (!k)
@@ -64,13 +65,12 @@ static AWAITS int write_set(
 		return a ? 0 : err_raise(-ENOMEM, "out of memory");
 	}
 	memcpy(copy, hash.p, HASH_CHARS);
-	int r = remember(p, hash); /* first: others who meet it meanwhile need not write it */
-	if (r == 0)
-		r = store_blob_get(b->store, &name, a, &text, deadline_ns);
+	int r = store_blob_get(b->store, &name, a, &text, deadline_ns);
 	if (r == 0)
 		r = journal_policy_set(b->journal, span_of(copy, HASH_CHARS), text, deadline_ns);
-	if (r < 0)
-		free(map_remove(&p->sets, span_of(copy, HASH_CHARS)));
+	/* Last: who meets it meanwhile writes it, too, rather than go on record before it. */
+	if (r >= 0)
+		r = remember(p, span_of(copy, HASH_CHARS));
 	return r < 0 ? err_trace(r) : 0;
 }
 

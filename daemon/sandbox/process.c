@@ -330,6 +330,21 @@ static AWAITS int process_ending(struct sandbox *s, struct sandbox_ending *ret, 
 	}
 }
 
+bool process_has_ended(const struct process_sandbox *p)
+{
+	struct pollfd f = {.fd = p->pidfd, .events = POLLIN};
+
+	return p->pidfd < 0 || p->base.state == SANDBOX_ENDED || poll(&f, 1, 0) > 0;
+}
+
+int process_forgive_ended(const struct process_sandbox *p, int r)
+{
+	if (r >= 0 || r == -ECANCELED || !process_has_ended(p))
+		return err_trace(r);
+	err_clear();
+	return 0;
+}
+
 static int process_wait(struct sandbox *s, struct sandbox_ending *ret, int64_t deadline_ns)
 {
 	struct process_sandbox *p = process_of(s);

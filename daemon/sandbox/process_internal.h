@@ -79,6 +79,11 @@ AWAITS int process_start(struct sandbox_driver *d, const struct sandbox_spec *sp
 AWAITS int process_workspace_open(
 	struct sandbox_driver *d, struct uuid execution, int *ret_fd, int64_t deadline_ns) MUST_USE;
 
+/* Whether its pid 1 is dead, whatever the helper has seen of it. */
+bool process_has_ended(const struct process_sandbox *p);
+/* `r` of giving it other rules: what has ended meanwhile needs none. */
+int process_forgive_ended(const struct process_sandbox *p, int r) MUST_USE;
+
 static inline struct process_sandbox *process_of(struct sandbox *s)
 {
 	return container_of(s, struct process_sandbox, base);

@@ -158,10 +158,10 @@ int process_lower_paths(struct sandbox_driver *d, const struct sandbox_paths *q,
 	return err_trace(offload_call(q->offload, lower, &l, deadline_ns));
 }
 
-int process_set_paths(struct sandbox *s, const struct lsm_table *paths, int64_t deadline_ns)
+static AWAITS int set_paths(
+	struct process_sandbox *p, const struct lsm_table *paths, int64_t deadline_ns)
 {
-	struct process_sandbox *p = process_of(s);
-	struct process_driver *d = process_driver_of(s->driver);
+	struct process_driver *d = process_driver_of(p->base.driver);
 	struct lsm_policy_entry *next;
 	size_t gone;
 	int r = process_lsm_ready(d, deadline_ns);
@@ -171,7 +171,7 @@ int process_set_paths(struct sandbox *s, const struct lsm_table *paths, int64_t 
 	if (r < 0 || !d->lsm)
 		return err_trace(r);
 	bool former = !p->own_paths;
-	r = lsm_agent_set_policy(d->lsm, s->identity, next);
+	r = lsm_agent_set_policy(d->lsm, p->base.identity, next);
 	if (r < 0) {
 		lsm_policy_unref(next);
 		return err_trace(r);
@@ -180,4 +180,11 @@ int process_set_paths(struct sandbox *s, const struct lsm_table *paths, int64_t 
 	p->paths = next;
 	p->own_paths = true;
 	return former ? err_trace(lsm_sweep(d->lsm, &gone)) : 0;
+}
+
+int process_set_paths(struct sandbox *s, const struct lsm_table *paths, int64_t deadline_ns)
+{
+	int r = set_paths(process_of(s), paths, deadline_ns);
+
+	return process_forgive_ended(process_of(s), r);
 }

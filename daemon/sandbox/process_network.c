@@ -178,10 +178,10 @@ int process_network_begin(
 	return err_trace(r);
 }
 
-int process_set_network(struct sandbox *s, const struct kernel_rules *rules, int64_t deadline_ns)
+static AWAITS int set_network(
+	struct process_sandbox *p, const struct kernel_rules *rules, int64_t deadline_ns)
 {
-	struct process_sandbox *p = process_of(s);
-	struct process_driver *d = process_driver_of(s->driver);
+	struct process_driver *d = process_driver_of(p->base.driver);
 	static const struct kernel_rules nothing;
 	struct sensor_policy *policy;
 
@@ -202,6 +202,13 @@ int process_set_network(struct sandbox *s, const struct kernel_rules *rules, int
 	}
 	sensor_policy_unref(policy);
 	return err_trace(r);
+}
+
+int process_set_network(struct sandbox *s, const struct kernel_rules *rules, int64_t deadline_ns)
+{
+	int r = set_network(process_of(s), rules, deadline_ns);
+
+	return process_forgive_ended(process_of(s), r);
 }
 
 void process_network_end(struct process_sandbox *p, bool alive)

@@ -16,6 +16,7 @@ struct ask_create {
 	const struct process_driver *driver;
 	struct sensor_policy *policy; /* NULL: no network */
 	struct lsm_policy_entry *paths; /* NULL: none about files */
+	bool found; /* an earlier attempt made it, under another number of the policy about files */
 	struct helper_sandbox_spec spec;
 	struct helper_sandbox made;
 	struct helper_sandbox_fds fds;
@@ -35,6 +36,7 @@ static AWAITS int find_made(struct helper *h, struct ask_create *a, int64_t dead
 		if (uuid_eq(list[i].execution, a->spec.execution) &&
 			list[i].iteration == a->spec.iteration) {
 			a->made = list[i];
+			a->found = true;
 			r = 0;
 		}
 	free(list);
@@ -203,6 +205,9 @@ static AWAITS int start_under(struct sandbox_driver *d, struct ask_create *a,
 	}
 	if (r == 0 && a->policy)
 		r = process_network_begin(process_of(s), a->policy, deadline_ns);
+	if (r == 0 && a->found && process_driver_of(d)->lsm)
+		r = process_forgive_ended(process_of(s),
+			lsm_agent_set_policy(process_driver_of(d)->lsm, s->identity, a->paths));
 	if (r < 0)
 		return give_up(s, r);
 	*ret = s;

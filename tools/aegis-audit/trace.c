@@ -62,11 +62,6 @@ static struct process *process_of(struct trace *y, const struct process_id *id)
 
 	if (p || id->pid <= 0)
 		return p;
-	if (y->processes.count == PROCESSES_MAX) {
-		map_fini(&y->processes);
-		map_init(&y->processes, PROCESSES_MAX);
-		arena_reset(y->arena);
-	}
 	p = arena_make(y->arena, struct process);
 	if (!p)
 		return NULL;
@@ -76,6 +71,16 @@ static struct process *process_of(struct trace *y, const struct process_id *id)
 		return NULL;
 	}
 	return p;
+}
+
+/* Processes that ended long ago are forgotten with all others, before one more is looked at. */
+static void make_room(struct trace *y)
+{
+	if (y->processes.count + 2 <= PROCESSES_MAX)
+		return;
+	map_fini(&y->processes);
+	map_init(&y->processes, PROCESSES_MAX);
+	arena_reset(y->arena);
 }
 
 /* The process that a kernel record is about; NULL: none, or of another source. Records of packets
@@ -94,6 +99,7 @@ static const struct process *process_at(
 	struct process_id above = id;
 	above.pid = json_i64(f->details, "parent_pid", 0);
 	above.start_ns = json_i64(f->details, "parent_start_ns", 0);
+	make_room(y);
 	const struct process *parent = above.start_ns ? process_of(y, &above) : NULL;
 	struct process *p = process_of(y, &id);
 	if (!p)

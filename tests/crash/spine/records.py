@@ -25,7 +25,8 @@ spec:
   security:
     network: {mode: none}
     filesystem: {read: [/workspace], write: [/workspace]}
-    resources: {cpu: 1000, memory: 256Mi, timeout: 300s}
+    resources: {cpu: 1000, memory: 256Mi, timeout: 3600s}
+  execution: {iteration_timeout: 3600s}
   tools: [fs.write, cmd.run]
 """ % sys.version_info[:2]
 

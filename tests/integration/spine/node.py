@@ -137,7 +137,7 @@ spec:
         with open(f"{self.dir}/{name}.log", "a") as log:
             return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
-    def wait_for(self, what, true, process=None, seconds=90):
+    def wait_for(self, what, true, process=None, seconds=300):
         end = time.monotonic() + seconds
         while not true():
             if process and process.poll() is not None:
