@@ -108,18 +108,20 @@ static AWAITS int end_former(struct sandbox_driver *d, struct uuid id, int64_t d
 {
 	struct sandbox_entry *entries = NULL;
 	struct sandbox_ending ending;
-	struct sandbox *s = NULL;
 	size_t count = 0;
 	int r = sandbox_list(d, &entries, &count, deadline_ns);
 
 	for (size_t i = 0; r == 0 && i < count; i++) {
 		if (!uuid_eq(entries[i].execution, id))
 			continue;
+		struct sandbox *s = NULL;
 		r = sandbox_adopt(d, &entries[i], &s, deadline_ns);
 		if (r == 0 && s->state != SANDBOX_ENDED)
 			r = sandbox_end(s, 0, &ending, deadline_ns);
 		if (r == 0)
 			r = sandbox_release(s, deadline_ns);
+		if (r < 0)
+			sandbox_forget(s);
 	}
 	free(entries);
 	return err_trace(r);
@@ -240,8 +242,10 @@ static AWAITS void child_stop(
 		log_read(child->sandbox, words);
 		r = sandbox_release(child->sandbox, deadline_ns);
 	}
-	if (r < 0)
+	if (r < 0) { /* whoever starts it next ends it */
 		err_log(r, "end a tool server");
+		sandbox_forget(child->sandbox);
+	}
 	fiber_shield_end();
 	child_free(child);
 }

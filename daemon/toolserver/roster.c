@@ -60,7 +60,7 @@ static int server_start(struct tool_server *s)
 {
 	int r = group_spawn(&s->life, "tool server", FIBER_LARGE, tool_server_run, s);
 
-	s->started = true;
+	s->started = r == 0;
 	return r < 0 ? err_wrap(r, "start the tool server '%s'", s->config.name) : 0;
 }
 
