@@ -89,7 +89,9 @@ static int find_link(int cgroup, const char *name, int *ret_program)
 static int find_program(int cgroup, const struct progset_program *p)
 {
 	int program = -1;
-	AUTO_FD link = find_link(cgroup, p->name, &program);
+	int link = find_link(cgroup, p->name, &program);
+
+	fd_cleanup(&link);
 	return program;
 }
 
