@@ -71,7 +71,25 @@ int files_open(const struct config *c, struct fsal **ret) MUST_USE;
 /* Writes file operations into the journal; ctx is the journal. An fsal_observer. */
 AWAITS void record_file(void *ctx, const struct fsal_record *r);
 
-/* The same for what the kernel denied, and for names: members of a sandbox_network_observer. */
+/* What executed files held when they were looked at. */
+enum { RECORD_HASHES = 128, RECORD_HASH_BYTES = 32 };
+struct record_hash {
+	uint32_t device;
+	bool known; /* false: it is not a file of the host's, or could not be read */
+	uint64_t inode;
+	int64_t looked_ns; /* rt_now_ns() */
+	int64_t read_ns; /* wall clock */
+	uint8_t hash[RECORD_HASH_BYTES]; /* BLAKE2b-256 */
+};
+
+/* Puts what the kernel tells on record: ctx of a sandbox_network_observer, whose members follow. */
+struct recorder {
+	struct journal *journal;
+	struct offload *files; /* reads files */
+	struct record_hash hashes[RECORD_HASHES];
+	size_t next_hash;
+};
+
 AWAITS void record_denial(void *ctx, const struct sandbox_origin *o, const struct net_denial *d,
 	struct span policy_id);
 AWAITS void record_lsm_denial(void *ctx, const struct sandbox_origin *o, const struct lsm_denial *d,
@@ -87,6 +105,11 @@ AWAITS void record_settle(void *ctx);
 /* The same for what sandboxes did. */
 AWAITS bool record_events(void *ctx, const struct record_event *const *events, size_t count);
 AWAITS void record_counted(void *ctx, const struct sandbox_origin *o, const struct record_agent *a);
+
+/* Reads the programs among these; then what is known of one: NULL if nothing is. */
+AWAITS void record_programs_learn(
+	struct recorder *r, const struct record_event *const *events, size_t count);
+const struct record_hash *record_program_hash(struct recorder *r, const struct record_exec *e);
 
 /* Posts the record with that payload; what cannot be written leaves a gap that says so. */
 AWAITS void record_post(struct journal *j, struct audit_record *record, struct buf *payload);

@@ -30,6 +30,7 @@ struct node {
 	uint8_t key[HEAD_PUBLIC_KEY_BYTES];
 	struct store *store;
 	struct journal *journal;
+	struct recorder recorder;
 	struct event_bus *bus;
 	struct tls_client *tls;
 	struct llm *llm;
@@ -75,6 +76,7 @@ void notify_manager(const char *state)
 static int sandboxes_open(struct node *n)
 {
 	const struct aegisd *d = n->d;
+	n->recorder = (struct recorder){.journal = n->journal, .files = n->files};
 	struct sandbox_process_options o = {
 		.link = n->helper,
 		.registry = d->registry,
@@ -89,7 +91,7 @@ static int sandboxes_open(struct node *n)
 				.settle = record_settle,
 				.recorded = record_events,
 				.counted = record_counted,
-				.ctx = n->journal,
+				.ctx = &n->recorder,
 			},
 	};
 	return err_trace(sandbox_process_open(&o, &n->sandboxes));

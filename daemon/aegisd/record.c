@@ -24,6 +24,11 @@ static void decision_put(struct json_writer *w, const struct fsal_record *r)
 		err_clear();
 }
 
+static struct journal *journal_of(void *ctx)
+{
+	return ((struct recorder *)ctx)->journal;
+}
+
 static AWAITS void gap(struct journal *j, const struct audit_gap *g)
 {
 	fiber_shield_begin();
@@ -41,13 +46,13 @@ void record_gap(void *ctx, const struct sandbox_origin *o, uint64_t count, const
 		.execution_id = o->execution,
 		.iteration = o->iteration};
 
-	gap(ctx, &g);
+	gap(journal_of(ctx), &g);
 }
 
 void record_settle(void *ctx)
 {
 	fiber_shield_begin();
-	int r = journal_sync(ctx, DEADLINE_NONE);
+	int r = journal_sync(journal_of(ctx), DEADLINE_NONE);
 	if (r < 0)
 		err_log(r, "see what the kernel denied to the disk");
 	fiber_shield_end();
@@ -145,7 +150,7 @@ void record_denial(void *ctx, const struct sandbox_origin *o, const struct net_d
 	json_field_span(&w, "command", span_of(d->comm, strnlen(d->comm, sizeof(d->comm))));
 	json_field_i64(&w, "boot_time_ns", (int64_t)d->time_ns);
 	json_end(&w);
-	record_post(ctx, &record, &b);
+	record_post(journal_of(ctx), &record, &b);
 }
 
 void record_lsm_denial(void *ctx, const struct sandbox_origin *o, const struct lsm_denial *d,
@@ -175,7 +180,7 @@ void record_lsm_denial(void *ctx, const struct sandbox_origin *o, const struct l
 	json_field_span(&w, "command", span_of(d->comm, strnlen(d->comm, sizeof(d->comm))));
 	json_field_i64(&w, "boot_time_ns", (int64_t)d->time_ns);
 	json_end(&w);
-	record_post(ctx, &record, &b);
+	record_post(journal_of(ctx), &record, &b);
 }
 
 void record_resolution(void *ctx, const struct sandbox_origin *o, const struct resolver_record *r)
@@ -200,7 +205,7 @@ void record_resolution(void *ctx, const struct sandbox_origin *o, const struct r
 	json_field_span(&w, "policy_id", r->policy_id);
 	json_field_i64(&w, "latency_ns", r->latency_ns);
 	json_end(&w);
-	record_post(ctx, &record, &b);
+	record_post(journal_of(ctx), &record, &b);
 }
 
 void record_flow(
@@ -231,5 +236,5 @@ void record_flow(
 	json_field_i64(&w, "boot_time_ns", (int64_t)f->counts.opened_ns);
 	json_field_i64(&w, "last_ns", (int64_t)f->counts.last_ns);
 	json_end(&w);
-	record_post(ctx, &record, &b);
+	record_post(journal_of(ctx), &record, &b);
 }

@@ -6,6 +6,7 @@
  */
 #include "daemon/aegisd/aegisd.h"
 #include <errno.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -41,7 +42,7 @@ static void arguments_put(struct json_writer *w, const struct record_exec *e)
 	json_field_bool(w, "arguments_cut", e->event.value < e->arguments_bytes);
 }
 
-static void exec_put(struct json_writer *w, const struct record_exec *e)
+static void exec_put(struct recorder *r, struct json_writer *w, const struct record_exec *e)
 {
 	json_field_span(w, "path", text_of(e->path, sizeof(e->path)));
 	if (strnlen(e->path, sizeof(e->path)) >= sizeof(e->path) - 1)
@@ -51,6 +52,14 @@ static void exec_put(struct json_writer *w, const struct record_exec *e)
 	arguments_put(w, e);
 	json_field_i64(w, "device", e->device);
 	json_field_i64(w, "inode", (int64_t)e->inode);
+	const struct record_hash *h = record_program_hash(r, e);
+	if (!h)
+		return;
+	char text[2 * RECORD_HASH_BYTES + 1];
+	sodium_bin2hex(text, sizeof(text), h->hash, sizeof(h->hash));
+	json_field_cstr(w, "hash", text);
+	json_field_cstr(w, "hash_of", "after");
+	json_field_i64(w, "hash_read_ns", h->read_ns);
 }
 
 static void exit_put(struct json_writer *w, const struct record_event *e)
@@ -82,7 +91,7 @@ static const char *kind_of(enum record_kind k)
 	return NULL;
 }
 
-static void event_put(struct json_writer *w, const struct record_event *e)
+static void event_put(struct recorder *r, struct json_writer *w, const struct record_event *e)
 {
 	json_object(w);
 	json_field_i64(w, "pid", e->pid);
@@ -91,7 +100,7 @@ static void event_put(struct json_writer *w, const struct record_event *e)
 	json_field_i64(w, "parent_start_ns", (int64_t)e->parent_start_ns);
 	json_field_span(w, "command", text_of(e->comm, sizeof(e->comm)));
 	if (e->kind == RECORD_EXEC)
-		exec_put(w, (const struct record_exec *)e);
+		exec_put(r, w, (const struct record_exec *)e);
 	else if (e->kind == RECORD_EXIT)
 		exit_put(w, e);
 	else if (e->kind == RECORD_RING)
@@ -111,7 +120,8 @@ struct batch {
 	struct buf b;
 };
 
-static void fill(struct batch *t, const struct record_event *const *events, size_t count)
+static void fill(
+	struct recorder *r, struct batch *t, const struct record_event *const *events, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
 		const struct record_event *e = events[i];
@@ -119,7 +129,7 @@ static void fill(struct batch *t, const struct record_event *const *events, size
 		if (!kind)
 			continue;
 		struct json_writer w = json_writer(&t->b);
-		event_put(&w, e);
+		event_put(r, &w, e);
 		t->ends[t->count] = t->b.len;
 		t->records[t->count++] = (struct audit_record){.source = AUDIT_KERNEL,
 			.kind = span_cstr(kind),
@@ -134,17 +144,19 @@ static void fill(struct batch *t, const struct record_event *const *events, size
 
 bool record_events(void *ctx, const struct record_event *const *events, size_t count)
 {
+	struct recorder *k = ctx;
 	struct batch *t = calloc(1, sizeof(*t));
 	int r = -ENOMEM;
 
 	CHECK(count <= RECORD_SENSOR_BATCH);
 	fiber_shield_begin();
 	if (t) {
+		record_programs_learn(k, events, count);
 		t->b = buf_init(BATCH_BYTES);
-		fill(t, events, count);
+		fill(k, t, events, count);
 		r = buf_error(&t->b);
 		if (r == 0 && t->count > 0)
-			r = journal_append(ctx, t->records, t->count, DEADLINE_NONE);
+			r = journal_append(k->journal, t->records, t->count, DEADLINE_NONE);
 		buf_fini(&t->b);
 	}
 	if (r < 0) {
@@ -180,5 +192,5 @@ void record_counted(void *ctx, const struct sandbox_origin *o, const struct reco
 	json_field_bool(&w, "whole", !a->anew);
 	json_field_i64(&w, "cgroup", (int64_t)o->identity);
 	json_end(&w);
-	record_post(ctx, &record, &b);
+	record_post(((struct recorder *)ctx)->journal, &record, &b);
 }

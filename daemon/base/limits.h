@@ -190,6 +190,7 @@ enum {
 	LIMIT_LLM_TOOL_NAME_BYTES = 128,
 	LIMIT_LLM_URL_BYTES = 2048,
 
+	LIMIT_PROGRAM_BYTES = 1024 * 1024 * 1024, /* of an executed file that is hashed */
 	LIMIT_DENIALS_PER_SECOND = 100, /* told one by one, of one sandbox; more are counted */
 
 	/* The DNS proxy, per sandbox */

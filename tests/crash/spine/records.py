@@ -4,6 +4,7 @@
 the journal, attributed to execution, iteration and call, and what happened is what is recorded and
 what is counted as lost, also over the deaths of the daemon and the helper."""
 
+import hashlib
 import json
 import os
 import signal
@@ -135,6 +136,9 @@ def tree(execution, journal):
            and executed[0]["arguments_bytes"] > 2000 and arguments[4].strip("x") == "", arguments)
     tap.ok("with the file that was executed", executed[0]["inode"] == os.stat("/usr/bin/python3").st_ino,
            executed)
+    with open("/usr/bin/python3", "rb") as f:
+        tap.equal("and its hash, which was read after the fact", (executed[0].get("hash"), executed[0].get("hash_of")),
+                  (hashlib.blake2b(f.read(), digest_size=32).hexdigest(), "after"))
     tap.equal("it ended with 7", [e["status"] for e in after(children[0], "ProcessExited")], [7])
     grandchildren = kids(children[0]["payload"])
     tap.equal("its child ended with 3", [[e["status"] for e in after(g, "ProcessExited")] for g in grandchildren], [[3]])
