@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /*
  * Layer 2: HTTP/1.1 and TLS, servers and clients, and the checks at the doors. The pure half
- * (http.h, multipart.h, url.h, router.h, sse.h) is the library aegis_http and needs only base; the half that
- * waits (tls.h, server.h, client.h, door.h) is aegis_net.
+ * (http.h, multipart.h, url.h, router.h, sse.h) is the library aegis_http and needs only base; the
+ * half that waits (tls.h, server.h, client.h, door.h) is aegis_net.
  */
 #pragma once
 
