@@ -29,6 +29,8 @@ enum { MNT_DETACH_ = 2 };
 static const char *const folders[] = {"dev", "dev/shm", "etc", "proc", "run", "run/aegis",
 	"run/aegis/empty", "tmp", "var", "workspace"};
 
+/* Policy about files must know these links, and the files below (daemon/sensor/lsm_walk.c and
+ * lsm_table.c). */
 static const struct {
 	const char *path, *target;
 } links[] = {

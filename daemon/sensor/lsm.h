@@ -45,7 +45,8 @@ struct lsm_table {
  * it; NULL: none. Everything lives in the arena. BLOCKS.
  *
  * -EOPNOTSUPP with policy and reason for a rule that the kernel cannot check: of a kind that has no
- * test, or about files that will come to be in a folder of the sandbox. -EPERM with the policy if
+ * test, about files that will come to be in a folder of the sandbox or that it has of its own, or a
+ * pattern that begins with a link. -EPERM with the policy if
  * one forbids what the agent is run by. -E2BIG beyond the limits; -EACCES.
  */
 int lsm_table_make(const struct kernel_rules *rules, const struct lsm_place *places,

@@ -39,6 +39,9 @@ struct lsm_tree {
  * that it would have. `ret` has LIMIT_PATH_BYTES + 1. -ELOOP, -ENAMETOOLONG. */
 int lsm_tree_resolve(struct lsm_tree *t, struct span inside, char *ret) MUST_USE;
 
+/* Whether a place brings it: else it is the root's own, or nothing. */
+bool lsm_tree_has(const struct lsm_tree *t, const char *inside);
+
 /* Regular files and folders, `path` itself among them; nothing if it is not there. */
 typedef int (*lsm_tree_fn)(
 	void *ctx, struct span path, const struct lsm_file_key *key, mode_t mode);

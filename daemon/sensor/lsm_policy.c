@@ -47,6 +47,30 @@ static uint32_t highest_policy(const struct lsm_sensor *s)
 	return highest;
 }
 
+/* A sandbox may name one that was taken out meanwhile. */
+static uint32_t highest_named(const struct lsm_sensor *s)
+{
+	uint64_t at, next;
+	uint32_t highest = 0;
+	struct lsm_agent agent;
+	bool first = true;
+
+	while (bpf_map_get_next_key(s->maps[LSM_MAP_AGENTS], first ? NULL : &at, &next) == 0) {
+		at = next;
+		first = false;
+		if (bpf_map_lookup_elem(s->maps[LSM_MAP_AGENTS], &at, &agent) == 0)
+			highest = MAX(highest, agent.policy);
+	}
+	return highest;
+}
+
+static uint32_t highest_number(const struct lsm_sensor *s)
+{
+	uint32_t there = highest_policy(s), named = highest_named(s);
+
+	return MAX(there, named);
+}
+
 static bool is_used(const struct lsm_sensor *s, uint32_t number)
 {
 	uint64_t at, next;
@@ -66,10 +90,10 @@ static bool is_used(const struct lsm_sensor *s, uint32_t number)
 	return false;
 }
 
-/* No sandbox names a policy that is not in the map, so that one beyond all of those is free. */
+/* Beyond all that are in the map or that sandboxes name. */
 static int next_number(struct lsm_sensor *s, uint32_t *ret)
 {
-	uint32_t highest = s->last_number ? s->last_number : highest_policy(s);
+	uint32_t highest = s->last_number ? s->last_number : highest_number(s);
 
 	if (highest == UINT32_MAX)
 		return err_raise(
@@ -343,7 +367,7 @@ static size_t sweep_files(struct lsm_sensor *s)
 int lsm_sweep(struct lsm_sensor *s, size_t *ret_gone)
 {
 	if (!s->last_number) /* before what stands there goes */
-		s->last_number = highest_policy(s);
+		s->last_number = highest_number(s);
 	take_out_retired(s);
 	sensor_wait_for_programs();
 	*ret_gone = sweep_policies(s);

@@ -13,6 +13,14 @@
 static const struct span writable[] = {{"/workspace", 10}, {"/tmp", 4}, {"/dev/shm", 8}};
 enum { SCRATCH = 1 }; /* from here on nobody's but the agent's own */
 
+/* What each sandbox has of its own (daemon/helper/root.c): made with it, or the kernel's. */
+static const struct span own_folders[] = {{"/proc", 5}, {"/dev", 4}, {"/run", 4}};
+static const char *const own_files[] = {"/etc/passwd", "/etc/group", "/etc/hosts", "/etc/hostname",
+	"/etc/nsswitch.conf", "/etc/resolv.conf", "/etc/mtab"};
+static const char not_the_runtimes[] =
+	"what is in /proc, /dev and /run is each sandbox's own, and the kernel cannot decide file "
+	"by file there: name files and folders of the runtime";
+
 struct found {
 	struct lsm_entry entry;
 	struct span path;
@@ -64,26 +72,95 @@ static int check_exec(struct making *m, const struct kernel_path_rule *r, size_t
 	return 0;
 }
 
-static int is_scratch(void *ctx, struct span name, struct span *led_to)
+/* Files that are written, and such as are not the runtime's: no table can have them. */
+static int check_files(struct making *m, const struct kernel_path_rule *r)
 {
-	const struct kernel_path_rule *r = ctx;
-
 	for (size_t i = SCRATCH; i < ARRAY_LEN(writable); i++)
-		if (span_starts(name, writable[i]) &&
-			(name.n == writable[i].n || name.p[writable[i].n] == '/'))
+		if (kernel_path_named_extent(r->when, writable[i]) != KERNEL_PATH_NONE)
 			return cannot(r,
 				"the kernel cannot decide file by file in /tmp and /dev/shm, where "
-				"an agent keeps what it wrote itself");
+				"an agent keeps what it wrote itself: name folders that do not "
+				"contain them");
+	for (size_t i = 0; i < ARRAY_LEN(own_folders); i++)
+		if (kernel_path_named_extent(r->when, own_folders[i]) != KERNEL_PATH_NONE)
+			return cannot(r, not_the_runtimes);
+	for (size_t i = 0; r->right == KERNEL_READ && i < ARRAY_LEN(own_files); i++)
+		if (kernel_path_holds(r->when, span_cstr(own_files[i])) &&
+			!lsm_tree_has(m->tree, own_files[i]))
+			return err_raise(-EOPNOTSUPP,
+				"%s: %s is made for each sandbox, and the kernel cannot forbid it: "
+				"except it, or name files of the runtime",
+				r->where, own_files[i]);
 	return 0;
 }
 
 static int check(struct making *m, const struct kernel_path_rule *r, size_t number)
 {
-	if (!r->when)
-		return cannot(r, r->why);
-	if (r->right == KERNEL_EXEC)
-		return err_trace(check_exec(m, r, number));
-	return err_trace(kernel_path_names(r->when, is_scratch, (void *)r));
+	return r->right == KERNEL_EXEC ? err_trace(check_exec(m, r, number))
+				       : err_trace(check_files(m, r));
+}
+
+static bool lies_in(struct span path, struct span folder)
+{
+	return span_starts(path, folder) && (path.n == folder.n || path.p[folder.n] == '/');
+}
+
+/* No program is there, but links that lead to some. */
+static bool is_own(struct span path)
+{
+	for (size_t i = SCRATCH; i < ARRAY_LEN(writable); i++)
+		if (lies_in(path, writable[i]))
+			return false;
+	for (size_t i = 0; i < ARRAY_LEN(own_folders); i++)
+		if (lies_in(path, own_folders[i]))
+			return true;
+	return false;
+}
+
+/* Where names lead to, before anything is asked of them. */
+static int look_up(void *ctx, struct span name, struct span *led_to)
+{
+	struct making *m = ctx;
+	char *real = arena_bytes(m->arena, LIMIT_PATH_BYTES + 1);
+
+	if (!real)
+		return no_memory();
+	int r = lsm_tree_resolve(m->tree, name, real);
+	if (r < 0)
+		return err_wrap(r, "%s", m->rule->where);
+	struct span to = span_cstr(real);
+	if (m->rule->right == KERNEL_EXEC && is_own(to))
+		return cannot(m->rule, not_the_runtimes);
+	if (span_eq(to, name))
+		return 0;
+	if (!led_to)
+		return err_raise(-EOPNOTSUPP,
+			"%s: a pattern is of paths as they really are, and " SPAN_FMT
+			" is in truth %s: begin the pattern with that",
+			m->rule->where, SPAN_ARG(name), real);
+	if (m->rule->right != KERNEL_EXEC && lies_in(to, writable[0]) &&
+		!lies_in(name, writable[0]))
+		return err_raise(-EOPNOTSUPP,
+			"%s: " SPAN_FMT " is in truth %s, and files of volumes are known by that "
+			"name alone: write that",
+			m->rule->where, SPAN_ARG(name), real);
+	*led_to = to;
+	return 0;
+}
+
+static int check_all(struct making *m)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < m->rules->path_count; i++) {
+		m->rule = &m->rules->paths[i];
+		if (!m->rule->when)
+			return cannot(m->rule, m->rule->why);
+		r = kernel_path_names(m->rule->when, look_up, m);
+		if (r == 0)
+			r = check(m, m->rule, i + 1);
+	}
+	return err_trace(r);
 }
 
 /* ---- what is there ---- */
@@ -167,25 +244,10 @@ static int ask_own(void *ctx, struct span path, const struct lsm_file_key *key, 
 	return err_trace(add(m, key, path, LSM_PERMIT_EXEC, 0));
 }
 
-static int look_up(void *ctx, struct span name, struct span *led_to)
-{
-	struct making *m = ctx;
-	char *real = arena_bytes(m->arena, LIMIT_PATH_BYTES + 1);
-
-	if (!real)
-		return no_memory();
-	int r = lsm_tree_resolve(m->tree, name, real);
-	if (r < 0)
-		return err_wrap(r, "%s", m->rule->where);
-	if (!span_eq(span_cstr(real), name))
-		*led_to = span_cstr(real);
-	return 0;
-}
-
 static int walk_name(void *ctx, struct span name, struct span *led_to)
 {
 	struct making *m = ctx;
-	struct span at = led_to->n ? *led_to : name;
+	struct span at = led_to && led_to->n ? *led_to : name;
 	int r = lsm_tree_walk(m->tree, at, ask, m);
 
 	return r < 0 ? err_wrap(r, "%s", m->rule->where) : 0;
@@ -195,11 +257,7 @@ static int walk(struct making *m)
 {
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < m->rules->path_count; i++) {
-		m->rule = &m->rules->paths[i];
-		r = kernel_path_names(m->rule->when, look_up, m);
-	}
-	if (r == 0 && m->whole)
+	if (m->whole)
 		return err_trace(lsm_tree_walk(m->tree, SPAN("/"), ask, m));
 	for (size_t i = 0; r == 0 && i < m->rules->path_count; i++) {
 		m->rule = &m->rules->paths[i];
@@ -290,15 +348,14 @@ int lsm_table_make(const struct kernel_rules *rules, const struct lsm_place *pla
 	size_t place_count, const char *const *programs, struct arena *a, struct lsm_table *ret)
 {
 	struct making m = {.rules = rules, .arena = a};
-	int r = 0;
+	int r;
 
 	m.tree = calloc(1, sizeof(*m.tree));
 	if (!m.tree)
 		return no_memory();
 	m.tree->places = places;
 	m.tree->place_count = place_count;
-	for (size_t i = 0; r == 0 && i < rules->path_count; i++)
-		r = check(&m, &rules->paths[i], i + 1);
+	r = check_all(&m);
 	if (r == 0)
 		r = walk(&m);
 	if (r == 0)

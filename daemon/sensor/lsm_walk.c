@@ -19,6 +19,18 @@ static int too_long(void)
 	return err_raise(-ENAMETOOLONG, "a path of more than %d bytes", LIMIT_PATH_BYTES);
 }
 
+/* Those that every root has, where no place lies over them (daemon/helper/root.c makes them). */
+static const struct {
+	const char *path, *target;
+} own_links[] = {
+	{"/dev/fd", "/proc/self/fd"},
+	{"/dev/stdin", "/proc/self/fd/0"},
+	{"/dev/stdout", "/proc/self/fd/1"},
+	{"/dev/stderr", "/proc/self/fd/2"},
+	{"/var/tmp", "../tmp"},
+	{"/etc/mtab", "/proc/mounts"},
+};
+
 static bool starts_at(const char *path, const char *folder)
 {
 	size_t n = strlen(folder);
@@ -58,6 +70,22 @@ static void up(char *path)
 		*slash = '\0';
 }
 
+/* How long its target is, which is in `to`; negative if it is no link. */
+static ssize_t read_link(struct lsm_tree *t, const char *inside, char *to, size_t room)
+{
+	if (to_host(t, inside))
+		return readlink(t->host, to, room);
+	for (size_t i = 0; i < ARRAY_LEN(own_links); i++)
+		if (strcmp(inside, own_links[i].path) == 0)
+			return snprintf(to, room, "%s", own_links[i].target);
+	return -1;
+}
+
+bool lsm_tree_has(const struct lsm_tree *t, const char *inside)
+{
+	return place_of(t, inside);
+}
+
 /* What is still to go, in t->rest, begins with '/' or is empty. `done` has no links in it; "" is
  * the root. */
 static int step(struct lsm_tree *t, char *done, int *links)
@@ -81,8 +109,7 @@ static int step(struct lsm_tree *t, char *done, int *links)
 	memcpy(done + at + 1, begin, n);
 	done[at + 1 + n] = '\0';
 	memmove(t->rest, left, strlen(left) + 1);
-	ssize_t bytes =
-		to_host(t, done) ? readlink(t->host, t->spare + 1, sizeof(t->spare) - 2) : -1;
+	ssize_t bytes = read_link(t, done, t->spare + 1, sizeof(t->spare) - 2);
 	if (bytes < 0) /* no link */
 		return 0;
 	if (++*links > LINKS_MAX)

@@ -4,6 +4,9 @@
  * can be checked by looking at files that are there depends on what it says of those to come.
  */
 #include "policy/context/kernel.h"
+#include <stdio.h>
+
+enum { ANY_BYTES = 64 }; /* of a folder that is asked about, and some more */
 
 static struct span name_of(struct span path)
 {
@@ -85,9 +88,27 @@ static struct span fixed_part(const struct kernel_path_test *t)
 	return span_sub(t->text, 0, n);
 }
 
-static enum kernel_path_extent pattern_extent(const struct kernel_path_test *t, struct span folder)
+/* Whether a pattern holds in the folder of what has no name that anybody would write. */
+static bool holds_of_any(const struct kernel_path_test *t, struct span folder)
+{
+	static const char *const below[] = {"", "/\x7f", "/\x7f/\x7f"};
+	char path[ANY_BYTES];
+
+	for (size_t i = 0; i < ARRAY_LEN(below); i++) {
+		int n = snprintf(path, sizeof(path), SPAN_FMT "%s", SPAN_ARG(folder), below[i]);
+		if (n >= ANY_BYTES || kernel_path_holds(t, span_cstr(path)))
+			return true;
+	}
+	return false;
+}
+
+static enum kernel_path_extent pattern_extent(
+	const struct kernel_path_test *t, struct span folder, bool named)
 {
 	struct span fixed = fixed_part(t);
+
+	if (named && fixed.n <= 1)
+		return holds_of_any(t, folder) ? KERNEL_PATH_SOME : KERNEL_PATH_NONE;
 	bool meet = fixed.n <= folder.n
 		? span_starts(folder, fixed)
 		: span_starts(fixed, folder) && (folder.n <= 1 || fixed.p[folder.n] == '/');
@@ -109,19 +130,18 @@ static enum kernel_path_extent both(enum kernel_path_extent x, enum kernel_path_
 }
 
 /* Two that hold of some paths each may hold of all, or of none: SOME is what cannot be told. */
-enum kernel_path_extent kernel_path_extent(const struct kernel_path_test *t, struct span folder)
+static enum kernel_path_extent extent(
+	const struct kernel_path_test *t, struct span folder, bool named)
 {
 	switch (t->op) {
 	case PATH_TEST_CONST:
 		return t->value ? KERNEL_PATH_ALL : KERNEL_PATH_NONE;
 	case PATH_TEST_NOT:
-		return KERNEL_PATH_ALL - kernel_path_extent(t->kids[0], folder);
+		return KERNEL_PATH_ALL - extent(t->kids[0], folder, named);
 	case PATH_TEST_AND:
-		return both(kernel_path_extent(t->kids[0], folder),
-			kernel_path_extent(t->kids[1], folder));
+		return both(extent(t->kids[0], folder, named), extent(t->kids[1], folder, named));
 	case PATH_TEST_OR:
-		return MAX(kernel_path_extent(t->kids[0], folder),
-			kernel_path_extent(t->kids[1], folder));
+		return MAX(extent(t->kids[0], folder, named), extent(t->kids[1], folder, named));
 	case PATH_TEST_IS:
 		return in_folder(t->text, folder) || in_folder(t->led_to, folder)
 			? KERNEL_PATH_SOME
@@ -130,7 +150,7 @@ enum kernel_path_extent kernel_path_extent(const struct kernel_path_test *t, str
 		return in_extent(t, folder);
 	case PATH_TEST_GLOB:
 	case PATH_TEST_LIKE:
-		return pattern_extent(t, folder);
+		return pattern_extent(t, folder, named);
 	case PATH_TEST_VOLUME:
 		return in_folder(folder, SPAN("/workspace")) ||
 				in_folder(SPAN("/workspace"), folder)
@@ -138,6 +158,17 @@ enum kernel_path_extent kernel_path_extent(const struct kernel_path_test *t, str
 			: KERNEL_PATH_NONE;
 	}
 	return KERNEL_PATH_SOME;
+}
+
+enum kernel_path_extent kernel_path_extent(const struct kernel_path_test *t, struct span folder)
+{
+	return extent(t, folder, false);
+}
+
+enum kernel_path_extent kernel_path_named_extent(
+	const struct kernel_path_test *t, struct span folder)
+{
+	return extent(t, folder, true);
 }
 
 /* ---- names ---- */
@@ -153,7 +184,6 @@ static struct span folder_of(struct span fixed)
 
 int kernel_path_names(struct kernel_path_test *t, kernel_path_name_fn fn, void *ctx)
 {
-	struct span ignored = {0};
 	int r = 0;
 
 	switch (t->op) {
@@ -165,7 +195,7 @@ int kernel_path_names(struct kernel_path_test *t, kernel_path_name_fn fn, void *
 		return fn(ctx, t->text, &t->led_to);
 	case PATH_TEST_GLOB:
 	case PATH_TEST_LIKE:
-		return fn(ctx, folder_of(fixed_part(t)), &ignored);
+		return fn(ctx, folder_of(fixed_part(t)), NULL);
 	case PATH_TEST_NOT:
 		return kernel_path_names(t->kids[0], fn, ctx);
 	case PATH_TEST_AND:

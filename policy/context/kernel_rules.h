@@ -52,8 +52,15 @@ bool kernel_path_holds_elsewhere(const struct kernel_path_test *t);
 enum kernel_path_extent { KERNEL_PATH_NONE, KERNEL_PATH_SOME, KERNEL_PATH_ALL };
 enum kernel_path_extent kernel_path_extent(const struct kernel_path_test *t, struct span folder);
 
+/* The same, but a pattern that begins with no folder ("*.key", a name) counts only where it is of
+ * all that is in one: who writes it means files of volumes. `folder` is short (64). */
+enum kernel_path_extent kernel_path_named_extent(
+	const struct kernel_path_test *t, struct span folder);
+
 /* The folders and files that a rule names, `fn` once for each, as the folder below which all lies
  * that the name may mean. `*led_to` is empty; if a name is a link to another place, set it there:
- * the rule means what it leads to, too. A negative answer ends the walk and is returned. */
+ * the rule means what it leads to, too. `led_to` is NULL for the folder that a pattern begins with:
+ * only paths as they really are match it, so that it can be no link. A negative answer ends the
+ * walk and is returned. */
 typedef int (*kernel_path_name_fn)(void *ctx, struct span name, struct span *led_to);
 int kernel_path_names(struct kernel_path_test *t, kernel_path_name_fn fn, void *ctx) MUST_USE;

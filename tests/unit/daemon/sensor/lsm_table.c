@@ -61,6 +61,8 @@ static int setup(void **state)
 	must(symlink("/usr/bin/curl", in(usr, "bin/fetch")), "symlink");
 	must(link(in(usr, "bin/curl"), in(usr, "bin/curl-again")), "link");
 	must(symlink("usr/bin", in(dir, "bin")), "symlink");
+	must(symlink("/tmp", in(usr, "tmp")), "symlink");
+	must(symlink("../workspace/files", in(usr, "files")), "symlink");
 	places[0] = (struct lsm_place){usr, "/usr"};
 	places[1] = (struct lsm_place){opt, "/opt/x"};
 	places[2] = (struct lsm_place){in(dir, "bin"), "/bin"};
@@ -181,6 +183,14 @@ static void a_list(void **state)
 	assert_int_equal(t.count, 1);
 	assert_int_equal(rights_of(&t, usr, "bin/curl"), LSM_PERMIT_EXEC);
 
+	/* Where an agent writes, all may run: then it is about the rest of the runtime. */
+	policy = "forbid (principal, action == Action::\"exec\", resource) unless { resource in "
+		 "[Path::\"/usr\", Path::\"/workspace\", Path::\"/tmp\", Path::\"/dev/shm\"] };";
+	assert_int_equal(make(policy, NULL, &t), 0);
+	assert_int_equal(t.flags, 0);
+	assert_int_equal(t.count, 1);
+	assert_int_equal(rights_of(&t, opt, "tool"), EXEC_FORBIDDEN);
+
 	/* All but what a name tells apart is asked of each file. */
 	policy = "forbid (principal, action == Action::\"exec\", resource) when { "
 		 "!(resource in Path::\"/opt\") || resource.path like \"/opt/y/*\" };";
@@ -211,6 +221,84 @@ static void what_is_refused(void **state)
 		{"forbid (principal, action == Action::\"exec\", resource) when { "
 		 "[\"/x\"].contains(resource.path) };",
 			-EOPNOTSUPP, "cannot check this of a file"},
+		{"forbid (principal, action == Action::\"exec\", resource) when { "
+		 "resource in Path::\"/var/tmp\" };",
+			-EOPNOTSUPP, "cannot foresee"},
+		{"forbid (principal, action == Action::\"exec\", resource) when { "
+		 "resource == Path::\"/var/tmp/x\" };",
+			-EOPNOTSUPP, "cannot foresee"},
+		{"forbid (principal, action == Action::\"fs:write\", resource) when { "
+		 "resource in Path::\"/var/tmp\" };",
+			-EOPNOTSUPP, "file by file in /tmp"},
+		{"forbid (principal, action == Action::\"exec\", resource) when { "
+		 "resource in Path::\"/usr/tmp\" };",
+			-EOPNOTSUPP, "cannot foresee"},
+		{"forbid (principal, action == Action::\"fs:write\", resource) when { "
+		 "resource in Path::\"/usr/tmp\" };",
+			-EOPNOTSUPP, "file by file in /tmp"},
+		{"forbid (principal, action == Action::\"fs:read\", resource) when { "
+		 "resource == Path::\"/usr/tmp/x\" };",
+			-EOPNOTSUPP, "file by file in /tmp"},
+		{"forbid (principal, action == Action::\"exec\", resource) when { "
+		 "resource.path like \"/bin/cu*\" };",
+			-EOPNOTSUPP, "/bin is in truth /usr/bin: begin the pattern"},
+		{"forbid (principal, action == Action::\"exec\", resource) when { "
+		 "resource in PathPattern::\"/bin/cu*\" };",
+			-EOPNOTSUPP, "begin the pattern with that"},
+		{"forbid (principal, action == Action::\"fs:read\", resource) when { "
+		 "resource in PathPattern::\"/bin/cu*\" };",
+			-EOPNOTSUPP, "begin the pattern with that"},
+		{"forbid (principal, action == Action::\"fs:write\", resource) when { "
+		 "resource in PathPattern::\"/usr/tmp/*\" };",
+			-EOPNOTSUPP, "begin the pattern with that"},
+		{"forbid (principal, action == Action::\"fs:write\", resource) when { "
+		 "resource in Path::\"/\" };",
+			-EOPNOTSUPP, "file by file in /tmp"},
+		{"forbid (principal, action == Action::\"fs:write\", resource) when { "
+		 "resource in Path::\"/dev\" };",
+			-EOPNOTSUPP, "file by file in /tmp"},
+		{"forbid (principal, action == Action::\"fs:write\", resource) when { "
+		 "resource in PathPattern::\"/**\" };",
+			-EOPNOTSUPP, "file by file in /tmp"},
+		{"forbid (principal, action == Action::\"fs:write\", resource) when { "
+		 "resource.path like \"/t*\" };",
+			-EOPNOTSUPP, "file by file in /tmp"},
+		{"forbid (principal, action == Action::\"fs:write\", resource) when { "
+		 "resource.name like \"*\" };",
+			-EOPNOTSUPP, "file by file in /tmp"},
+		{"forbid (principal, action == Action::\"fs:read\", resource) when { "
+		 "resource == Path::\"/etc/passwd\" };",
+			-EOPNOTSUPP, "/etc/passwd is made for each sandbox"},
+		{"forbid (principal, action == Action::\"fs:read\", resource) when { "
+		 "resource in Path::\"/etc\" };",
+			-EOPNOTSUPP, "is made for each sandbox"},
+		{"forbid (principal, action == Action::\"fs:read\", resource) when { "
+		 "resource.name == \"passwd\" };",
+			-EOPNOTSUPP, "is made for each sandbox"},
+		{"forbid (principal, action == Action::\"fs:read\", resource) when { "
+		 "resource in Path::\"/proc\" };",
+			-EOPNOTSUPP, "each sandbox's own"},
+		{"forbid (principal, action == Action::\"fs:write\", resource) when { "
+		 "resource in Path::\"/proc/self\" };",
+			-EOPNOTSUPP, "each sandbox's own"},
+		{"forbid (principal, action == Action::\"fs:read\", resource) when { "
+		 "resource == Path::\"/etc/mtab\" };",
+			-EOPNOTSUPP, "each sandbox's own"},
+		{"forbid (principal, action == Action::\"fs:read\", resource) when { "
+		 "resource == Path::\"/dev/null\" };",
+			-EOPNOTSUPP, "each sandbox's own"},
+		{"forbid (principal, action == Action::\"fs:read\", resource) when { "
+		 "resource in Path::\"/run/aegis\" };",
+			-EOPNOTSUPP, "each sandbox's own"},
+		{"forbid (principal, action == Action::\"exec\", resource) when { "
+		 "resource == Path::\"/proc/self/root/usr/bin/curl\" };",
+			-EOPNOTSUPP, "each sandbox's own"},
+		{"forbid (principal, action == Action::\"exec\", resource) when { "
+		 "resource in Path::\"/run\" };",
+			-EOPNOTSUPP, "each sandbox's own"},
+		{"forbid (principal, action == Action::\"fs:read\", resource) when { "
+		 "resource in Path::\"/usr/files\" };",
+			-EOPNOTSUPP, "/usr/files is in truth /workspace/files"},
 		{"@id(\"own\") forbid (principal, action == Action::\"exec\", resource) when { "
 		 "resource in PathPattern::\"/usr/bin/py*\" };",
 			-EPERM, "policy 'own' of p.cedar:1 forbids /usr/bin/python3.11"},
@@ -222,6 +310,42 @@ static void what_is_refused(void **state)
 			fail_msg("%s", err_message(rows[i].code));
 		err_clear();
 	}
+}
+
+/* What speaks of volumes, or of what no sandbox has, stays allowed; the runtime's part holds. */
+static void what_is_about_volumes(void **state)
+{
+	static const char *const nothing[] = {
+		"resource in Path::\"/workspace/secret\"",
+		"resource in PathPattern::\"/workspace/**/x\"",
+		"resource in Path::\"/secret\"",
+		"resource == Path::\"/etc/shadow\"",
+		"resource in Path::\"/etc/ssl\"",
+		"resource.name like \"*.key\"",
+		"resource.name == \".env\"",
+		"resource in PathPattern::\"/**/.ssh/**\"",
+		"resource in Path::\"/workspace\" && resource.name like \"*\"",
+	};
+	struct lsm_table t;
+	for (size_t i = 0; i < ARRAY_LEN(nothing); i++) {
+		const char *policy = arena_printf(arena,
+			"forbid (principal, action in Action::\"fs\", resource) when { %s };",
+			nothing[i]);
+		if (make(policy, NULL, &t) < 0)
+			fail_msg("%s: %s", nothing[i], err_message(-EOPNOTSUPP));
+		assert_true(lsm_table_is_empty(&t));
+	}
+	assert_int_equal(
+		make("forbid (principal, action == Action::\"fs:write\", resource in "
+		     "Path::\"/etc\");"
+		     "forbid (principal, action == Action::\"fs:read\", resource) when { "
+		     "resource.name like \"sec*\" };"
+		     "forbid (principal, action == Action::\"fs:write\", resource) unless { "
+		     "resource in Path::\"/workspace\" };",
+			NULL, &t),
+		0);
+	assert_int_equal(t.count, 1);
+	assert_int_equal(rights_of(&t, usr, "share/deep/secret"), LSM_FORBID_READ);
 }
 
 static void links_that_lead_nowhere(void **state)
@@ -249,6 +373,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(folders_and_patterns, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_list, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_is_about_volumes, setup, teardown),
 		cmocka_unit_test_setup_teardown(links_that_lead_nowhere, setup, teardown),
 	};
 	return cmocka_run_group_tests_name("daemon/sensor: files", tests, NULL, NULL);

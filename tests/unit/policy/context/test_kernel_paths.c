@@ -78,6 +78,10 @@ static void expect_extents(const struct kernel_path_rule *r, const char *text)
 {
 	for (size_t f = 0; f < ARRAY_LEN(folders); f++) {
 		enum kernel_path_extent x = kernel_path_extent(r->when, span_cstr(folders[f]));
+		enum kernel_path_extent named =
+			kernel_path_named_extent(r->when, span_cstr(folders[f]));
+		if (x != KERNEL_PATH_SOME && named != x)
+			fail_msg("%s: %d, by names %d\n%s", folders[f], x, named, text);
 		for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
 			bool holds = kernel_path_holds(r->when, span_cstr(paths[i]));
 			if (lies_in(paths[i], folders[f]) &&
@@ -197,6 +201,7 @@ static void what_cannot_be_lowered(void **state)
 static int lead(void *ctx, struct span name, struct span *led_to)
 {
 	(*(int *)ctx)++;
+	assert_true(!led_to == span_is(name, "/opt/x")); /* where a pattern begins */
 	if (span_is(name, "/bin"))
 		*led_to = SPAN("/usr/bin");
 	return 0;
