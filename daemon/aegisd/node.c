@@ -568,23 +568,38 @@ static AWAITS void serve(struct node *n)
 	}
 }
 
-void aegisd_main(void *arg)
+static AWAITS void live(struct node *n)
 {
-	struct node n = {.d = arg, .snapshots = -1, .replies = -1};
-	group_init(&n.group);
-	group_init(&n.reloads);
-	waitq_init(&n.reloaded);
-	int r = node_open(&n);
+	int r = node_open(n);
+
 	if (r < 0) {
 		err_log(r, "start");
-		n.d->exit_code = 1;
+		n->d->exit_code = 1;
 	} else {
-		for (size_t i = 0; i < config_notice_count(n.d->config); i++)
-			log_warn("without effect: %s", config_notice(n.d->config, i));
-		log_info("ready on %s", n.doors.unix_path);
+		for (size_t i = 0; i < config_notice_count(n->d->config); i++)
+			log_warn("without effect: %s", config_notice(n->d->config, i));
+		log_info("ready on %s", n->doors.unix_path);
 		notify_manager("READY=1");
-		serve(&n);
+		serve(n);
 	}
 	notify_manager("STOPPING=1");
-	node_close(&n);
+	node_close(n);
+}
+
+void aegisd_main(void *arg)
+{
+	struct aegisd *d = arg;
+	struct node *n = calloc(1, sizeof(*n));
+
+	if (!n) {
+		log_error("start: out of memory");
+		d->exit_code = 1;
+		return;
+	}
+	*n = (struct node){.d = d, .snapshots = -1, .replies = -1};
+	group_init(&n->group);
+	group_init(&n->reloads);
+	waitq_init(&n->reloaded);
+	live(n);
+	free(n);
 }

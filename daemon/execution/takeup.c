@@ -221,7 +221,7 @@ static AWAITS int start_sandbox(struct iteration *it)
 	};
 	struct kernel_rules rules = {0};
 	struct lsm_table paths = {0};
-	struct sandbox_volume *volumes;
+	struct sandbox_volume *volumes = NULL;
 	struct sandbox_files files = {
 		.volume = f->workspace.mounts[0].id,
 		.read_only = f->workspace.mounts[0].read_only,

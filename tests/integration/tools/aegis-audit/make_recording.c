@@ -64,9 +64,10 @@ static void event(const char *kind, const char *details)
 
 	buf_printf(
 		&b, "{\"tenant_id\":\"local\",\"message\":\"%s\",\"details\":%s}", kind, details);
+	event_number++;
 	append((struct audit_record){.source = AUDIT_EVENT,
 		.kind = span_cstr(kind),
-		.event_number = ++event_number,
+		.event_number = event_number,
 		.iteration = event_number > 1,
 		.payload = buf_view(&b)});
 }

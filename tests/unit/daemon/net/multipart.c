@@ -69,8 +69,8 @@ static void test_refusals(void **state)
 {
 	static const char *const types[] = {"text/plain", "multipart/mixed; boundary=x",
 		"multipart/form-data", "multipart/form-data; boundary=",
-		"multipart/form-data; boundary="
-		"12345678901234567890123456789012345678901234567890123456789012345678901"};
+		("multipart/form-data; boundary="
+		 "12345678901234567890123456789012345678901234567890123456789012345678901")};
 	struct multipart m;
 	struct reader r;
 
