@@ -408,6 +408,7 @@ int journal_run(struct journal *j, struct entry *e, int64_t deadline_ns)
 }
 
 /* While the disk is full the queue cannot shrink: the producer waits, and in the end is told why.
+ * Who is to stop does not wait, shielded or not, because a full disk must not keep the daemon up.
  */
 int journal_hand_over(struct journal *j, struct entry *e, int64_t deadline_ns)
 {
@@ -415,7 +416,7 @@ int journal_hand_over(struct journal *j, struct entry *e, int64_t deadline_ns)
 		int r = enqueue_with_room(j, e, deadline_ns);
 		if (r == 0)
 			break;
-		if (r != -ENOSPC || !j->offload ||
+		if (r != -ENOSPC || !j->offload || fiber_told_to_stop() ||
 			rt_now_ns() + SERVICE_MS * NS_PER_MS >= deadline_ns)
 			return r;
 		r = rt_sleep_until(deadline_in_ms(SERVICE_MS));

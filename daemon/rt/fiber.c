@@ -206,6 +206,11 @@ bool fiber_cancelled(void)
 	return f->group->cancelled && f->shield == 0;
 }
 
+bool fiber_told_to_stop(void)
+{
+	return fiber_self()->group->cancelled;
+}
+
 void fiber_shield_begin(void)
 {
 	fiber_self()->shield++;

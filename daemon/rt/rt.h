@@ -77,6 +77,7 @@ AWAITS void group_close(struct group *g); /* cancel, then join without a deadlin
 
 void fiber_yield(void); /* lets the others run once */
 bool fiber_cancelled(void); /* asked to stop, and not shielded */
+bool fiber_told_to_stop(void); /* shielded or not: what waits for nobody in particular gives up */
 
 /* Between them awaits ignore cancellation: for clean-up that must happen. Nests. */
 void fiber_shield_begin(void);

@@ -4,8 +4,10 @@
 #include "tests/unit/daemon/rt/in_fiber.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 static struct {
 	char dir[64];
@@ -129,6 +131,42 @@ static void body_close_writes_posts(void *arg)
 	journal_close(t.journal);
 }
 
+/* Posts until there is no room, as who has to do it come what may. */
+static void post_shielded(void *arg)
+{
+	struct audit_record r = {.source = AUDIT_KERNEL, .kind = SPAN("Denied")};
+	int *result = arg;
+
+	fiber_shield_begin();
+	do
+		*result = journal_post(t.journal, &r, DEADLINE_NONE);
+	while (*result == 0);
+	fiber_shield_end();
+	err_clear();
+}
+
+/* Who waits for room on a full disk waits until he is to stop. */
+static void body_full_disk(void *arg)
+{
+	struct rlimit old, full;
+	struct group g;
+	int result = 1;
+
+	open_journal((struct journal_options){.queue_bytes = 600});
+	EXPECT_INT(getrlimit(RLIMIT_FSIZE, &old), 0);
+	signal(SIGXFSZ, SIG_IGN);
+	full = (struct rlimit){4096, old.rlim_max};
+	EXPECT_INT(setrlimit(RLIMIT_FSIZE, &full), 0);
+	group_init(&g);
+	EXPECT_INT(group_spawn(&g, "post", FIBER_LARGE, post_shielded, &result), 0);
+	EXPECT_INT(group_join(&g, deadline_in_ms(300)), -ETIME);
+	EXPECT_INT(result, 0);
+	group_close(&g);
+	EXPECT_INT(result, -ENOSPC);
+	EXPECT_INT(setrlimit(RLIMIT_FSIZE, &old), 0);
+	journal_close(t.journal);
+}
+
 static int setup(void **state)
 {
 	snprintf(t.dir, sizeof(t.dir), "/tmp/aegis-test-XXXXXX");
@@ -149,6 +187,11 @@ static void test_posts_are_written_without_asking(void **state)
 
 	in_fiber_with(&o, body_posts, NULL);
 	assert_int_equal(read_all(t.journal_dir), 401);
+}
+
+static void test_a_full_disk_keeps_nobody(void **state)
+{
+	in_fiber(body_full_disk);
 }
 
 static void test_a_full_queue_makes_producers_wait(void **state)
@@ -179,6 +222,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(test_posts_are_written_without_asking),
 		CASE(test_a_full_queue_makes_producers_wait),
+		CASE(test_a_full_disk_keeps_nobody),
 		CASE(test_a_window_gathers),
 		CASE(test_cancelled_appends_are_never_unsure),
 		CASE(test_closing_writes_what_was_posted),
