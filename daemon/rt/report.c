@@ -14,7 +14,8 @@ enum {
 	SAVED_RIP = 6,
 };
 
-extern const char __executable_start[]; /* set by the linker */
+/* Set by the linker. NOLINTNEXTLINE(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
+extern const char __executable_start[];
 
 static bool on_stack(const struct fiber *f, uintptr_t at)
 {
