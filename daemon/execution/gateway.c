@@ -388,7 +388,9 @@ void gateway_handle(void *executions, struct http_request *q, struct http_reply 
 		return;
 	}
 	if (serve_smcp(x, f, q, body, &reply, &status)) {
-		if (status && http_reply(p, status, "application/json", buf_view(&reply)) < 0)
+		if (!status)
+			http_reply_drop(p);
+		else if (http_reply(p, status, "application/json", buf_view(&reply)) < 0)
 			err_clear();
 		return;
 	}
@@ -406,8 +408,10 @@ void gateway_handle(void *executions, struct http_request *q, struct http_reply 
 	struct span request_id = http_header_get(q->head, "X-Aegis-Request-Id");
 	r = execution_dispatch(
 		x, f->id, message, request_id, q->arena, &reply, &status, DEADLINE_NONE);
-	if (r == -ECANCELED) /* no answer: the agent asks again after the restart */
+	if (r == -ECANCELED) { /* the agent asks again after the restart */
+		http_reply_drop(p);
 		return;
+	}
 	if (r < 0) {
 		err_log(r, "dispatch gateway");
 		answer_text(p, 500, "the daemon failed; its log says why");

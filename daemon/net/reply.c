@@ -134,6 +134,12 @@ static int out_error(struct conn *c)
 	return -ENOMEM;
 }
 
+/* A reply that has begun and has no end: whoever serves the connection cuts it. */
+void http_reply_drop(struct http_reply *p)
+{
+	p->begun = true;
+}
+
 /* ---- whole ---- */
 
 int http_reply(struct http_reply *p, int status, const char *content_type, struct span body)

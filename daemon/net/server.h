@@ -80,6 +80,9 @@ AWAITS int http_reply_begin(
 AWAITS int http_reply_write(struct http_reply *p, struct span piece) MUST_USE;
 AWAITS int http_reply_end(struct http_reply *p) MUST_USE;
 
+/* Gives no answer: the connection is cut, and the client may ask again. */
+void http_reply_drop(struct http_reply *p);
+
 /* As server-sent events. Each is on the wire when the call returns. -EPIPE also as soon as the
  * client has closed its end; -ECANCELED also when the listener is being stopped. End with
  * http_reply_end. */

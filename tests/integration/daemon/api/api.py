@@ -91,7 +91,6 @@ def nothing_there():
     tap.ok("405 says what is allowed", {"GET", "POST"} <= set((a.headers["Allow"] or "").split(", ")),
            a.headers["Allow"])
     for method, path, feature in (("GET", "/v1/workflows", "Workflows"),
-                                  ("GET", f"/v1/volumes/{NOBODY}/files", "Files of volumes"),
                                   ("GET", "/v1/secrets/a/b", "Secrets"),
                                   ("PATCH", f"/v1/agents/{NOBODY}/scope", "Scope"),
                                   ("DELETE", f"/v1/credentials/{NOBODY}", "Credentials")):
