@@ -87,7 +87,8 @@ def answer(messages):
     if "WORD-write" in text and turn == 0:
         return [("fs.write", {"path": "/workspace/by-tool", "content": "one"}),
                 ("cmd.run", {"command": "python3 -c \"open('/workspace/by-command', 'w').write('two')\""})]
-    fill = "d = open('/workspace/big', 'ab', 0)\nfor i in range(64): d.write(bytes(1 << 18))"
+    fill = ("import os\nd = open('/workspace/big', 'ab', 0)\n"
+            "for i in range(64):\n    d.write(bytes(1 << 18))\n    os.fsync(d.fileno())")
     if "WORD-fill" in text and turn == 0:
         return [("fs.write", {"path": "/workspace/fill.py", "content": fill}),
                 ("cmd.run", {"command": "python3 /workspace/fill.py"})]
@@ -404,12 +405,13 @@ def limits():
     can = images_can_be_mounted()
     end = finished(start("limited", "fill"))
     if can or node.mediates():
-        tap.ok("a program gets ENOSPC", end["status"] == "completed" and "No space left" in end["output"], end)
+        # A kernel says the one or the other of a limit that the file layer holds.
+        full = ("No space left", "Disk quota exceeded")
+        tap.ok("a program is held", end["status"] == "completed" and any(w in end["output"] for w in full), end)
         used = volume("small")["used_bytes"]
         tap.ok("and what is in it is below the limit", 0 < used <= 4 << 20, used)
         end = finished(start("limited", "tool"))
-        tap.ok("a file tool is held as well", end["status"] == "completed" and "no space left" in
-               end["output"].lower(), end)
+        tap.ok("a file tool is held as well", end["status"] == "completed" and "QuotaExceeded" in end["output"], end)
         if not node.mediates():
             node.kill("helper")
             node.kill("aegisd")
