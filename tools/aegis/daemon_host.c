@@ -4,10 +4,12 @@
  * which sandboxes live outside of both processes.
  */
 #include "tools/aegis/daemon_plan.h"
+#include <dirent.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
 #include <time.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -137,6 +139,25 @@ void daemon_forget_sandboxes(void)
 	}
 }
 
+/* The network namespaces that their files came through: pinned, so that a helper that is started
+ * again finds them. */
+static void forget_transports(void)
+{
+	static const char folder[] = "/run/aegis-helper/transports";
+	DIR *d = opendir(folder);
+
+	for (struct dirent *e; d && (e = readdir(d));) {
+		char path[sizeof(folder) + 1 + sizeof(e->d_name)];
+		if (e->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", folder, e->d_name);
+		if (umount2(path, MNT_DETACH) == 0)
+			unlink(path);
+	}
+	if (d)
+		closedir(d);
+}
+
 int daemon_kill_sandboxes(void)
 {
 	bool any = false;
@@ -152,6 +173,7 @@ int daemon_kill_sandboxes(void)
 				" does not become empty");
 		nanosleep(&t, NULL);
 	}
+	forget_transports();
 	printf("sandboxes killed\n");
 	return CLI_OK;
 }
