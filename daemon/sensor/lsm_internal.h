@@ -42,7 +42,12 @@ int lsm_tree_resolve(struct lsm_tree *t, struct span inside, char *ret) MUST_USE
 /* Whether a place brings it: else it is the root's own, or nothing. */
 bool lsm_tree_has(const struct lsm_tree *t, const char *inside);
 
-/* Regular files and folders, `path` itself among them; nothing if it is not there. */
+/* The file or folder at the end of a link, with its real path; -ENOENT if that is nowhere, or of
+ * none of the places. No trail. */
+int lsm_tree_follow(struct lsm_tree *t, struct span link, char *ret_real,
+	struct lsm_file_key *ret_key, mode_t *ret_mode) MUST_USE;
+
+/* Regular files, folders and links, `path` itself among them; nothing if it is not there. */
 typedef int (*lsm_tree_fn)(
 	void *ctx, struct span path, const struct lsm_file_key *key, mode_t mode);
 int lsm_tree_walk(struct lsm_tree *t, struct span path, lsm_tree_fn fn, void *ctx) MUST_USE;

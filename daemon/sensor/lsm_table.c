@@ -105,6 +105,14 @@ static bool lies_in(struct span path, struct span folder)
 	return span_starts(path, folder) && (path.n == folder.n || path.p[folder.n] == '/');
 }
 
+static bool is_writable(struct span path)
+{
+	for (size_t i = 0; i < ARRAY_LEN(writable); i++)
+		if (lies_in(path, writable[i]))
+			return true;
+	return false;
+}
+
 /* No program is there, but links that lead to some. */
 static bool is_own(struct span path)
 {
@@ -196,12 +204,51 @@ static bool is_loader(struct span path)
 		span_starts(name, SPAN("ld64.so"));
 }
 
+static const uint32_t forbids[] = {[KERNEL_EXEC] = LSM_FORBID_EXEC | LSM_FORBID_READ,
+	[KERNEL_READ] = LSM_FORBID_READ,
+	[KERNEL_WRITE] = LSM_FORBID_WRITE};
+
+/* By the name of the link alone: what the real name says is asked where the file is met. */
+static int ask_of_link(struct making *m, uint32_t number, struct span link, char *real)
+{
+	const struct kernel_path_rule *r = &m->rules->paths[number - 1];
+	struct lsm_file_key key;
+	mode_t mode;
+
+	if (!kernel_path_means_link(r->when, link))
+		return 0;
+	int found = lsm_tree_follow(m->tree, link, real, &key, &mode);
+	if (found < 0 && found != -ENOENT)
+		return err_wrap(found, "%s", r->where);
+	struct span to = span_cstr(real);
+	if (kernel_path_holds(r->when, to) || !kernel_path_holds_by(r->when, to, link))
+		return 0;
+	if (found == 0 && S_ISREG(mode))
+		return err_trace(add(m, &key, to, forbids[r->right], number));
+	if (found < 0 && !is_writable(to))
+		return 0; /* it leads nowhere, or to what each sandbox has of its own */
+	return err_raise(-EOPNOTSUPP,
+		"%s: its pattern matches " SPAN_FMT ", which leads to %s: the kernel checks files "
+		"of the runtime by what they are; name that, or except the link",
+		r->where, SPAN_ARG(link), real);
+}
+
+static int ask_link(struct making *m, struct span link)
+{
+	char *real = malloc(LIMIT_PATH_BYTES + 1);
+	int r = real ? 0 : no_memory();
+
+	for (size_t i = 0; r == 0 && i < m->rules->path_count; i++)
+		r = ask_of_link(m, (uint32_t)i + 1, link, real);
+	free(real);
+	return err_trace(r);
+}
+
 static int ask(void *ctx, struct span path, const struct lsm_file_key *key, mode_t mode)
 {
-	static const uint32_t forbids[] = {[KERNEL_EXEC] = LSM_FORBID_EXEC | LSM_FORBID_READ,
-		[KERNEL_READ] = LSM_FORBID_READ,
-		[KERNEL_WRITE] = LSM_FORBID_WRITE};
 	struct making *m = ctx;
+	if (S_ISLNK(mode))
+		return err_trace(ask_link(m, path));
 	bool listed = (m->table.flags & LSM_LISTED_PROGRAMS) && S_ISREG(mode) && (mode & 0111) &&
 		!is_loader(path);
 	uint32_t rights = 0, by = 0;
@@ -233,13 +280,12 @@ static int ask_own(void *ctx, struct span path, const struct lsm_file_key *key, 
 
 	if (!S_ISREG(mode) || !span_eq(path, m->own))
 		return 0;
-	for (size_t i = 0; i < m->rules->path_count; i++) {
-		const struct kernel_path_rule *r = &m->rules->paths[i];
-		if (r->right == KERNEL_EXEC && kernel_path_holds(r->when, path) &&
-			kernel_path_extent(r->when, writable[0]) != KERNEL_PATH_ALL)
+	for (size_t i = 0; i < m->count; i++) {
+		const struct lsm_entry *e = &m->found[i].entry;
+		if ((e->value.rights & LSM_FORBID_EXEC) && memcmp(&e->key, key, sizeof(*key)) == 0)
 			return err_raise(-EPERM,
-				"%s forbids " SPAN_FMT ", which the agent is run by", r->where,
-				SPAN_ARG(path));
+				"%s forbids " SPAN_FMT ", which the agent is run by",
+				m->rules->paths[e->value.rule - 1].where, SPAN_ARG(path));
 	}
 	return err_trace(add(m, key, path, LSM_PERMIT_EXEC, 0));
 }

@@ -191,6 +191,23 @@ static int device_of(struct lsm_tree *t, dev_t seen, uint32_t *ret)
 	return 0;
 }
 
+int lsm_tree_follow(struct lsm_tree *t, struct span link, char *ret_real,
+	struct lsm_file_key *ret_key, mode_t *ret_mode)
+{
+	struct stat st;
+	int r = lsm_tree_resolve(t, link, ret_real);
+
+	if (r == -ELOOP)
+		err_clear();
+	if (r == -ELOOP || (r == 0 && (!to_host(t, ret_real) || lstat(t->host, &st) < 0)))
+		return -ENOENT;
+	if (r < 0)
+		return err_trace(r);
+	*ret_key = (struct lsm_file_key){.inode = st.st_ino};
+	*ret_mode = st.st_mode;
+	return err_trace(device_of(t, st.st_dev, &ret_key->device));
+}
+
 struct walking {
 	struct lsm_tree *tree;
 	lsm_tree_fn fn;
@@ -273,7 +290,7 @@ static int visit(struct walking *w, int depth)
 		return errno == ENOENT || errno == ENOTDIR
 			? 0
 			: err_sys(-errno, "look at %s", w->tree->host);
-	if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+	if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode) && !S_ISLNK(st.st_mode))
 		return 0;
 	int r = device_of(w->tree, st.st_dev, &key.device);
 	key.inode = st.st_ino;

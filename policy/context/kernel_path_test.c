@@ -29,29 +29,59 @@ static bool like(const struct kernel_path_test *t, struct span path)
 	return cedar_like(t->like.pieces, t->like.count, t->of_name ? name_of(path) : path);
 }
 
-bool kernel_path_holds(const struct kernel_path_test *t, struct span path)
+static bool matches(const struct kernel_path_test *t, struct span path)
+{
+	return t->op == PATH_TEST_GLOB ? context_glob_match(t->text, path) : like(t, path);
+}
+
+/* `link`: another name of the file, which counts for patterns that forbid; empty: none does. */
+static bool holds(const struct kernel_path_test *t, struct span path, struct span link)
 {
 	switch (t->op) {
 	case PATH_TEST_CONST:
 		return t->value;
-	case PATH_TEST_NOT:
-		return !kernel_path_holds(t->kids[0], path);
+	case PATH_TEST_NOT: /* what is excepted is excepted under its real name */
+		return !holds(t->kids[0], path, SPAN(""));
 	case PATH_TEST_AND:
-		return kernel_path_holds(t->kids[0], path) && kernel_path_holds(t->kids[1], path);
+		return holds(t->kids[0], path, link) && holds(t->kids[1], path, link);
 	case PATH_TEST_OR:
-		return kernel_path_holds(t->kids[0], path) || kernel_path_holds(t->kids[1], path);
+		return holds(t->kids[0], path, link) || holds(t->kids[1], path, link);
 	case PATH_TEST_IS:
 		return span_eq(path, t->text) || (t->led_to.n && span_eq(path, t->led_to));
 	case PATH_TEST_IN:
 		return in_folder(path, t->text) || in_folder(path, t->led_to);
 	case PATH_TEST_GLOB:
-		return context_glob_match(t->text, path);
 	case PATH_TEST_LIKE:
-		return like(t, path);
+		return matches(t, path) || (link.n && matches(t, link));
 	case PATH_TEST_VOLUME:
 		return false;
 	}
 	return true; /* of what is not known all is forbidden */
+}
+
+bool kernel_path_holds(const struct kernel_path_test *t, struct span path)
+{
+	return holds(t, path, SPAN(""));
+}
+
+bool kernel_path_holds_by(const struct kernel_path_test *t, struct span path, struct span link)
+{
+	return holds(t, path, link);
+}
+
+bool kernel_path_means_link(const struct kernel_path_test *t, struct span link)
+{
+	switch (t->op) {
+	case PATH_TEST_AND:
+	case PATH_TEST_OR:
+		return kernel_path_means_link(t->kids[0], link) ||
+			kernel_path_means_link(t->kids[1], link);
+	case PATH_TEST_GLOB:
+	case PATH_TEST_LIKE:
+		return matches(t, link);
+	default:
+		return false;
+	}
 }
 
 bool kernel_path_holds_elsewhere(const struct kernel_path_test *t)

@@ -45,6 +45,13 @@ struct kernel_rules {
 
 bool kernel_path_holds(const struct kernel_path_test *t, struct span path);
 
+/* Of a file that a link leads to: a pattern that matches the link means the file, too, unless it is
+ * under a negation. */
+bool kernel_path_holds_by(const struct kernel_path_test *t, struct span path, struct span link);
+
+/* Whether any such pattern matches it: else there is nothing to ask of what it leads to. */
+bool kernel_path_means_link(const struct kernel_path_test *t, struct span link);
+
 /* Of a path that no rule names. */
 bool kernel_path_holds_elsewhere(const struct kernel_path_test *t);
 

@@ -250,6 +250,30 @@ static void left_behind_and_swept(void **state)
 	sensor = lsm_sensor_free(sensor);
 }
 
+/* The number that a sandbox still names is given to no other policy, also when what it stood for is
+ * not there any more. */
+static void named_but_taken_out(void **state)
+{
+	const struct lsm_entry a[] = {{{0, 2, 20}, {LSM_FORBID_READ, 1}}};
+	const struct lsm_table ta = table_of(a, 1);
+	struct lsm_policy_entry *p;
+	size_t gone = 0;
+	(void)state;
+	admit(500);
+	for (int swept = 0; swept < 2; swept++) {
+		open_sensor();
+		if (swept)
+			assert_int_equal(lsm_sweep(sensor, &gone), 0);
+		assert_int_equal(lsm_policy_new(sensor, &ta, &p), 0);
+		assert_true(lsm_policy_number(p) > 500);
+		lsm_policy_unref(p);
+		assert_int_equal(lsm_sweep(sensor, &gone), 0);
+		sensor = lsm_sensor_free(sensor);
+	}
+	admit(0);
+	assert_int_equal(files_there() + policies_there(), 0);
+}
+
 static void same_maps(void **state)
 {
 	(void)state;
@@ -355,6 +379,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(entered_shared_and_taken_out),
 		cmocka_unit_test(left_behind_and_swept),
+		cmocka_unit_test(named_but_taken_out),
 		cmocka_unit_test(same_maps),
 		cmocka_unit_test(no_instant_between_two_policies),
 	};

@@ -62,6 +62,8 @@ static int setup(void **state)
 	must(link(in(usr, "bin/curl"), in(usr, "bin/curl-again")), "link");
 	must(symlink("usr/bin", in(dir, "bin")), "symlink");
 	must(symlink("/tmp", in(usr, "tmp")), "symlink");
+	must(symlink("../../opt/x", in(usr, "share/more")), "symlink");
+	must(symlink("nowhere", in(usr, "share/mood")), "symlink");
 	must(symlink("../workspace/files", in(usr, "files")), "symlink");
 	places[0] = (struct lsm_place){usr, "/usr"};
 	places[1] = (struct lsm_place){opt, "/opt/x"};
@@ -149,6 +151,37 @@ static void folders_and_patterns(void **state)
 	assert_int_equal(rights_of(&t, usr, "lib/libc.so.6"), LSM_FORBID_WRITE);
 	assert_int_equal(rights_of(&t, usr, "bin/curl"), 0);
 	assert_int_equal(t.count, 5); /* the folder lib and the loader, too */
+}
+
+/* A link is a name of what it leads to, for patterns that forbid; not for what they except. */
+static void patterns_match_links(void **state)
+{
+	static const char *const whens[] = {"resource.path like \"/usr/bin/fet*\"",
+		"resource in PathPattern::\"/usr/bin/f*ch\"",
+		"resource in Path::\"/usr\" && resource.path like \"*/fetch\"",
+		"resource.path like \"/usr/bin/fet*\" || resource == Path::\"/usr/bin/notes\""};
+	struct lsm_table t;
+	for (size_t i = 0; i < ARRAY_LEN(whens); i++) {
+		const char *policy = arena_printf(arena,
+			"forbid (principal, action == Action::\"exec\", resource) when { %s };",
+			whens[i]);
+		assert_int_equal(make(policy, NULL, &t), 0);
+		assert_int_equal(rights_of(&t, usr, "bin/curl"), EXEC_FORBIDDEN);
+		assert_int_equal(rights_of(&t, usr, "bin/python3.11"), 0);
+	}
+	assert_int_equal(make("forbid (principal, action == Action::\"exec\", resource) unless { "
+			      "resource.path like \"/usr/bin/fet*\" };",
+				 NULL, &t),
+		0);
+	assert_int_equal(t.flags, LSM_LISTED_PROGRAMS);
+	assert_int_equal(rights_of(&t, usr, "bin/curl"), 0);
+	/* Of what the real name excepts nothing is forbidden by another. */
+	assert_int_equal(make("forbid (principal, action == Action::\"exec\", resource) when { "
+			      "resource.path like \"/usr/bin/*\" && resource != "
+			      "Path::\"/usr/bin/python3.11\" };",
+				 NULL, &t),
+		0);
+	assert_int_equal(rights_of(&t, usr, "bin/python3.11"), 0);
 }
 
 static void a_list(void **state)
@@ -299,6 +332,12 @@ static void what_is_refused(void **state)
 		{"forbid (principal, action == Action::\"fs:read\", resource) when { "
 		 "resource in Path::\"/usr/files\" };",
 			-EOPNOTSUPP, "/usr/files is in truth /workspace/files"},
+		{"@id(\"l\") forbid (principal, action == Action::\"fs:read\", resource) when { "
+		 "resource in PathPattern::\"/usr/share/mo*\" };",
+			-EOPNOTSUPP, "matches /usr/share/more, which leads to /opt/x"},
+		{"@id(\"own\") forbid (principal, action == Action::\"exec\", resource) when { "
+		 "resource in PathPattern::\"/usr/bin/python?\" };",
+			-EPERM, "policy 'own' of p.cedar:1 forbids /usr/bin/python3.11"},
 		{"@id(\"own\") forbid (principal, action == Action::\"exec\", resource) when { "
 		 "resource in PathPattern::\"/usr/bin/py*\" };",
 			-EPERM, "policy 'own' of p.cedar:1 forbids /usr/bin/python3.11"},
@@ -371,6 +410,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(one_program_by_all_its_names, setup, teardown),
 		cmocka_unit_test_setup_teardown(folders_and_patterns, setup, teardown),
+		cmocka_unit_test_setup_teardown(patterns_match_links, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_list, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_about_volumes, setup, teardown),

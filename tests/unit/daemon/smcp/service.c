@@ -429,19 +429,24 @@ static void body_expiry(void *arg)
 {
 	struct gate f;
 	struct smcp_client c;
+	int sessions = 0, status;
 	begin(&f);
 	close_all(&f);
 	f.token_life_s = 1;
 	open_all(&f);
-	EXPECT(attest(&f, &c, SMCP_V1));
-	EXPECT_INT(ask(&f, SMCP_V1, SMCP_OP_INVOKE, NULL, envelope(&f, &c, "r1", info)), 200);
+	do { /* a slow machine may need more than a token's life for two requests */
+		EXPECT(attest(&f, &c, SMCP_V1));
+		sessions++;
+		status = ask(&f, SMCP_V1, SMCP_OP_INVOKE, NULL, envelope(&f, &c, "r1", info));
+	} while (status == 401 && sessions < 100);
+	EXPECT_INT(status, 200);
 	EXPECT_INT(rt_sleep_until(deadline_in_ms(2100)), 0);
 	EXPECT_INT(ask(&f, SMCP_V1, SMCP_OP_INVOKE, NULL, envelope(&f, &c, "r2", info)), 401);
 	EXPECT_INT(error_code(&f), SMCP_TOKEN_EXPIRED);
-	EXPECT_INT(events_of(&f, "SecurityTokenExpired", NULL), 1);
+	EXPECT_INT(events_of(&f, "SecurityTokenExpired", NULL), sessions);
 	close_all(&f);
 	open_all(&f);
-	EXPECT_INT(events_of(&f, "SessionExpired", NULL), 1);
+	EXPECT_INT(events_of(&f, "SessionExpired", NULL), sessions);
 	EXPECT_INT(ask(&f, SMCP_V1, SMCP_OP_INVOKE, NULL, envelope(&f, &c, "r3", info)), 401);
 	EXPECT_INT(error_code(&f), SMCP_TOKEN_EXPIRED);
 	EXPECT_INT(store_check(f.store, DEADLINE_NONE), 0);
