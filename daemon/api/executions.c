@@ -210,35 +210,59 @@ static AWAITS void executions_list(struct api_call *c)
 	api_list_end(c, &l);
 }
 
-/* Those that it works on, or was the last to work on. */
-static void volumes_put(struct json_writer *w, const struct store_volumes *list)
+enum { FIRST_EVENTS = 64 }; /* an execution's volumes are attached before anything else happens */
+
+/* A volume that an execution has or had, by its own events: what became of the volume since is in
+ * `status`, and nothing takes it off the list. */
+static AWAITS int volume_put(struct api_call *c, struct json_writer *w, const struct json *details)
 {
+	struct span id = json_str(details, "volume_id", SPAN(""));
+	struct store_volume row;
+	struct uuid uuid;
+	int r = uuid_parse(id, &uuid);
+
+	if (r == 0)
+		r = store_volume_get(c->api->deps.store, uuid, c->arena, &row, c->deadline_ns);
+	if (r < 0)
+		return err_trace(r);
+	json_object(w);
+	json_field_span(w, "id", id);
+	json_field_span(w, "name", json_str(details, "name", SPAN("")));
+	json_field_cstr(w, "status", r == STORE_NOT_FOUND ? "deleted" : row.status);
+	json_field_span(w, "access_mode", json_str(details, "access_mode", SPAN("")));
+	json_field_span(w, "mount_path", json_str(details, "mount_path", SPAN("/workspace")));
+	json_end(w);
+	return 0;
+}
+
+static AWAITS int volumes_put(struct api_call *c, struct json_writer *w, struct uuid execution)
+{
+	const struct store_event_query q = {.execution_id = execution, .limit = FIRST_EVENTS};
+	struct store_events events;
+	const struct json *details;
+	int r = store_event_list(c->api->deps.store, &q, c->arena, &events, c->deadline_ns);
+
 	json_key(w, "volumes");
 	json_array(w);
-	for (size_t i = 0; i < list->count; i++) {
-		json_object(w);
-		api_put_uuid(w, "id", list->items[i].id);
-		json_field_span(w, "name", list->items[i].name);
-		json_field_cstr(w, "status", list->items[i].status);
-		json_field_cstr(w, "mount_path", "/workspace");
-		json_end(w);
+	for (size_t i = 0; r == 0 && i < events.count; i++) {
+		if (!span_is(events.items[i].type, "VolumeAttached"))
+			continue;
+		r = json_parse(c->arena, events.items[i].details, NULL, &details);
+		if (r == 0)
+			r = volume_put(c, w, details);
 	}
 	json_end(w);
+	return err_trace(r);
 }
 
 static AWAITS void execution_show(struct api_call *c)
 {
 	struct store_execution v;
 	struct store_iterations iterations;
-	struct store_volumes volumes = {0};
 	if (!execution_get(c, &v))
 		return;
 	int r = store_iteration_list(
 		c->api->deps.store, v.id, c->arena, &iterations, c->deadline_ns);
-	const struct store_volume_query used = {.execution_id = v.id};
-	if (r == 0 && c->api->deps.volumes)
-		r = store_volume_list(
-			c->api->deps.store, &used, c->arena, &volumes, c->deadline_ns);
 	if (r < 0) {
 		api_failed(c, r, "read the iterations");
 		return;
@@ -249,7 +273,11 @@ static AWAITS void execution_show(struct api_call *c)
 	execution_members(&w, &v);
 	json_field_cstr(&w, "file_access", executions_file_access(c->api->deps.executions));
 	json_field_cstr(&w, "program_access", executions_program_access(c->api->deps.executions));
-	volumes_put(&w, &volumes);
+	r = volumes_put(c, &w, v.id);
+	if (r < 0) {
+		api_failed(c, r, "read the volumes");
+		return;
+	}
 	api_put_json(&w, "input", v.input);
 	api_put_text(&w, "output", v.final_output);
 	iterations_put(&w, &iterations);

@@ -184,6 +184,7 @@ static AWAITS int attach_declared(
 {
 	const struct agent_volume *v = &f->manifest->spec.volumes.items[index];
 	struct volume_loan loan = {.execution = f->id,
+		.mount_path = span_cstr(v->mount_path),
 		.read_only = v->access_mode == AGENT_READ_ONLY ||
 			f->manifest->spec.security.filesystem.read_only,
 		.owned = is_ephemeral(v)};

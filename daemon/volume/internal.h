@@ -14,6 +14,8 @@ struct volume_move {
 	/* Members of the event; empty: none. */
 	struct span reason;
 	const char *access_mode;
+	struct span name; /* if the row gets none */
+	struct span mount_path;
 };
 
 /* VOLUME_CONFLICT, VOLUME_NOT_FOUND. */

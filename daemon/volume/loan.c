@@ -140,7 +140,9 @@ static AWAITS int lend(const struct volumes *v, const struct store_volume *row,
 		.row = &new,
 		.execution = loan->execution,
 		.expect_revision = row->revision,
-		.access_mode = access_word(loan)};
+		.access_mode = access_word(loan),
+		.name = row->name,
+		.mount_path = loan->mount_path};
 
 	loans->items[loans->count++] = *loan;
 	int r = list_write(loans, a, &new.attachments);

@@ -33,12 +33,14 @@ static int details_of(const struct volume_move *m, struct arena *a, struct span 
 	uuid_text(m->row->id, id);
 	json_object(&w);
 	json_field_cstr(&w, "volume_id", id);
-	if (m->row->name.n)
-		json_field_span(&w, "name", m->row->name);
+	if (m->row->name.n || m->name.n)
+		json_field_span(&w, "name", m->row->name.n ? m->row->name : m->name);
 	if (m->row->size_limit_bytes)
 		json_field_i64(&w, "size_limit_bytes", m->row->size_limit_bytes);
 	if (m->access_mode)
 		json_field_cstr(&w, "access_mode", m->access_mode);
+	if (m->mount_path.n)
+		json_field_span(&w, "mount_path", m->mount_path);
 	if (m->reason.n)
 		json_field_span(&w, "reason", span_sub(m->reason, 0, DETAILS_BYTES / 8));
 	json_end(&w);

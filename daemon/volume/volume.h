@@ -86,6 +86,8 @@ AWAITS int volume_open(const struct volumes *v, const struct store_volume *row, 
 /* Who has it, and how. */
 struct volume_loan {
 	struct uuid execution;
+	struct span
+		mount_path; /* in its sandboxes: for the record of the attachment, and only there */
 	bool read_only;
 	bool owned; /* it is deleted when it is given back */
 };

@@ -266,6 +266,10 @@ def beside(id):
     node.wait_for("the end of the scratch volume", lambda: set(directories()) - set(before) <= {out, first})
     kinds = [kind for kind, _ in events_of(first)]
     tap.equal("the execution says what it had", kinds, ["VolumeAttached"] * 3 + ["VolumeDetached"] * 3)
+    had = node.ask("GET", f"/v1/executions/{first}").json["volumes"]
+    tap.equal("and where, also of what is gone", sorted((v["mount_path"], v["access_mode"]) for v in had),
+              [("/workspace/deep/in", "read-only"), ("/workspace/out", "read-write"),
+               ("/workspace/scratch", "read-write")])
     if limit:
         over = start("beside", "over", {"from": id, "text": "WORD-over"})
         finished(over)
