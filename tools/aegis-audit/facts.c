@@ -121,3 +121,9 @@ bool facts_name_policy(const struct facts *f, struct span id)
 				return true;
 	return id.n && span_eq(json_str(f->details, "policy_id", SPAN("")), id);
 }
+
+struct span facts_failure(const struct audit_record *r, const struct facts *f)
+{
+	return r->source == AUDIT_FILE && !f->denied ? json_str(f->details, "error", SPAN(""))
+						     : SPAN("");
+}

@@ -50,6 +50,8 @@ static int take(struct learning *y, const struct audit_record *record)
 {
 	struct facts f = facts_of(y->facts, record);
 	struct asked asked;
+	if (facts_failure(record, &f).n)
+		return 0; /* nothing came of it: nothing needs to be granted for it */
 	int r = asked_of(y->facts, &f, record, y->runs, &asked);
 
 	if (r == ASKED_UNKNOWN && !f.denied)

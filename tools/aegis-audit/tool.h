@@ -111,6 +111,8 @@ enum basis {
 enum basis facts_basis(const struct facts *f);
 bool facts_name_policy(const struct facts *f, struct span id);
 bool facts_have_verdict(const struct facts *f);
+/* Why what policy allowed did not come about ("EROFS"); empty: it did, or that is not said. */
+struct span facts_failure(const struct audit_record *r, const struct facts *f);
 struct span facts_tool(const struct facts *f); /* "fs.read"; empty: about none */
 
 /* ---- filter.c ---- */

@@ -214,6 +214,20 @@ static void put_said(struct buf *b, const struct json *d, const char *member, co
 	cli_put_safe(b, span_sub(said, 0, SUMMARY_BYTES), false);
 }
 
+/* Of a file as its agent sees it, which tells volumes apart. */
+static void put_path(struct buf *b, const struct audit_record *r, const struct facts *f)
+{
+	const struct json *paths = json_get(f->request, "paths");
+
+	if (r->source == AUDIT_FILE && paths && paths->type == JSON_ARRAY)
+		json_for_each (path, paths) {
+			buf_putc(b, ' ');
+			cli_put_safe(b, span_sub(path->text, 0, SUMMARY_BYTES), false);
+		}
+	else
+		put_said(b, f->details, "path", " ");
+}
+
 /* What matters of a record of the kernel or of a file; of others, and of kinds that came later,
  * what every list shows. */
 static void put_what(struct buf *b, const struct audit_record *r, const struct facts *f)
@@ -232,7 +246,7 @@ static void put_what(struct buf *b, const struct audit_record *r, const struct f
 		put_summary(b, r, SUMMARY_BYTES);
 		return;
 	}
-	put_said(b, d, "path", " ");
+	put_path(b, r, f);
 	if (arguments && arguments->type == JSON_ARRAY)
 		put_arguments(b, arguments);
 	put_said(b, d, "name", " ");
@@ -243,6 +257,8 @@ static void put_what(struct buf *b, const struct audit_record *r, const struct f
 		put_bytes(b, d);
 	if (f->denied)
 		put_said(b, f->decision ? f->decision : d, "reason", ": ");
+	if (facts_failure(r, f).n)
+		put_said(b, d, "error", " failed: ");
 }
 
 static void put_line(struct trace *y, struct buf *b, const struct audit_record *r,

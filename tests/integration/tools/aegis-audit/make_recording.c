@@ -119,7 +119,7 @@ static void tool_on(const char *name, const char *path)
 	tool(name, (struct decision_request){.paths = &p, .path_count = 1});
 }
 
-static void file(const char *action, const char *path)
+static void file_that(const char *action, const char *path, const char *error)
 {
 	struct buf b CLEANUP(buf_fini) = buf_init(65536);
 	struct json_writer w = json_writer(&b);
@@ -129,6 +129,8 @@ static void file(const char *action, const char *path)
 
 	json_object(&w);
 	json_field_cstr(&w, "path", path + strlen("/workspace/"));
+	if (error)
+		json_field_cstr(&w, "error", error);
 	put_decision(&w, &q, &allowed);
 	json_end(&w);
 	append((struct audit_record){.source = AUDIT_FILE,
@@ -137,6 +139,11 @@ static void file(const char *action, const char *path)
 			: strcmp(action, "fs:read") == 0 ? SPAN("FileRead")
 							 : SPAN("FileWritten"),
 		.payload = buf_view(&b)});
+}
+
+static void file(const char *action, const char *path)
+{
+	file_that(action, path, NULL);
 }
 
 static void kernel(const char *kind, const char *payload)
@@ -199,6 +206,7 @@ static void record_run(void)
 	file("fs:read", "/workspace/main.py");
 	file("fs:write", "/workspace/out/b.txt");
 	file("fs:write", "/workspace/a.txt");
+	file_that("fs:read", "/workspace/alone.txt", "ENOENT");
 	processes();
 	denied_packets();
 }

@@ -51,19 +51,19 @@ when { context has path && context.path in Path::"/workspace/secret" };
 def test_what_if():
     r = run("what-if", "--policy", folder("same", FILES))
     tap.equal("the same policies flip nothing", (r.returncode, r.stdout, r.stderr), (
-        0, "10 decisions: 10 stay, 0 would be denied, 0 would be allowed\n", ""))
+        0, "11 decisions: 11 stay, 0 would be denied, 0 would be allowed\n", ""))
     none = folder("none", "// nothing\n")
     r = run("what-if", "--policy", none)
     tap.equal("without the forbid a call flips", r.returncode, 6)
     tap.ok("and is named", "denied -> allowed tool:fs.read /workspace/secret/key by" in r.stdout
-           and "9 stay, 0 would be denied, 1 would be allowed" in r.stdout, r.stdout)
+           and "10 stay, 0 would be denied, 1 would be allowed" in r.stdout, r.stdout)
     more = folder("more", FILES + '@id("no-python")\nforbid (principal, action, resource)\n'
                   'when { context has command && context.command.base == "python3" };\n')
     flips = objects("what-if", "--policy", more)
     tap.equal("a new forbid flips a command", [
         (f["recorded"], f["then"], f["policy"], f["line"], f["request"]["argv"])
         for f in flips[:-1]], [("allowed", "denied", "no-python", 8, ["python3", "main.py"])])
-    tap.equal("and the sum says so", (flips[-1]["now_denied"], flips[-1]["same"]), (1, 9))
+    tap.equal("and the sum says so", (flips[-1]["now_denied"], flips[-1]["same"]), (1, 10))
     r = run("what-if", "--policy", more, "--source", "file")
     tap.equal("a filter leaves it out", r.returncode, 0)
     net = folder("net", FILES + '@id("web")\npermit (principal, action == Action::"net:connect",'
@@ -173,11 +173,11 @@ def test_why():
 
 
 def test_filters():
-    tap.equal("by agent", len(numbers("--agent", "coder")), 18)
+    tap.equal("by agent", len(numbers("--agent", "coder")), 19)
     tap.equal("by another agent", run("search", "--agent", "writer").returncode, 1)
-    tap.equal("by tenant", len(numbers("--tenant", "local")), 18)
+    tap.equal("by tenant", len(numbers("--tenant", "local")), 19)
     tap.equal("by tool", len(numbers("--tool", "fs.*")), 3)
-    tap.equal("by verdict", len(numbers("--verdict", "allowed")), 6)
+    tap.equal("by verdict", len(numbers("--verdict", "allowed")), 7)
     tap.equal("below a folder", len(numbers("--path", "/workspace/out")), 2)
     tap.equal("a folder is no prefix of names", run("search", "--path", "/workspace/ou").returncode, 1)
     tap.equal("by a glob", len(numbers("--path", "/workspace/**/key")), 1)
@@ -191,7 +191,7 @@ def test_filters():
     tap.equal("by iteration", run("search", "--iteration", "2").returncode, 1)
     s = objects("stats")[0]
     tap.equal("stats by agent and tool", (s["agents"], s["tools"]),
-              ({"coder": 18}, {"fs.read": 2, "cmd.run": 2, "fs.write": 1}))
+              ({"coder": 19}, {"fs.read": 2, "cmd.run": 2, "fs.write": 1}))
 
 
 def test_export():
@@ -230,6 +230,8 @@ def test_trace():
            r.stdout)
     tap.ok("flows say their bytes", "192.0.2.9:443 sent 12 received 34" in r.stdout, r.stdout)
     tap.ok("kinds that came later are shown, too", 'SomethingLater {"novel":1}' in r.stdout, r.stdout)
+    tap.ok("what was allowed and failed says so", any(
+        line.endswith("FileRead /workspace/alone.txt failed: ENOENT") for line in lines), r.stdout)
     curl = [x for x in objects("trace", "--all", "--once", "--kind", "ProcessExited")][0]
     tap.equal("ancestors as JSON", ([(a["pid"], a["command"]) for a in curl["ancestors"]],
                                     curl["agent"], curl["kind"]),
