@@ -6,7 +6,7 @@
 enum { FINDINGS_BYTES = 1024 * 1024 };
 
 struct errand {
-	const struct config *old;
+	const struct config *runs; /* with which the daemon started */
 	const struct config *fresh;
 	struct buf findings;
 };
@@ -19,9 +19,9 @@ static int load(void *arg)
 	struct report report;
 	struct arena *a CLEANUP(arena_cleanup) = arena_new(LIMIT_API_MANIFEST_ARENA_BYTES);
 
-	int r = a ? report_init(&report, a, e->old->file) : -ENOMEM;
+	int r = a ? report_init(&report, a, e->runs->file) : -ENOMEM;
 	if (r == 0)
-		r = config_reload(e->old, &env, &report, &e->fresh);
+		r = config_reload(e->runs, &env, &report, &e->fresh);
 	if (r < 0)
 		buf_puts(&e->findings, err_message(r));
 	else
@@ -33,7 +33,7 @@ static int load(void *arg)
 bool aegisd_reload(
 	struct aegisd *d, struct offload *files, struct tls_server *tls, struct buf *findings)
 {
-	struct errand e = {.old = d->config, .findings = buf_init(FINDINGS_BYTES)};
+	struct errand e = {.runs = d->first_config, .findings = buf_init(FINDINGS_BYTES)};
 
 	if (!d->config->file) {
 		log_warn("reload: there is no configuration file: the embedded defaults go on to "

@@ -482,9 +482,10 @@ int config_default(const struct config_environment *env, const struct config **r
 const struct config *config_ref(const struct config *c);
 const struct config *config_unref(const struct config *c); /* always NULL */
 
-/* Loads c's file again. 0 with a new snapshot; the outcomes of config_load otherwise, and then the
- * old snapshot goes on to hold. Fields that only a restart can change (doors, data directory,
- * workers, uid range) are named in the report as warnings if they differ. */
+/* Loads the file of `c`, with which the daemon started, again. 0 with a new snapshot; the outcomes
+ * of config_load otherwise, and then the old snapshot goes on to hold. Fields that differ and that
+ * only a restart takes up (all but policies, contexts and tool servers) are named in the report as
+ * warnings. */
 int config_reload(const struct config *c, const struct config_environment *env,
 	struct report *report, const struct config **ret) MUST_USE;
 

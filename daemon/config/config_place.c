@@ -106,42 +106,71 @@ char *config_policy_directory(const struct config *c)
 
 /* ---- reload ---- */
 
-static bool same_text(const char *a, const char *b)
+/* What a reload hands on; everything else is looked at when the daemon starts. */
+static const char *const live[] = {
+	"metadata", "spec.policy", "spec.security_contexts", "spec.mcp_servers"};
+
+static bool is_live(const char *path)
 {
-	return a == b || (a && b && strcmp(a, b) == 0);
+	for (size_t i = 0; i < ARRAY_LEN(live); i++)
+		if (strcmp(path, live[i]) == 0)
+			return true;
+	return false;
 }
 
-static void warn_if(struct report *report, bool differs, const char *path)
+static const struct json *dumped(const struct config *c, struct arena *a)
 {
-	if (differs)
+	struct buf b CLEANUP(buf_fini) = buf_init(LIMIT_JSON_BYTES);
+	struct json_writer w = json_writer(&b);
+	const struct json *v = NULL;
+
+	config_dump(c, &w);
+	struct span text = arena_span(a, buf_view(&b));
+	if (!text.p || json_parse(a, text, NULL, &v) < 0)
+		err_clear();
+	return v;
+}
+
+/* Names what differs between what runs and what was read, as far down as there are objects. */
+static void warn_of(
+	struct report *report, const struct json *runs, const struct json *read, const char *path)
+{
+	char below[LIMIT_DOC_PATH_BYTES];
+	const struct json *both = read ? read : runs;
+
+	if (is_live(path) || (runs && read && json_equal(runs, read)))
+		return;
+	if (*path && (!runs || !read || read->type != JSON_OBJECT || runs->type != JSON_OBJECT)) {
 		report_warning(report, (struct report_place){0}, path,
 			"changed, but only a restart of the daemon takes it up");
+		return;
+	}
+	json_for_each (member, both) {
+		snprintf(below, sizeof(below), "%s%s" SPAN_FMT, path, *path ? "." : "",
+			SPAN_ARG(member->key));
+		warn_of(report, json_get_span(runs, member->key), json_get_span(read, member->key),
+			below);
+	}
+	if (!runs || !read)
+		return;
+	json_for_each (member, runs) {
+		snprintf(below, sizeof(below), "%s%s" SPAN_FMT, path, *path ? "." : "",
+			SPAN_ARG(member->key));
+		if (!json_get_span(read, member->key))
+			warn_of(report, member, NULL, below);
+	}
 }
 
-static void warn_of_restarts(
-	struct report *report, const struct config *old, const struct config *new)
+static int warn_of_restarts(
+	struct report *report, const struct config *runs, const struct config *read)
 {
-	warn_if(report, !same_text(old->node.id, new->node.id), "spec.node.id");
-	warn_if(report, !same_text(old->network.bind_address, new->network.bind_address),
-		"spec.network.bind_address");
-	warn_if(report, old->network.port != new->network.port, "spec.network.port");
-	warn_if(report, !old->network.tls != !new->network.tls, "spec.network.tls");
-	warn_if(report, !same_text(old->daemon.data_directory, new->daemon.data_directory),
-		"spec.daemon.data_directory");
-	warn_if(report, !same_text(old->daemon.socket_path, new->daemon.socket_path),
-		"spec.daemon.socket_path");
-	warn_if(report, old->daemon.tcp != new->daemon.tcp, "spec.daemon.tcp");
-	warn_if(report, old->daemon.workers != new->daemon.workers, "spec.daemon.workers");
-	warn_if(report, !same_text(old->audit.directory, new->audit.directory),
-		"spec.audit.directory");
-	warn_if(report,
-		!same_text(
-			old->storage.local_host.mount_point, new->storage.local_host.mount_point),
-		"spec.storage.local_host.mount_point");
-	warn_if(report,
-		old->sandbox.uid_first != new->sandbox.uid_first ||
-			old->sandbox.uid_count != new->sandbox.uid_count,
-		"spec.sandbox.uid_first");
+	struct arena *a CLEANUP(arena_cleanup) = arena_new(16 * (size_t)LIMIT_JSON_BYTES);
+	const struct json *one = a ? dumped(runs, a) : NULL, *other = one ? dumped(read, a) : NULL;
+
+	if (!other)
+		return err_raise(-ENOMEM, "configuration: out of memory");
+	warn_of(report, one, other, "");
+	return 0;
 }
 
 int config_reload(const struct config *c, const struct config_environment *env,
@@ -153,7 +182,11 @@ int config_reload(const struct config *c, const struct config_environment *env,
 	int r = config_load(c->file, env, report, &new);
 	if (r)
 		return r < 0 ? err_trace(r) : r;
-	warn_of_restarts(report, c, new);
+	r = warn_of_restarts(report, c, new);
+	if (r < 0) {
+		config_unref(new);
+		return err_trace(r);
+	}
 	*ret = new;
 	return 0;
 }

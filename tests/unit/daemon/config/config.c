@@ -511,11 +511,36 @@ static void reload_keeps_the_old_one(void **state)
 	report_text(&r, &text);
 	assert_string_equal(buf_cstr(&text),
 		"c.yaml: warning: spec.network.port: changed, but only a restart of the daemon "
-		"takes it up\n");
+		"takes it up\n"
+		"c.yaml: warning: spec.daemon.max_executions: changed, but only a restart of the "
+		"daemon takes it up\n");
 	assert_int_equal(old->daemon.max_executions, 1);
 	assert_int_equal(new->daemon.max_executions, 2);
 	config_unref(config_ref(new));
 	assert_int_equal(new->network.port, 2000);
+	config_unref(new);
+
+	/* Compared is what runs: as it was is no change, and what a reload takes up is none either.
+	 */
+	write_file("c.yaml",
+		HEAD "  network: {port: 1000}\n  daemon: {max_executions: 1}\n"
+		     "  security_contexts: [{name: c, capabilities: [{tool_pattern: fs.read}]}]\n");
+	buf_reset(&text);
+	assert_int_equal(report_init(&r, a, "c.yaml"), 0);
+	assert_int_equal(config_reload(old, &env, &r, &new), 0);
+	report_text(&r, &text);
+	assert_string_equal(buf_cstr(&text), "");
+	config_unref(new);
+	write_file("c.yaml",
+		HEAD
+		"  network: {port: 1000}\n  daemon: {max_executions: 1}\n"
+		"  llm_providers: [{name: p, type: openai, api_key: 'literal:k', enabled: true, "
+		"models: [{alias: default, model: m, capabilities: [code], context_window: "
+		"8000}]}]\n");
+	assert_int_equal(report_init(&r, a, "c.yaml"), 0);
+	assert_int_equal(config_reload(old, &env, &r, &new), 0);
+	report_text(&r, &text);
+	assert_non_null(strstr(buf_cstr(&text), "spec.llm_providers: changed, but only a restart"));
 	config_unref(new);
 
 	assert_int_equal(unlink("c.yaml"), 0);
