@@ -23,7 +23,7 @@ int doctor_level_parse(const char *name, enum doctor_level *ret) MUST_USE; /* -E
 
 enum {
 	DOCTOR_PROBES_MAX = 64,
-	DOCTOR_TEXT_BYTES = 256,
+	DOCTOR_TEXT_BYTES = 512,
 };
 
 struct doctor_finding {

@@ -330,6 +330,18 @@ static AWAITS int process_ending(struct sandbox *s, struct sandbox_ending *ret, 
 	}
 }
 
+int process_opening(struct process_driver *d,
+	int (*ready)(struct process_driver *d, int64_t deadline_ns), int64_t deadline_ns)
+{
+	int r = fiber_lock_take(&d->opening, deadline_ns);
+
+	if (r < 0)
+		return err_trace(r);
+	r = ready(d, deadline_ns);
+	fiber_lock_give(&d->opening);
+	return err_trace(r);
+}
+
 bool process_has_ended(const struct process_sandbox *p)
 {
 	struct pollfd f = {.fd = p->pidfd, .events = POLLIN};

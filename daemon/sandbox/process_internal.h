@@ -79,6 +79,12 @@ AWAITS int process_start(struct sandbox_driver *d, const struct sandbox_spec *sp
 AWAITS int process_workspace_open(
 	struct sandbox_driver *d, struct uuid execution, int *ret_fd, int64_t deadline_ns) MUST_USE;
 
+/* Runs `ready`, which fetches what there is of the helper we talk to now and lets go of what there
+ * was of another, for one fiber at a time. */
+AWAITS int process_opening(struct process_driver *d,
+	AWAITS int (*ready)(struct process_driver *d, int64_t deadline_ns),
+	int64_t deadline_ns) MUST_USE;
+
 /* Whether its pid 1 is dead, whatever the helper has seen of it. */
 bool process_has_ended(const struct process_sandbox *p);
 /* `r` of giving it other rules: what has ended meanwhile needs none. */

@@ -112,15 +112,9 @@ void process_network_close(struct process_driver *d)
 int process_network_policy(struct process_driver *d, const struct kernel_rules *rules,
 	struct sensor_policy **ret, int64_t deadline_ns)
 {
-	int r = fiber_lock_take(&d->opening, deadline_ns);
+	int r = process_opening(d, ready, deadline_ns);
 
-	if (r < 0)
-		return err_trace(r);
-	r = ready(d, deadline_ns);
-	if (r == 0)
-		r = sensor_policy_new(d->sensor, rules, ret);
-	fiber_lock_give(&d->opening);
-	return err_trace(r);
+	return r < 0 ? err_trace(r) : err_trace(sensor_policy_new(d->sensor, rules, ret));
 }
 
 /* ---- one sandbox ---- */

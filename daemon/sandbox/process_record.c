@@ -201,11 +201,5 @@ static AWAITS int ready(struct process_driver *d, int64_t deadline_ns)
 
 int process_record_ready(struct process_driver *d, int64_t deadline_ns)
 {
-	int r = fiber_lock_take(&d->opening, deadline_ns);
-
-	if (r < 0)
-		return err_trace(r);
-	r = ready(d, deadline_ns);
-	fiber_lock_give(&d->opening);
-	return err_trace(r);
+	return err_trace(process_opening(d, ready, deadline_ns));
 }

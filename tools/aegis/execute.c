@@ -94,7 +94,17 @@ static int start(struct session *s, const struct execute *x, const char **ret_id
 	return *ret_id && **ret_id ? CLI_OK : cli_fail(CLI_INTERNAL, "the daemon gave no id");
 }
 
-static int print_result(struct session *s, const char *id, const struct json *v)
+/* Behind events, which have a line each, the result is one more line. */
+static int print_line(const struct json *v)
+{
+	struct buf b CLEANUP(buf_fini) = buf_init(2 * (size_t)LIMIT_JSON_BYTES);
+	struct json_writer w = json_writer(&b);
+	json_put(&w, v);
+	buf_putc(&b, '\n');
+	return cli_write(buf_view(&b));
+}
+
+static int print_result(struct session *s, const char *id, const struct json *v, bool line)
 {
 	struct span status = json_str(v, "status", SPAN("?"));
 	struct span output = json_str(v, "output", SPAN(""));
@@ -102,7 +112,8 @@ static int print_result(struct session *s, const char *id, const struct json *v)
 	bool well = span_is(status, "completed");
 	int code = CLI_OK;
 	if (s->cli->format == CLI_JSON || s->cli->format == CLI_YAML) {
-		code = cli_print(s->cli, v, NULL);
+		code = line && s->cli->format == CLI_JSON ? print_line(v)
+							  : cli_print(s->cli, v, NULL);
 	} else {
 		struct buf b CLEANUP(buf_fini) = buf_init(2 * (size_t)LIMIT_JSON_BYTES);
 		cli_put_safe(&b, output, true);
@@ -138,7 +149,7 @@ static int execute_agent(const struct cli *c, const struct execute *x)
 			code = session_call(&s, "GET", session_path(&s, "/v1/executions/", id, ""),
 				NULL, SPAN(""), &v);
 		if (code == CLI_OK)
-			code = print_result(&s, id, v);
+			code = print_result(&s, id, v, x->follow);
 	}
 	session_close(&s);
 	return code;

@@ -165,6 +165,8 @@ def check_executions():
     expect("an absent file as input", ["task", "execute", "tester", "--input", "@gone"], 1)
     _, out, err = expect("run", ["agent", "run", "tester"], 0, out="two\nlines [2J\n")
     tap.ok("run prints the result alone", out == "two\nlines [2J\n" and EXECUTION in err, out + err)
+    _, out, _ = expect("run and follow", ["agent", "run", "tester", "--follow", "--output", "json"], 0)
+    tap.ok("a line of JSON each", len([json.loads(line) for line in out.splitlines()]) > 1, out)
     _, out, _ = expect("run and follow", ["agent", "run", "tester", "--follow"], 0)
     tap.ok("events are lines", "03:04:05  1  Tool x denied [0m\n03:04:05  1  done\n" in out, out)
     Handler.routes[("POST", "/v1/agents")] = (200, {"id": "u1"})

@@ -25,6 +25,8 @@ static void every_finding_explains_itself(void **state)
 		print_message("# %-28s %-12s %s%s%s\n", f->id, doctor_level_name(f->level), f->why,
 			f->how[0] ? "; " : "", f->how);
 		assert_true(f->why[0] && f->protects[0] && f->area[0]);
+		assert_true(strlen(f->why) < sizeof(f->why) - 1); /* whole */
+		assert_true(strlen(f->how) < sizeof(f->how) - 1);
 		if (f->level < DOCTOR_PREVENTED && f->level != DOCTOR_DETECTED)
 			assert_true(f->how[0]);
 		assert_ptr_equal(doctor_find(&report, f->id), f); /* ids are unique */
