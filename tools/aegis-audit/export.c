@@ -66,13 +66,13 @@ static int export(struct tool *t, uint64_t number)
 	if (name) {
 		file = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 		if (file < 0)
-			code = tool_fail_errno(err_raise(-errno, "open %s", name));
+			code = tool_fail_errno(err_sys(-errno, "open %s", name));
 	}
 	if (code == CLI_OK) {
 		fflush(stdout);
 		int r = export_all(t, a, reader, number, name ? file : STDOUT_FILENO);
 		if (r == 0 && name && fsync(file) < 0 && errno != EINVAL && errno != EROFS)
-			r = err_raise(-errno, "sync %s", name);
+			r = err_sys(-errno, "sync %s", name);
 		code = r < 0 ? tool_fail_errno(r) : CLI_OK;
 	}
 	audit_reader_close(reader);

@@ -18,12 +18,14 @@ enum {
 	YAML_BYTES = 16 * 1024 * 1024,
 	REPORT_BYTES = 1024 * 1024,
 	SETS_MAX = 64, /* that one run went over to */
+	CONTEXTS_SHOWN = 16, /* of a configuration that lacks one */
 };
 
 struct learning {
 	const struct tool *tool;
 	struct runs *runs;
 	struct kept_sets *sets;
+	struct told *told;
 	struct arena *facts;
 	struct learn learn;
 	struct span set_hashes[SETS_MAX]; /* under which it was allowed */
@@ -50,6 +52,8 @@ static int take(struct learning *y, const struct audit_record *record)
 {
 	struct facts f = facts_of(y->facts, record);
 	struct asked asked;
+	if (told_again(y->told, record, &f))
+		return 0;
 	if (facts_failure(record, &f).n)
 		return 0; /* nothing came of it: nothing needs to be granted for it */
 	int r = asked_of(y->facts, &f, record, y->runs, &asked);
@@ -131,6 +135,26 @@ static int say_findings(const struct report *report)
 	return CLI_INVALID;
 }
 
+static int no_context(const struct policy_snapshot *s, const char *file, const char *name)
+{
+	struct buf names CLEANUP(buf_fini) = buf_init(REPORT_BYTES);
+	const char *list[CONTEXTS_SHOWN + 1] = {NULL};
+	size_t count = policy_context_count(s);
+
+	for (size_t i = 0; i < MIN(count, (size_t)CONTEXTS_SHOWN); i++) {
+		list[i] = policy_context_at(s, i)->name;
+		buf_printf(&names, "%s%s", i ? ", " : "", list[i]);
+	}
+	const char *nearest = table_nearest(name, list);
+	if (nearest)
+		return tool_fail(CLI_NOT_FOUND, "%s has no security context '%s'; did you mean %s?",
+			file, name, nearest);
+	return tool_fail(CLI_NOT_FOUND,
+		"%s has no security context '%s'; it has: %s. Without --config, a new context of "
+		"that name is proposed",
+		file, name, count ? buf_cstr(&names) : "none");
+}
+
 static int put_context_of(struct buf *b, const struct config *c, const char *file, const char *name)
 {
 	struct buf findings CLEANUP(buf_fini) = buf_init(REPORT_BYTES);
@@ -139,17 +163,15 @@ static int put_context_of(struct buf *b, const struct config *c, const char *fil
 
 	if (r == 0) {
 		const struct rule_context *found = policy_context_find(s, span_cstr(name));
+		int code = found ? CLI_OK : no_context(s, file, name);
 		if (found)
 			learn_put_yaml(b, found, NULL);
-		else
-			r = -ENOENT;
+		policy_unref(s);
+		return code;
 	}
-	policy_unref(s);
-	if (r == -ENOENT)
-		return tool_fail(CLI_NOT_FOUND, "%s has no security context '%s'", file, name);
 	if (r > 0)
 		fprintf(stderr, "%s", buf_cstr(&findings));
-	return r == 0 ? CLI_OK : r < 0 ? tool_fail_errno(r) : CLI_INVALID;
+	return r < 0 ? tool_fail_errno(r) : CLI_INVALID;
 }
 
 /* The context of that name in a node configuration, in the same form. */
@@ -314,6 +336,14 @@ static void learn_end(struct learn *l)
 	arena_free(l->arena);
 }
 
+static int nothing(const struct tool *t)
+{
+	int code = tool_fail(CLI_NOT_FOUND, "nothing was allowed there: no context to learn");
+
+	hint_at_names(t);
+	return code;
+}
+
 static int learn(struct tool *t)
 {
 	struct arena *facts CLEANUP(arena_cleanup) = facts_arena();
@@ -328,24 +358,26 @@ static int learn(struct tool *t)
 	y->facts = facts;
 	y->runs = runs_new();
 	y->sets = kept_new();
+	y->told = told_new();
 	int code = learn_begin(&y->learn, t);
 	if (code == CLI_OK)
-		code = y->runs && y->sets ? survey(t, y->runs, y->sets) : tool_fail_errno(-ENOMEM);
+		code = y->runs && y->sets && y->told ? survey(t, y->runs, y->sets)
+						     : tool_fail_errno(-ENOMEM);
 	if (code == CLI_OK)
 		code = tool_open(t, &reader);
 	if (code == CLI_OK) {
 		int r = take_all(y, reader);
 		if (r < 0)
 			code = tool_fail_errno(r);
-		else if (y->decisions == 0)
-			code = tool_fail(
-				CLI_NOT_FOUND, "nothing was allowed there: no context to learn");
-		else
+		else if (y->decisions)
 			code = propose(y);
+		else
+			code = nothing(t);
 	}
 	audit_reader_close(reader);
 	runs_free(y->runs);
 	kept_free(y->sets);
+	told_free(y->told);
 	learn_end(&y->learn);
 	free(y);
 	return code;

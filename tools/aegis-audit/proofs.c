@@ -6,36 +6,64 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { KEYS_MAX = 64, KEYS_FILE_BYTES = 64 * 1024 };
+
 /* ---- reading keys and anchors ---- */
 
 static int bad_key(const char *path)
 {
 	return tool_fail(CLI_INVALID,
-		"%s: accepted is an Ed25519 public key: 64 hexadecimal digits, base64, or 32 bytes",
+		"%s: accepted are Ed25519 public keys, one a line (64 hexadecimal digits or "
+		"base64), or one of 32 bytes; `aegis-audit keys --bare` prints those that signed",
 		path);
 }
 
-static int read_key(const char *path, uint8_t ret[HEAD_PUBLIC_KEY_BYTES])
+/* Room for as many as a journal may have been signed with. */
+struct trusted {
+	uint8_t keys[KEYS_MAX][HEAD_PUBLIC_KEY_BYTES];
+	size_t count;
+};
+
+static bool parse_key(struct span text, uint8_t ret[HEAD_PUBLIC_KEY_BYTES])
 {
-	struct buf file CLEANUP(buf_fini) = buf_init(4096);
 	struct buf raw CLEANUP(buf_fini) = buf_init(4096);
+
+	if (hex_decode(text, ret, HEAD_PUBLIC_KEY_BYTES) >= 0)
+		return true;
+	err_clear();
+	bool good =
+		base64_decode(&raw, text, BASE64_STANDARD) >= 0 && raw.len == HEAD_PUBLIC_KEY_BYTES;
+	err_clear();
+	if (good)
+		memcpy(ret, raw.data, HEAD_PUBLIC_KEY_BYTES);
+	return good;
+}
+
+static int read_key(const char *path, struct trusted *t)
+{
+	struct buf file CLEANUP(buf_fini) = buf_init(KEYS_FILE_BYTES);
 	int r = fd_read_file(path, &file);
+	struct span rest = buf_view(&file), line;
+	size_t before = t->count;
+	bool done = false;
 
 	if (r < 0)
 		return tool_fail_errno(r);
-	struct span text = span_trim(buf_view(&file));
-	if (file.len == HEAD_PUBLIC_KEY_BYTES) {
-		memcpy(ret, file.data, HEAD_PUBLIC_KEY_BYTES);
-	} else if (hex_decode(text, ret, HEAD_PUBLIC_KEY_BYTES) < 0) {
-		err_clear();
-		if (base64_decode(&raw, text, BASE64_STANDARD) < 0 ||
-			raw.len != HEAD_PUBLIC_KEY_BYTES) {
-			err_clear();
+	bool raw = file.len == HEAD_PUBLIC_KEY_BYTES;
+	while (raw ? !done : span_split(&rest, '\n', &done, &line)) {
+		struct span text = raw ? rest : span_trim(line);
+		done = done || raw;
+		if (!text.n)
+			continue;
+		if (t->count == KEYS_MAX)
+			return tool_fail(CLI_INVALID, "more than %d keys", KEYS_MAX);
+		if (raw)
+			memcpy(t->keys[t->count], text.p, HEAD_PUBLIC_KEY_BYTES);
+		else if (!parse_key(text, t->keys[t->count]))
 			return bad_key(path);
-		}
-		memcpy(ret, raw.data, HEAD_PUBLIC_KEY_BYTES);
+		t->count++;
 	}
-	return CLI_OK;
+	return t->count > before ? CLI_OK : bad_key(path);
 }
 
 /* A file holds one anchor, or one a line. */
@@ -127,7 +155,8 @@ static void print_verdict(const struct tool *t, const struct audit_verdict *v)
 		printf("%llu signed head%s, through record %llu%s\n", (unsigned long long)v->heads,
 			v->heads == 1 ? "" : "s", (unsigned long long)v->signed_through,
 			cli_value(t->cli, "key") ? ""
-						 : "; give --key to say whose signature counts");
+						 : "; give --key to say whose signature counts "
+						   "(aegis-audit help keys)");
 	else
 		printf("no signed heads\n");
 	if (v->gaps)
@@ -157,28 +186,28 @@ static int show_verdict(const struct tool *t, const struct audit_verdict *v)
 }
 
 /* Every --key on the command line. */
-static int read_keys(
-	const struct tool *t, uint8_t ret[CLI_GIVEN_MAX][HEAD_PUBLIC_KEY_BYTES], size_t *ret_count)
+static int read_keys(const struct tool *t, struct trusted *ret)
 {
 	int code = CLI_OK;
 
-	*ret_count = 0;
+	ret->count = 0;
 	for (int i = 0; code == CLI_OK && i < t->cli->given_count; i++)
 		if (strcmp(t->cli->given[i].name, "key") == 0)
-			code = read_key(t->cli->given[i].value, ret[(*ret_count)++]);
+			code = read_key(t->cli->given[i].value, ret);
 	return code;
 }
 
 static int verify(const struct tool *t)
 {
-	uint8_t keys[CLI_GIVEN_MAX][HEAD_PUBLIC_KEY_BYTES];
+	struct trusted trusted;
 	struct audit_anchor *anchors = calloc(ANCHORS_MAX, sizeof(*anchors));
 	struct audit_verdict *verdict = calloc(1, sizeof(*verdict));
-	struct audit_verify_options o = {.anchors = anchors, .keys = keys};
+	struct audit_verify_options o = {.anchors = anchors, .keys = trusted.keys};
 	int code = anchors && verdict ? CLI_OK : tool_fail(CLI_INTERNAL, "out of memory");
 
 	if (code == CLI_OK)
-		code = read_keys(t, keys, &o.key_count);
+		code = read_keys(t, &trusted);
+	o.key_count = code == CLI_OK ? trusted.count : 0;
 	for (int i = 0; code == CLI_OK && i < t->cli->given_count; i++)
 		if (strcmp(t->cli->given[i].name, "anchor") == 0)
 			code = read_anchors(
@@ -203,8 +232,8 @@ static int run_verify(struct cli *c)
 static const struct cli_option verify_options[] = {
 	{"anchor", 0, "FILE", "Heads exported earlier; may be repeated", NULL},
 	{"key", 0, "FILE",
-		"A public key that is trusted (hexadecimal, base64 or 32 bytes); may be repeated; "
-		"without one any key counts",
+		"Public keys that are trusted, as `keys --bare` printed them when the node was "
+		"new; may be repeated; without one any key counts",
 		NULL},
 	{NULL, 0, NULL, NULL, NULL},
 };
@@ -216,9 +245,14 @@ const struct verb verb_verify = {
 	.summary = "Check the chain, the signed heads, and anchors kept elsewhere",
 	.help = "Reads the whole journal and names every place where it contradicts itself, a "
 		"signed\n"
-		"head, a key or an anchor. Exits 4 if there is one.",
-	.examples =
-		"aegis-audit verify --key signer.pub --anchor /mnt/elsewhere/aegis-2026-03-01.json",
+		"head, a key or an anchor. Exits 4 if there is one. The key and the anchors are to "
+		"come from\n"
+		"outside the host: who can rewrite the journal could make both anew.",
+	.examples = "aegis-audit keys --bare > /mnt/elsewhere/signer.pub   (when the node is "
+		    "new)\n"
+		    "aegis-audit anchor > /mnt/elsewhere/aegis-2026-03-01.json   (now and then)\n"
+		    "aegis-audit verify --key /mnt/elsewhere/signer.pub --anchor "
+		    "/mnt/elsewhere/aegis-2026-03-01.json",
 	.run = run_verify,
 };
 
@@ -319,8 +353,6 @@ const struct verb verb_anchor = {
 
 /* ---- keys ---- */
 
-enum { KEYS_MAX = 64 };
-
 struct key_use {
 	uint8_t key[HEAD_PUBLIC_KEY_BYTES];
 	uint64_t first;
@@ -355,8 +387,7 @@ static int count_key(void *ctx, const struct audit_anchor *a, uint64_t at)
 	return CLI_OK;
 }
 
-static void put_key(struct json_writer *w, const struct key_use *u,
-	const uint8_t (*trusted)[HEAD_PUBLIC_KEY_BYTES], size_t trusted_count)
+static void put_key(struct json_writer *w, const struct key_use *u, const struct trusted *t)
 {
 	struct buf hex CLEANUP(buf_fini) = buf_init(2 * HEAD_PUBLIC_KEY_BYTES);
 	const struct {
@@ -367,16 +398,31 @@ static void put_key(struct json_writer *w, const struct key_use *u,
 	bool known = false;
 
 	hex_encode(&hex, span_of(u->key, sizeof(u->key)));
-	for (size_t i = 0; i < trusted_count; i++)
-		known |= memcmp(trusted[i], u->key, sizeof(u->key)) == 0;
+	for (size_t i = 0; i < t->count; i++)
+		known |= memcmp(t->keys[i], u->key, sizeof(u->key)) == 0;
 	json_object(w);
 	json_field_span(w, "key", buf_view(&hex));
 	for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
 		json_key(w, numbers[i].key);
 		json_put_u64(w, numbers[i].value);
 	}
-	json_field_cstr(w, "trusted", !trusted_count ? "not asked" : known ? "yes" : "no");
+	json_field_cstr(w, "trusted", !t->count ? "not asked" : known ? "yes" : "no");
 	json_end(w);
+}
+
+/* A file that --key reads. A key no signature of which holds is nobody's. */
+static int print_bare(const struct tool *t, const struct keys *k)
+{
+	struct buf b CLEANUP(buf_fini) = buf_init(KEYS_FILE_BYTES);
+
+	for (size_t i = 0; i < k->count; i++) {
+		if (k->uses[i].invalid == k->uses[i].heads)
+			continue;
+		hex_encode(&b, span_of(k->uses[i].key, sizeof(k->uses[i].key)));
+		buf_putc(&b, '\n');
+	}
+	return b.len ? cli_write(buf_view(&b))
+		     : tool_fail(CLI_NOT_FOUND, "no signed head in %s", t->dir);
 }
 
 static int keys_used(const struct tool *t)
@@ -384,26 +430,26 @@ static int keys_used(const struct tool *t)
 	static const struct cli_column columns[] = {{"KEY", "key"}, {"FIRST", "first_record"},
 		{"LAST", "last_record"}, {"HEADS", "heads"}, {"INVALID", "invalid"},
 		{"TRUSTED", "trusted"}, {NULL, NULL}};
-	uint8_t trusted[CLI_GIVEN_MAX][HEAD_PUBLIC_KEY_BYTES];
+	struct trusted trusted;
 	struct buf b CLEANUP(buf_fini) = buf_init(LIMIT_AUDIT_ANCHOR_BYTES);
 	struct json_writer w = json_writer(&b);
 	struct cli print = {.format = t->format == CLI_TEXT ? CLI_TABLE : t->format};
 	struct keys *k = calloc(1, sizeof(*k));
 	struct audit_reader *reader = NULL;
-	size_t trusted_count = 0;
 	int code = k ? CLI_OK : tool_fail(CLI_INTERNAL, "out of memory");
 
 	if (code == CLI_OK)
-		code = read_keys(t, trusted, &trusted_count);
+		code = read_keys(t, &trusted);
 	if (code == CLI_OK)
 		code = tool_open(t, &reader);
 	if (code == CLI_OK)
 		code = each_head(reader, count_key, k);
-	if (code == CLI_OK) {
+	if (code == CLI_OK && cli_value(t->cli, "bare")) {
+		code = print_bare(t, k);
+	} else if (code == CLI_OK) {
 		json_array(&w);
 		for (size_t i = 0; i < k->count; i++)
-			put_key(&w, &k->uses[i], (const uint8_t(*)[HEAD_PUBLIC_KEY_BYTES])trusted,
-				trusted_count);
+			put_key(&w, &k->uses[i], &trusted);
 		json_end(&w);
 		code = cli_print_text(&print, buf_view(&b), columns);
 	}
@@ -421,7 +467,8 @@ static int run_keys(struct cli *c)
 }
 
 static const struct cli_option keys_options[] = {
-	{"key", 0, "FILE", "A public key that is trusted; may be repeated", NULL},
+	{"bare", 0, NULL, "Only the keys, one a line: the file that --key takes", NULL},
+	{"key", 0, "FILE", "Public keys that are trusted; may be repeated", NULL},
 	{NULL, 0, NULL, NULL, NULL},
 };
 
@@ -430,7 +477,20 @@ const struct verb verb_keys = {
 	.arguments = "",
 	.options = keys_options,
 	.summary = "Say which keys signed heads",
-	.help = "Prints the public keys that signed heads of the journal, and which heads.",
-	.examples = "aegis-audit keys --key signer.pub",
+	.help = "Prints the public keys that signed heads of the journal, and which heads.\n"
+		"The helper makes the node's signing key at its first start and keeps the private "
+		"half in a\n"
+		"folder that only root can read (STATE_DIR/helper/key, /var/lib/aegis-helper by "
+		"default).\n"
+		"The public half stands in every signed head. Print it with --bare when the node "
+		"is new,\n"
+		"and keep the file off the host, where whoever takes the host over cannot change "
+		"it: from\n"
+		"then on `verify --key FILE` counts no other signature. Keep an `anchor` beside it "
+		"from\n"
+		"time to time.",
+	.examples = "aegis-audit keys\n"
+		    "aegis-audit keys --bare > /mnt/elsewhere/signer.pub\n"
+		    "aegis-audit keys --key /mnt/elsewhere/signer.pub",
 	.run = run_keys,
 };

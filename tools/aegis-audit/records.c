@@ -306,6 +306,8 @@ static int search_all(struct tool *t)
 		code = r < 0        ? tool_fail_errno(r)
 			: n.matches ? CLI_OK
 				    : tool_fail(CLI_NOT_FOUND, "no such record in %s", t->dir);
+		if (r == 0 && !n.matches)
+			hint_at_names(t);
 	}
 	audit_reader_close(reader);
 	for (uint64_t i = 0; n.texts && i < t->lines; i++)

@@ -27,6 +27,7 @@ struct stats {
 	struct arena *names; /* lives as long as the tables */
 	struct arena *facts;
 	struct runs *runs;
+	struct told *told;
 	struct table tables[TABLES];
 	uint64_t records, first, last;
 	int64_t first_ns, last_ns;
@@ -94,6 +95,7 @@ static int add_agent(struct stats *s, const struct audit_record *rec, const stru
 static int count_record(struct stats *s, const struct audit_record *rec)
 {
 	struct facts f = facts_of(s->facts, rec);
+	bool verdict = (f.denied || f.decision) && !told_again(s->told, rec, &f);
 	char id[UUID_TEXT_BYTES];
 	int r;
 
@@ -110,9 +112,9 @@ static int count_record(struct stats *s, const struct audit_record *rec)
 	r = add(s, BY_SOURCE, span_cstr(audit_source_name(rec->source)), 1);
 	if (r == 0)
 		r = add(s, BY_KIND, rec->kind, 1);
-	if (r == 0 && (f.denied || f.decision))
+	if (r == 0 && verdict)
 		r = add(s, BY_VERDICT, f.denied ? SPAN("denied") : SPAN("allowed"), 1);
-	if (r == 0 && f.denied)
+	if (r == 0 && verdict && f.denied)
 		r = add_policies(s, &f);
 	if (r == 0 && (f.denied || f.decision) && facts_tool(&f).n)
 		r = add(s, BY_TOOL, facts_tool(&f), 1);
@@ -270,9 +272,9 @@ static int count(struct tool *t, struct runs *runs)
 		"policies_denying", "agents", "executions"};
 	struct arena *names CLEANUP(arena_cleanup) = arena_new(STATS_BYTES);
 	struct arena *facts CLEANUP(arena_cleanup) = facts_arena();
-	struct stats s = {.names = names, .facts = facts, .runs = runs};
+	struct stats s = {.names = names, .facts = facts, .runs = runs, .told = told_new()};
 	struct audit_reader *reader = NULL;
-	int code = names && facts ? tool_open(t, &reader) : tool_fail_errno(-ENOMEM);
+	int code = names && facts && s.told ? tool_open(t, &reader) : tool_fail_errno(-ENOMEM);
 
 	for (int i = 0; i < TABLES; i++) {
 		s.tables[i].title = titles[i];
@@ -282,9 +284,12 @@ static int count(struct tool *t, struct runs *runs)
 		int r = count_all(&s, t, reader);
 		if (r == 0)
 			r = print_stats(&s, t);
+		if (r == 0 && !s.records)
+			hint_at_names(t);
 		code = r < 0 ? tool_fail_errno(r) : CLI_OK;
 	}
 	audit_reader_close(reader);
+	told_free(s.told);
 	for (int i = 0; i < TABLES; i++)
 		map_fini(&s.tables[i].by_name);
 	return code;
@@ -316,7 +321,10 @@ const struct verb verb_stats = {
 	.summary = "Count records",
 	.help = "Counts what the filters take by source, kind, verdict, tool, agent, execution and "
 		"by\n"
-		"the policies that denied, and how many records were lost before they came here.",
+		"the policies that denied, and how many records were lost before they came here. "
+		"A\n"
+		"decision that a file's record and the event of its tool call both hold counts "
+		"once.",
 	.examples = "aegis-audit stats --from 7d --output json\naegis-audit stats --agent coder "
 		    "--denied",
 	.run = run_stats,

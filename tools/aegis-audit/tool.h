@@ -153,6 +153,12 @@ int survey(const struct tool *t, struct runs *runs, struct kept_sets *sets);
 /* CLI_OK if records of that kind are written, or stand in the journal. */
 int survey_kind(const struct tool *t, const char *kind);
 
+/* ---- hints.c ---- */
+
+/* When nothing was found: says on standard error which --agent or --tool no record names, and the
+ * nearest that one does. */
+void hint_at_names(const struct tool *t);
+
 /* ---- kinds.c ---- */
 extern const char *const audit_kinds[]; /* that AEGIS writes; NULL ends */
 
@@ -171,6 +177,15 @@ enum asked_outcome {
 /* `runs` says whose the execution is where the record does not. Spans live in the arena of f. */
 int asked_of(struct arena *a, const struct facts *f, const struct audit_record *r,
 	const struct runs *runs, struct asked *ret) MUST_USE;
+
+/* ---- told.c: decisions that the journal holds twice ---- */
+
+struct told;
+struct told *told_new(void); /* NULL with the reason raised */
+struct told *told_free(struct told *t); /* NULL is allowed; always NULL */
+/* Whether this record's decision is one that a record of another source told already. To be asked
+ * once of each record, in order. */
+bool told_again(struct told *t, const struct audit_record *r, const struct facts *f);
 
 /* ---- records.c ---- */
 

@@ -37,7 +37,9 @@ int other_open(struct other *o, const char *policy, const char *set)
 		return other_read(set, false, &o->files);
 	struct stat st;
 	if (stat(policy, &st) < 0)
-		return tool_fail_errno(err_raise(-errno, "open %s", policy));
+		return tool_fail(tool_fail_errno(err_sys(-errno, "--policy %s", policy)),
+			"accepted: a folder of *.cedar files, such as /etc/aegis/policy.d, or one "
+			"such file");
 	if (!S_ISDIR(st.st_mode))
 		return other_read(policy, true, &o->files);
 	struct buf findings CLEANUP(buf_fini) = buf_init(FINDINGS_BYTES);
@@ -141,6 +143,7 @@ struct replay {
 	struct runs *runs;
 	struct runs *later; /* of the whole journal, once something was met before it was said */
 	struct kept_sets *sets;
+	struct told *told;
 	struct memo memo;
 	struct other other;
 	struct arena *facts, *ask;
@@ -331,11 +334,13 @@ static int ask(struct replay *y, const struct facts *f, const struct audit_recor
 static int replay_record(struct replay *y, const struct audit_record *r)
 {
 	struct facts f = facts_unasked(y->facts, r);
-	const bool *known = memo_find(&y->memo, &f);
 	struct rule_set *set = NULL;
 	struct asked asked;
 	struct decision d;
 
+	if (told_again(y->told, r, &f))
+		return 0;
+	const bool *known = memo_find(&y->memo, &f);
 	if (known && *known == !f.denied) {
 		y->decisions++;
 		y->same++;
@@ -431,13 +436,15 @@ static int what_if(const struct tool *t, const char *policy, const char *set)
 	struct replay y = {.tool = t,
 		.runs = runs_new(),
 		.sets = kept_new(),
+		.told = told_new(),
 		.facts = facts,
 		.ask = ask,
 		.memo = {.arena = memo, .key = buf_init(LIMIT_AUDIT_PAYLOAD_BYTES)}};
 	struct audit_reader *reader = NULL;
 	map_init(&y.memo.by_question, MEMO_MAX);
-	int code = facts && ask && memo && y.runs && y.sets ? other_open(&y.other, policy, set)
-							    : tool_fail_errno(-ENOMEM);
+	int code = facts && ask && memo && y.runs && y.sets && y.told
+		? other_open(&y.other, policy, set)
+		: tool_fail_errno(-ENOMEM);
 
 	if (code == CLI_OK)
 		code = tool_open(t, &reader);
@@ -445,6 +452,9 @@ static int what_if(const struct tool *t, const char *policy, const char *set)
 		int r = replay_all(&y, reader);
 		fflush(stdout);
 		code = r < 0 ? tool_fail_errno(r) : sum_up(&y);
+		fflush(stdout);
+		if (r == 0 && !y.decisions)
+			hint_at_names(t);
 	}
 	audit_reader_close(reader);
 	other_close(&y.other);
@@ -453,6 +463,7 @@ static int what_if(const struct tool *t, const char *policy, const char *set)
 	runs_free(y.later);
 	runs_free(y.runs);
 	kept_free(y.sets);
+	told_free(y.told);
 	return code;
 }
 

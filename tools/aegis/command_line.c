@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /*
  * Reads a command line against a program's tables and runs the verb. Global options may stand
- * anywhere; an option that the verb has itself (config generate --output FILE) belongs to the verb.
+ * anywhere. No verb has an option of a global one's name: one name, one meaning.
  */
 #include "tools/aegis/cli.h"
 #include "daemon/schema/schema.h"
@@ -122,7 +122,9 @@ static int read_option(struct reader *r, const struct verb *own, bool *ret_known
 		value = r->argv[r->at++];
 	}
 	if (o->words && cli_check_word(o->name, value, o->words) != CLI_OK)
-		return CLI_INVALID;
+		return mine || !own || !match(own->options, "out", strlen("out"))
+			? CLI_INVALID
+			: cli_fail(CLI_INVALID, "the file to write is named by --out");
 	if (!mine && strcmp(o->name, "port") == 0 && check_port("--port", value) != CLI_OK)
 		return CLI_INVALID;
 	if (!mine)

@@ -23,6 +23,17 @@ static void put_options(struct buf *b, const struct cli_option *o)
 		buf_printf(b, "--%s ", o->name);
 }
 
+/* Whether files may stand for a placeholder of options or arguments. */
+static bool takes_files(const char *placeholder)
+{
+	static const char *const names[] = {"FILE", "DIR", "PATH", "INPUT", "REQUEST", "OLD"};
+
+	for (size_t i = 0; placeholder && i < ARRAY_LEN(names); i++)
+		if (strstr(placeholder, names[i]))
+			return true;
+	return false;
+}
+
 static void put_key(struct buf *b, const struct verb *v)
 {
 	buf_printf(b, "%s%s%s", v->group ? v->group : "", v->group ? " " : "", v->name);
@@ -37,15 +48,46 @@ static void function_name(const struct cli_program *p, char ret[64])
 			*c = '_';
 }
 
-/* ---- bash: words by position; an option's own words behind it; files otherwise ---- */
+/* The global options that take a value, as one pattern of a shell. */
+static void put_valued(struct buf *b, const struct cli_program *p)
+{
+	bool any = false;
 
+	for (const struct cli_option *o = p->globals; o->name; o++) {
+		if (!o->value)
+			continue;
+		buf_printf(b, "%s--%s", any ? "|" : "", o->name);
+		if (o->letter)
+			buf_printf(b, "|-%c", o->letter);
+		any = true;
+	}
+}
+
+/* ---- bash: words by position; what an option takes behind it ---- */
+
+static void put_bash_option(struct buf *b, const struct cli_option *o)
+{
+	buf_printf(b, "--%s", o->name);
+	if (o->letter)
+		buf_printf(b, "|-%c", o->letter);
+}
+
+/* What follows an option that takes a value: its words, files, or nothing that we know. */
 static void put_bash_values(struct buf *b, const struct cli_option *o)
 {
-	for (; o && o->name; o++)
+	for (; o && o->name; o++) {
+		if (!o->value)
+			continue;
+		buf_puts(b, "\t");
+		put_bash_option(b, o);
 		if (o->words)
-			buf_printf(b,
-				"\t--%s) COMPREPLY=($(compgen -W '%s' -- \"$cur\")); return ;;\n",
-				o->name, o->words);
+			buf_printf(b, ") COMPREPLY=($(compgen -W '%s' -- \"$cur\"));", o->words);
+		else if (takes_files(o->value))
+			buf_puts(b, ") COMPREPLY=($(compgen -f -- \"$cur\"));");
+		else
+			buf_puts(b, ") COMPREPLY=();");
+		buf_puts(b, " return ;;\n");
+	}
 }
 
 static void put_bash_verb(struct buf *b, const struct verb *v)
@@ -54,17 +96,31 @@ static void put_bash_verb(struct buf *b, const struct verb *v)
 
 	buf_puts(b, "\t'");
 	put_key(b, v);
-	buf_printf(b, "'*) words='%s' options+='", v->words ? v->words : "");
+	buf_printf(b, "'*) words='%s' files=%d options+='", v->words ? v->words : "",
+		takes_files(v->arguments));
 	put_options(b, v->options);
-	buf_puts(b, "'");
+	buf_puts(b, *v->arguments ? "'" : "' words=$options");
 	for (const struct cli_option *o = v->options; o && o->name; o++)
-		any |= o->words != NULL;
+		any |= o->value != NULL;
 	if (any) {
 		buf_puts(b, "\n\tcase $prev in\n");
 		put_bash_values(b, v->options);
 		buf_puts(b, "\tesac");
 	}
 	buf_puts(b, " ;;\n");
+}
+
+/* The words of verbs, behind `before`. */
+static void put_bash_words(struct buf *b, const struct cli_program *p, const char *before)
+{
+	buf_printf(b, "\t'%s') words='", before);
+	put_next_words(b, p, NULL);
+	buf_puts(b, "' ;;\n");
+	for (const struct cli_group *g = p->groups; g->name; g++) {
+		buf_printf(b, "\t'%s%s%s') words='", before, *before ? " " : "", g->name);
+		put_next_words(b, p, g->name);
+		buf_puts(b, "' ;;\n");
+	}
 }
 
 static void put_bash(struct buf *b, const struct cli_program *p)
@@ -78,31 +134,25 @@ static void put_bash(struct buf *b, const struct cli_program *p)
 		"\tlocal i skip=0\n"
 		"\tfor ((i = 1; i < COMP_CWORD; i++)); do\n"
 		"\t\tif ((skip)); then skip=0; continue; fi\n"
-		"\t\tcase ${COMP_WORDS[i]} in\n\t\t-c");
-	for (const struct cli_option *o = p->globals; o->name; o++)
-		if (o->value)
-			buf_printf(b, "|--%s", o->name);
+		"\t\tcase ${COMP_WORDS[i]} in\n\t\t");
+	put_valued(b, p);
 	buf_puts(b,
 		") skip=1 ;;\n\t\t-*) ;;\n\t\t*) w+=(\"${COMP_WORDS[i]}\") ;;\n\t\tesac\n\tdone\n"
 		"\tcase $prev in\n");
 	put_bash_values(b, p->globals);
-	buf_puts(b, "\tesac\n\tlocal words='' options='");
+	buf_puts(b, "\tesac\n\tlocal words='' files=0 options='");
 	put_options(b, p->globals);
-	buf_puts(b, "'\n\tcase \"${w[*]}\" in\n\t'') words='");
-	put_next_words(b, p, NULL);
-	buf_puts(b, "' ;;\n");
-	for (const struct cli_group *g = p->groups; g->name; g++) {
-		buf_printf(b, "\t'%s') words='", g->name);
-		put_next_words(b, p, g->name);
-		buf_puts(b, "' ;;\n");
-	}
+	buf_puts(b, "'\n\tcase \"${w[*]}\" in\n");
+	put_bash_words(b, p, "");
+	put_bash_words(b, p, verb_help.name);
 	for (const struct verb *const *v = p->verbs; *v; v++)
 		put_bash_verb(b, *v);
 	buf_puts(b,
 		"\tesac\n"
 		"\tif [[ $cur == -* ]]; then words=$options; fi\n"
 		"\tCOMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
-		"\tif [[ -z $words ]]; then COMPREPLY=($(compgen -f -- \"$cur\")); fi\n"
+		"\tif [[ -z $words && $files == 1 ]]; then COMPREPLY=($(compgen -f -- \"$cur\")); "
+		"fi\n"
 		"}\n");
 	buf_printf(b, "complete -o filenames -F %s %s\n", function, p->name);
 }
@@ -139,6 +189,13 @@ static void put_zsh_list(struct buf *b, const struct cli_program *p, const char 
 			put_zsh_word(b, (*v)->name, (*v)->summary);
 }
 
+static void put_zsh_value(struct buf *b, const char *placeholder)
+{
+	buf_putc(b, ':');
+	put_zsh_text(b, placeholder);
+	buf_puts(b, takes_files(placeholder) ? ":_files" : ": ");
+}
+
 static void put_zsh_options(struct buf *b, const struct cli_option *o)
 {
 	for (; o && o->name; o++) {
@@ -148,9 +205,37 @@ static void put_zsh_options(struct buf *b, const struct cli_option *o)
 		if (o->value && o->words)
 			buf_printf(b, ":%s:(%s)", o->value, o->words);
 		else if (o->value)
-			buf_printf(b, ":%s:_files", o->value);
+			put_zsh_value(b, o->value);
 		buf_putc(b, '\'');
 	}
+}
+
+static void put_zsh_words(struct buf *b, const struct cli_program *p, const char *before)
+{
+	buf_printf(b, "\t'%s') first=(", before);
+	put_zsh_list(b, p, NULL);
+	buf_puts(b, "); _describe verb first ;;\n");
+	for (const struct cli_group *g = p->groups; g->name; g++) {
+		buf_printf(b, "\t'%s%s%s') first=(", before, *before ? " " : "", g->name);
+		put_zsh_list(b, p, g->name);
+		buf_puts(b, "); _describe verb first ;;\n");
+	}
+}
+
+static void put_zsh_verb(struct buf *b, const struct cli_program *p, const struct verb *v)
+{
+	buf_puts(b, "\t'");
+	put_key(b, v);
+	buf_puts(b, "'*) _arguments");
+	put_zsh_options(b, v->options);
+	put_zsh_options(b, p->globals);
+	if (v->words)
+		buf_printf(b, " '*:word:(%s)'", v->words);
+	else if (takes_files(v->arguments))
+		buf_puts(b, " '*:file:_files'");
+	else if (*v->arguments)
+		buf_printf(b, " '*:%s: '", v->arguments);
+	buf_puts(b, " ;;\n");
 }
 
 static void put_zsh(struct buf *b, const struct cli_program *p)
@@ -161,26 +246,18 @@ static void put_zsh(struct buf *b, const struct cli_program *p)
 	buf_printf(b, "#compdef %s\n%s() {\n", p->name, function);
 	buf_puts(b,
 		"\tlocal -a w first\n"
-		"\tw=(${${words[2,CURRENT-1]}:#-*})\n"
-		"\tcase \"$w\" in\n\t'') first=(");
-	put_zsh_list(b, p, NULL);
-	buf_puts(b, "); _describe verb first ;;\n");
-	for (const struct cli_group *g = p->groups; g->name; g++) {
-		buf_printf(b, "\t%s) first=(", g->name);
-		put_zsh_list(b, p, g->name);
-		buf_puts(b, "); _describe verb first ;;\n");
-	}
-	for (const struct verb *const *v = p->verbs; *v; v++) {
-		buf_puts(b, "\t'");
-		put_key(b, *v);
-		buf_puts(b, "'*) _arguments");
-		put_zsh_options(b, (*v)->options);
-		put_zsh_options(b, p->globals);
-		if ((*v)->words)
-			buf_printf(b, " '*:word:(%s)' ;;\n", (*v)->words);
-		else
-			buf_puts(b, " '*:file:_files' ;;\n");
-	}
+		"\tlocal i skip=0\n"
+		"\tfor ((i = 2; i < CURRENT; i++)); do\n"
+		"\t\tif ((skip)); then skip=0; continue; fi\n"
+		"\t\tcase ${words[i]} in\n\t\t");
+	put_valued(b, p);
+	buf_puts(b,
+		") skip=1 ;;\n\t\t-*) ;;\n\t\t*) w+=(\"${words[i]}\") ;;\n\t\tesac\n\tdone\n"
+		"\tcase \"${w[*]}\" in\n");
+	put_zsh_words(b, p, "");
+	put_zsh_words(b, p, verb_help.name);
+	for (const struct verb *const *v = p->verbs; *v; v++)
+		put_zsh_verb(b, p, *v);
 	buf_printf(b, "\tesac\n}\ncompdef %s %s\n", function, p->name);
 }
 
@@ -207,11 +284,20 @@ static void put_fish_options(
 		if (o->value && o->words)
 			buf_printf(b, " -xa '%s'", o->words);
 		else if (o->value)
-			buf_puts(b, " -r");
+			buf_puts(b, takes_files(o->value) ? " -r" : " -x");
 		buf_puts(b, " -d ");
 		put_fish_text(b, o->doc);
 		buf_putc(b, '\n');
 	}
+}
+
+/* The words behind `help`, where those of a verb stand as arguments. */
+static void put_fish_help(struct buf *b, const struct cli_program *p)
+{
+	buf_printf(b, "complete -c %s -f -n '__fish_seen_subcommand_from %s' -a '", p->name,
+		verb_help.name);
+	put_next_words(b, p, NULL);
+	buf_puts(b, "'\n");
 }
 
 static void put_fish_verb(struct buf *b, const struct cli_program *p, const struct verb *v)
@@ -223,16 +309,23 @@ static void put_fish_verb(struct buf *b, const struct cli_program *p, const stru
 			v->group, v->name);
 	else
 		snprintf(when, sizeof(when), " -n '__fish_seen_subcommand_from %s'", v->name);
-	if (v->group)
-		buf_printf(b, "complete -c %s -f -n '__fish_seen_subcommand_from %s' -a %s -d ",
-			p->name, v->group, v->name);
-	else
+	if (v->group) {
+		buf_printf(b,
+			"complete -c %s -f -n '__fish_seen_subcommand_from %s; and not "
+			"__fish_seen_subcommand_from ",
+			p->name, v->group);
+		put_next_words(b, p, v->group);
+		buf_printf(b, "' -a %s -d ", v->name);
+	} else {
 		buf_printf(b, "complete -c %s -f -n __fish_use_subcommand -a %s -d ", p->name,
 			v->name);
+	}
 	put_fish_text(b, v->summary);
 	buf_putc(b, '\n');
 	if (v->words)
 		buf_printf(b, "complete -c %s -f%s -a '%s'\n", p->name, when, v->words);
+	else if (!takes_files(v->arguments))
+		buf_printf(b, "complete -c %s -f%s\n", p->name, when);
 	put_fish_options(b, p, when, v->options);
 }
 
@@ -248,6 +341,7 @@ static void put_fish(struct buf *b, const struct cli_program *p)
 	}
 	for (const struct verb *const *v = p->verbs; *v; v++)
 		put_fish_verb(b, p, *v);
+	put_fish_help(b, p);
 }
 
 bool completion_script(struct buf *b, const struct cli_program *p, const char *shell)

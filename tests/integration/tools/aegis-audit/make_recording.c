@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /*
- * make_recording DIR [COUNT|path]: a journal of one run as the daemon records it. Its policy set is
- * made of an operator's file, a security context and a manifest's rules, and every decision in it
- * is the matcher's own. With COUNT, that many file decisions and nothing else; with `path`, a
- * command by its path, which its manifest allows. Prints the set's hash.
+ * make_recording DIR [COUNT|path|twice]: a journal of one run as the daemon records it. Its policy
+ * set is made of an operator's file, a security context and a manifest's rules, and every decision
+ * in it is the matcher's own. With COUNT, that many file decisions and nothing else; with `path`, a
+ * command by its path, which its manifest allows; with `twice`, decisions that the file layer and
+ * the event of the tool call both tell. Prints the set's hash.
  */
 #include "daemon/audit/audit.h"
 #include "policy/context/context.h"
@@ -20,6 +21,7 @@ static const char file_text[] =
 	"when { context has path && context.path in Path::\"/workspace/secret\" };\n";
 
 static const struct uuid run = {{0x11}};
+static struct uuid call; /* of the records that follow; nil: of none */
 static struct journal *journal;
 static struct rule_set *set;
 static struct arena *arena;
@@ -68,6 +70,7 @@ static void event(const char *kind, const char *details)
 	append((struct audit_record){.source = AUDIT_EVENT,
 		.kind = span_cstr(kind),
 		.event_number = event_number,
+		.call_id = call,
 		.iteration = event_number > 1,
 		.payload = buf_view(&b)});
 }
@@ -124,7 +127,11 @@ static void file_that(const char *action, const char *path, const char *error)
 	struct buf b CLEANUP(buf_fini) = buf_init(65536);
 	struct json_writer w = json_writer(&b);
 	struct span p = span_cstr(path);
-	struct decision_request q = {.action = span_cstr(action), .paths = &p, .path_count = 1};
+	struct decision_request q = {.action = span_cstr(action),
+		.paths = &p,
+		.path_count = 1,
+		.volume = uuid_is_nil(call) ? SPAN("")
+					    : SPAN("33000000-0000-0000-0000-000000000000")};
 	bool allowed;
 
 	json_object(&w);
@@ -135,6 +142,7 @@ static void file_that(const char *action, const char *path, const char *error)
 	json_end(&w);
 	append((struct audit_record){.source = AUDIT_FILE,
 		.iteration = 1,
+		.call_id = call,
 		.kind = !allowed                         ? SPAN("FilesystemPolicyViolation")
 			: strcmp(action, "fs:read") == 0 ? SPAN("FileRead")
 							 : SPAN("FileWritten"),
@@ -221,6 +229,33 @@ static void record_path(void)
 	file("fs:read", "/workspace/a.txt");
 }
 
+/* The event of a call that wrote a file: what decided is the file's verdict. */
+static void call_that_wrote(const char *path)
+{
+	struct buf b CLEANUP(buf_fini) = buf_init(65536);
+	struct json_writer w = json_writer(&b);
+	struct span p = span_cstr(path);
+	struct decision_request q = {.action = SPAN("fs:write"), .paths = &p, .path_count = 1};
+	bool allowed;
+
+	json_object(&w);
+	json_field_cstr(&w, "tool_name", "fs.write");
+	put_decision(&w, &q, &allowed);
+	json_end(&w);
+	event(allowed ? "InvocationCompleted" : "ToolPolicyViolation", buf_cstr(&b));
+}
+
+static void record_twice(void)
+{
+	file("fs:read", "/workspace/a.txt");
+	call.bytes[0] = 1;
+	file("fs:write", "/workspace/out/b.txt");
+	call_that_wrote("/workspace/out/b.txt");
+	call.bytes[0] = 2;
+	call_that_wrote("/workspace/secret/key");
+	file("fs:write", "/workspace/secret/key");
+}
+
 int main(int argc, char **argv)
 {
 	struct journal_options o = {.dir = argv[1], .sync = JOURNAL_SYNC_NONE};
@@ -242,6 +277,8 @@ int main(int argc, char **argv)
 		record_run();
 	if (by_path)
 		record_path();
+	if (argc > 2 && strcmp(argv[2], "twice") == 0)
+		record_twice();
 	for (int i = 0; argc > 2 && i < atoi(argv[2]); i++) {
 		char path[64];
 		snprintf(path, sizeof(path), "/workspace/d%d/f%d", i % 10, i % 1000);

@@ -82,6 +82,41 @@ def test_what_if():
     tap.equal("a whole set stands alone", (flips[-1]["now_allowed"], flips[-1]["now_denied"]), (4, 0))
 
 
+def test_told_twice():
+    """The file layer and the event of the call both record one decision: it counts once."""
+    global journal
+    kept, journal = journal, f"{top}/twice"
+    subprocess.run([f"{BUILD}/tests/integration/make_recording", journal, "twice"], check=True,
+                   capture_output=True, timeout=60)
+    r = run("what-if", "--policy", f"{top}/same")
+    tap.ok("what-if counts a decision once that two records tell", r.stdout.startswith("3 decisions: 3 stay"), r.stdout)
+    tap.ok("of each source by itself, too",
+           run("what-if", "--policy", f"{top}/same", "--source", "event").stdout.startswith("2 decisions"))
+    tap.equal("stats, too", [objects("stats")[0][k] for k in ("verdicts", "policies_denying")],
+              [{"allowed": 2, "denied": 1}, {"no-secrets": 1}])
+    r = run("learn", "--agent", "coder")
+    tap.ok("and learn", "# 2 allowed decisions, 2 different questions" in r.stdout, r.stdout)
+    journal = kept
+
+
+def test_next_steps():
+    """An error says what to do about it."""
+    r = run("what-if", "--policy", "/nope")
+    tap.ok("policies that are not there", r.returncode == 1 and "No such file" in r.stderr and "accepted: a folder" in r.stderr,
+           r.stderr)
+    node = config("one.yaml", '- {name: "coder", capabilities: []}')
+    for name, says in (("codr", "did you mean coder?"), ("zzzzzz", "it has: coder")):
+        r = run("learn", "--execution", RUN, "--context", name, "--config", node)
+        tap.ok(f"context {name}", r.returncode == 1 and says in r.stderr, r.stderr)
+    for args in (["search"], ["stats"], ["what-if", "--policy", f"{top}/same"], ["learn"]):
+        r = run(*args, "--agent", "codre")
+        tap.ok(f"{args[0]}: an agent that no record names", "did you mean coder?" in r.stderr, r.stderr)
+    tap.ok("a tool that no record names", "did you mean fs.read?" in run("search", "--tool", "fs.raed").stderr)
+    tap.ok("nothing near: what there is", "there are: coder" in run("search", "--agent", "zzzzzz").stderr)
+    tap.ok("an agent that is there is not doubted", "no record names" not in run(
+        "search", "--agent", "coder", "--text", "nothing has this text").stderr)
+
+
 def test_without_the_set():
     """A journal that lacks the text cannot say that nothing changes."""
     global journal
@@ -255,6 +290,8 @@ def main():
     subprocess.run([f"{BUILD}/tests/integration/make_recording", journal], check=True,
                    capture_output=True, timeout=60)
     test_what_if()
+    test_told_twice()
+    test_next_steps()
     test_without_the_set()
     test_learn()
     test_learn_from_others()

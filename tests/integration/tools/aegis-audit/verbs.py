@@ -76,8 +76,8 @@ def test_usage():
     exit_code("an unknown verb is invalid", run("dance"), 2)
     exit_code("an unknown format is invalid", run("tail", "--output", "xml"), 2)
     exit_code("no journal is not found", run("tail", directory=f"{top}/none"), 1)
-    os.mkdir(f"{top}/empty")
-    exit_code("an empty folder is no journal", run("verify", directory=f"{top}/empty"), 1)
+    os.mkdir(f"{top}/no-key")
+    exit_code("an empty folder is no journal", run("verify", directory=f"{top}/no-key"), 1)
 
 
 def test_tail():
@@ -149,6 +149,15 @@ def test_proofs(key):
            in r.stdout, r.stdout)
     r = run("verify", "--anchor", f"{top}/key")
     exit_code("what is no anchor", r, 2)
+    bare = run("keys", "--bare").stdout
+    tap.equal("keys --bare prints what signed, and nothing else", bare, key + "\n")
+    with open(f"{top}/both", "w") as f:
+        f.write("00" * 32 + "\n" + bare)
+    exit_code("and verify takes it, also beside others", run("verify", "--key", f"{top}/both"), 0)
+    with open(f"{top}/no-key", "w") as f:
+        f.write("\n")
+    tap.ok("a file without a key says where one comes from", "keys --bare" in run("verify", "--key", f"{top}/no-key").stderr)
+    tap.ok("verify without a key, too", "aegis-audit help keys" in run("verify").stdout)
     keys = json.loads(run("keys", "--key", f"{top}/key", "--output", "json").stdout)
     tap.equal("keys", [(k["key"], k["heads"], k["trusted"]) for k in keys], [(key, 1, "yes")])
 

@@ -115,6 +115,11 @@ def check_config():
            out="# from embedded defaults: no file was found\n")
     expect("generate", ["config", "generate"], 0, out="wrote ./aegis-config.yaml")
     expect("generate does not replace", ["config", "generate"], 4, err="exists; accepted")
+    expect("a file is no form of the result", ["config", "generate", "--output", "x.yaml"], 2,
+           err="named by --out")
+    expect("generate says as JSON what it wrote", ["config", "generate", "--out", "json", "--output", "json"], 0,
+           out='"wrote"')
+    tap.ok("into the file that --out names", os.path.exists(os.path.join(FOLDER, "json")))
     expect("generate replaces if told so", ["config", "generate", "--examples", "--force"], 0)
     expect("what is generated is valid", ["config", "validate"], 0, out="./aegis-config.yaml: valid")
     os.unlink(os.path.join(FOLDER, "aegis-config.yaml"))
@@ -216,6 +221,13 @@ def check_completion():
     tap.equal("words of an option", complete("aegis", "--output", "y"), ["yaml"])
     tap.equal("options of a verb", complete("aegis", "config", "show", "--pa"), ["--paths"])
     tap.ok("files", "good.yaml" in complete("aegis", "agent", "validate", "go"))
+    tap.equal("what a verb takes no files for", complete("aegis", "agent", "show", "go"), [])
+    tap.equal("nor an option", complete("aegis", "--port", "go"), [])
+    tap.ok("files of an option", "good.yaml" in complete("aegis", "--config", "go"))
+    tap.ok("files of an option by its letter", "good.yaml" in complete("aegis", "config", "generate", "-o", "go"))
+    tap.ok("options where nothing else is taken", "--status" in complete("aegis", "agent", "list", ""))
+    tap.ok("words behind help", {"agent", "doctor"} <= set(complete("aegis", "help", "")))
+    tap.equal("and the second", complete("aegis", "help", "config", "v"), ["validate"])
     for shell in ("zsh", "fish"):
         _, out, _ = expect(f"script for {shell}", ["completion", shell], 0, out="validate")
         if not shutil.which(shell):
@@ -232,6 +244,12 @@ def check_manual():
     _, out, _ = expect("manual page", ["help", "--manual"], 0, out=".SH NAME")
     tap.ok("manual page names every verb",
            all(f"aegis {v}" in out.replace("\\-", "-") for v in ("agent validate", "config show", "schema")))
+    for program in (AEGIS, AEGIS + "-audit"):
+        page = subprocess.run([program, "help", "--manual"], capture_output=True, text=True, env=ENV, check=False).stdout
+        common, verbs = page.replace("\\-", "-").split(".SH OPTIONS")[1].split(".SH VERBS")
+        common, own = (set(re.findall(r"^\.B (?:-\w, )?--([a-z-]+)", part, re.M)) for part in (common, verbs))
+        tap.equal(f"{os.path.basename(program)}: no verb has an option of a global one's name",
+                  (common & own - {"daemon"}, "output" in common), (set(), True))  # --daemon stands for a verb
     for name in ("aegisd", "aegis-helper", "aegis-bootstrap"):
         page, explained = (subprocess.run([os.path.join(os.path.dirname(AEGIS), name), option], capture_output=True, text=True,
                                           check=False) for option in ("--manual", "--help"))

@@ -26,6 +26,7 @@ status=$?
 PATH=$build/bin:$PATH aegis daemon stop --all >/dev/null 2>&1
 ok "the commands of the README end with 0" [ "$status" -eq 0 ]
 ok "the agent has done its work" grep -q '29' <<<"$output"
+ok "the journal is proven with the key that was kept" grep -q 'newest proven by an anchor' <<<"$output"
 ok "the daemon is stopped" grep -q 'aegisd stopped' <<<"$output"
 [ "$status" -eq 0 ] || printf '%s\n' "$output" | sed 's/^/# /'
 cd / || exit 1
