@@ -76,8 +76,8 @@ def test_usage():
     exit_code("an unknown verb is invalid", run("dance"), 2)
     exit_code("an unknown format is invalid", run("tail", "--output", "xml"), 2)
     exit_code("no journal is not found", run("tail", directory=f"{top}/none"), 1)
-    os.mkdir(f"{top}/no-key")
-    exit_code("an empty folder is no journal", run("verify", directory=f"{top}/no-key"), 1)
+    os.mkdir(f"{top}/empty")
+    exit_code("an empty folder is no journal", run("verify", directory=f"{top}/empty"), 1)
 
 
 def test_tail():
