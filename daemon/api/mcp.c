@@ -27,6 +27,10 @@ static AWAITS void post(struct api_call *c)
 	if (x.context_name.n == 0)
 		x.context_name = http_header_get(c->q->head, "X-Aegis-Security-Context");
 	int r = mcp_post(c->api->deps.mcp, &x);
+	if (r == -ECANCELED) { /* as in SMCP: no answer, where nobody knows one */
+		http_reply_drop(c->p);
+		return;
+	}
 	if (r < 0) {
 		api_failed(c, r, "serve MCP");
 		return;

@@ -30,7 +30,9 @@ static AWAITS void operation(struct api_call *c)
 			q.context_name = http_header_get(c->q->head, "X-Zaru-Security-Context");
 	}
 	int r = smcp_serve(c->api->deps.smcp, &q, c->arena, &reply, &status, c->deadline_ns);
-	if (r < 0)
+	if (r == -ECANCELED) /* what became of it nobody here knows: no answer claims to */
+		http_reply_drop(c->p);
+	else if (r < 0)
 		api_failed(c, r, "serve SMCP");
 	else
 		api_reply_end(c, status, &reply);

@@ -144,24 +144,23 @@ static AWAITS void refused(struct call *c, const struct smcp_refusal *why)
 	answer_refusal(c, why);
 }
 
-bool call_authenticate(struct call *c)
+int call_authenticate(struct call *c)
 {
 	struct smcp_refusal why = {0};
 	int r = smcp_envelope_parse(c->q->body, c->q->protocol, c->arena, &c->envelope, &why);
 
 	if (r == 0)
 		r = verify(c, &why);
-	if (r == 0)
-		return true;
+	if (r == 0 || r == -ECANCELED)
+		return r;
 	if (r > 0) {
 		refused(c, &why);
-		return false;
+		return CALL_ANSWERED;
 	}
 	/* Fails closed: what cannot be checked is not accepted. */
-	if (r != -ECANCELED)
-		err_log(r, "smcp: check an envelope");
+	err_log(r, "smcp: check an envelope");
 	err_clear();
 	*c->status = r == -ENOSPC || r == -EAGAIN || r == -ETIME ? 503 : 500;
 	answer_rpc_error(c, *c->status, -32603, SPAN("the gateway could not check this envelope"));
-	return false;
+	return CALL_ANSWERED;
 }

@@ -163,9 +163,10 @@ struct call {
 	struct span signed_bytes;
 };
 
-/* From an envelope to its session, in the order of policy/smcp. True if all is well, else the call
- * is answered. */
-AWAITS bool call_authenticate(struct call *c);
+/* From an envelope to its session, in the order of policy/smcp. 0; CALL_ANSWERED: it was refused;
+ * -ECANCELED. */
+enum { CALL_ANSWERED = 1 };
+AWAITS int call_authenticate(struct call *c) MUST_USE;
 
 AWAITS int attest_serve(struct call *c) MUST_USE;
 AWAITS int provision_serve(struct call *c) MUST_USE;

@@ -169,6 +169,27 @@ static AWAITS int revoke_serve(struct call *c)
 	return 0;
 }
 
+static AWAITS int signed_serve(struct call *c)
+{
+	int r = call_authenticate(c);
+
+	if (r != 0)
+		return r == CALL_ANSWERED ? 0 : r;
+	switch (c->q->operation) {
+	case SMCP_OP_INVOKE:
+		return err_trace(invoke_serve(c));
+	case SMCP_OP_REFRESH:
+		return err_trace(refresh_serve(c));
+	case SMCP_OP_REVOKE:
+		return err_trace(revoke_serve(c));
+	case SMCP_OP_ATTEST:
+	case SMCP_OP_PROVISION:
+	case SMCP_OP_TOOLS:
+		break;
+	}
+	UNREACHABLE();
+}
+
 static AWAITS int operation_serve(struct call *c)
 {
 	switch (c->q->operation) {
@@ -179,11 +200,9 @@ static AWAITS int operation_serve(struct call *c)
 	case SMCP_OP_TOOLS:
 		return err_trace(tools_serve(c));
 	case SMCP_OP_INVOKE:
-		return call_authenticate(c) ? err_trace(invoke_serve(c)) : 0;
 	case SMCP_OP_REFRESH:
-		return call_authenticate(c) ? err_trace(refresh_serve(c)) : 0;
 	case SMCP_OP_REVOKE:
-		return call_authenticate(c) ? err_trace(revoke_serve(c)) : 0;
+		return err_trace(signed_serve(c));
 	}
 	UNREACHABLE();
 }

@@ -691,6 +691,50 @@ static void body_keys(void *arg)
 	end(&f);
 }
 
+/* ---- cancelled ---- */
+
+struct cancelled_call {
+	struct gate *f;
+	struct smcp_request q;
+	int result;
+};
+
+static void cancelled_main(void *arg)
+{
+	struct cancelled_call *c = arg;
+
+	c->result = smcp_serve(c->f->service, &c->q, c->f->arena, &c->f->reply, &c->f->status,
+		deadline_in_ms(20000));
+}
+
+/* A call whose fiber is told to stop while its envelope is being checked: there is no answer, and
+ * none is made up. */
+static void body_cancelled(void *arg)
+{
+	struct gate f;
+	struct smcp_client c;
+	struct group g;
+
+	begin(&f);
+	EXPECT(attest(&f, &c, SMCP_V1));
+	/* Stamped ahead, so that something must be persisted before it is accepted. */
+	struct cancelled_call call = {.f = &f,
+		.q = {.protocol = SMCP_V1,
+			.operation = SMCP_OP_INVOKE,
+			.body = smcp_client_envelope(
+				&c, "1", "tools/call", info, now_s() + 20, f.arena)},
+		.result = 1};
+	buf_reset(&f.reply);
+	f.status = 0;
+	group_init(&g);
+	EXPECT_INT(group_spawn(&g, "call", FIBER_LARGE, cancelled_main, &call), 0);
+	group_close(&g);
+	EXPECT_INT(call.result, -ECANCELED);
+	EXPECT_INT(f.status, 0);
+	EXPECT_INT((long)f.reply.len, 0);
+	end(&f);
+}
+
 #define IN_FIBER(name) \
 	static void name(void **state) \
 	{ \
@@ -710,6 +754,7 @@ IN_FIBER(forged)
 IN_FIBER(workload)
 IN_FIBER(workspace)
 IN_FIBER(keys)
+IN_FIBER(cancelled)
 
 int main(void)
 {
@@ -728,6 +773,7 @@ int main(void)
 		cmocka_unit_test(workload),
 		cmocka_unit_test(workspace),
 		cmocka_unit_test(keys),
+		cmocka_unit_test(cancelled),
 	};
 	return cmocka_run_group_tests_name("daemon/smcp", tests, NULL, NULL);
 }
