@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { KEY_TEXT_BYTES = 64 };
+enum { KEY_TEXT_BYTES = 64, EXCERPT_BEFORE = 60, EXCERPT_BYTES = 200 };
 
 struct recorded_turn {
 	struct span key;
@@ -170,6 +170,56 @@ static size_t common_messages(const struct json *recorded, const struct json *as
 	return n;
 }
 
+/* What of two messages differs, as texts: their content, or else the whole as JSON (other calls of
+ * tools, say, with the same content). */
+static int differing(const struct json *was, const struct json *is, struct buf *a, struct buf *b)
+{
+	struct json_writer wa = json_writer(a), wb = json_writer(b);
+	struct span old = json_str(was, "content", SPAN("")), new;
+
+	new = json_str(is, "content", SPAN(""));
+	if (!span_eq(old, new)) {
+		buf_span(a, old);
+		buf_span(b, new);
+	} else {
+		json_put(&wa, was);
+		json_put(&wb, is);
+	}
+	int r = buf_error(a);
+	return r < 0 ? err_trace(r) : err_trace(buf_error(b));
+}
+
+/* A piece of `text` around byte `at`, which is where it begins to differ. */
+static struct span excerpt(struct span text, size_t at)
+{
+	size_t from = at > EXCERPT_BEFORE ? at - EXCERPT_BEFORE : 0;
+
+	while (from > 0 && from < text.n && ((uint8_t)text.p[from] & 0xc0) == 0x80)
+		from--; /* not in the middle of a character */
+	return span_sub(text, from, MIN(text.n, from + EXCERPT_BYTES));
+}
+
+static int miss_at(const struct recording *rec, struct llm_turn *t, const struct json *was,
+	const struct json *is, size_t number)
+{
+	struct buf a CLEANUP(buf_fini) = buf_init(LIMIT_LLM_REQUEST_BYTES);
+	struct buf b CLEANUP(buf_fini) = buf_init(LIMIT_LLM_REQUEST_BYTES);
+	size_t at = 0;
+	int r = differing(was, is, &a, &b);
+
+	if (r < 0)
+		return err_trace(r);
+	while (at < a.len && at < b.len && a.data[at] == b.data[at])
+		at++;
+	struct span old = excerpt(buf_view(&a), at), new = excerpt(buf_view(&b), at);
+	struct span role = json_str(is, "role", SPAN("?"));
+	return llm_outcome_because(t, LLM_MISS,
+		"recording '%s' has no answer to this conversation: message %zu (" SPAN_FMT
+		") differs from byte %zu on; recorded: '%s" SPAN_FMT "'; now: '%s" SPAN_FMT "'",
+		rec->path, number, SPAN_ARG(role), at + 1, old.p > a.data ? "..." : "",
+		SPAN_ARG(old), new.p > b.data ? "..." : "", SPAN_ARG(new));
+}
+
 static int miss(const struct recording *rec, struct llm_turn *t, struct span messages)
 {
 	const struct json *asked, *best = NULL;
@@ -184,18 +234,13 @@ static int miss(const struct recording *rec, struct llm_turn *t, struct span mes
 			best = rec->turns[i].messages;
 		}
 	}
-	struct span was = best && common < best->count
-		? json_str(&best->items[common], "content", SPAN(""))
-		: SPAN("(the recorded turn ends here)");
-	struct span is = common < asked->count
-		? json_str(&asked->items[common], "content", SPAN(""))
-		: SPAN("(the conversation ends here)");
+	if (best && common < best->count && common < asked->count)
+		return err_trace(
+			miss_at(rec, t, &best->items[common], &asked->items[common], common + 1));
 	return llm_outcome_because(t, LLM_MISS,
-		"recording '%s' has no answer to this conversation: message %zu differs; recorded: "
-		"'%.*s'; "
-		"now: '%.*s'",
-		rec->path, common + 1, (int)MIN(was.n, (size_t)200), was.p,
-		(int)MIN(is.n, (size_t)200), is.p);
+		"recording '%s' has no answer to this conversation: it has %zu messages, and the "
+		"recorded turn that is nearest %zu; the first %zu are the same",
+		rec->path, asked->count, best ? best->count : 0, common);
 }
 
 /* Of several answers to one conversation the least played one: they come in the order recorded. */

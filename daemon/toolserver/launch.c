@@ -80,6 +80,42 @@ static int runtime_find(
 			  executable);
 }
 
+/* Whether a path of the host means the same in sandboxes of the runtime. Their /tmp is their own.
+ */
+static bool is_inside(const struct runtime *runtime, const char *path)
+{
+	static const char *const always[] = {"/workspace", "/dev", "/proc"};
+	struct span p = span_cstr(path);
+
+	for (size_t i = 0; i < runtime->bind_count + ARRAY_LEN(always); i++) {
+		struct span top =
+			span_cstr(i < runtime->bind_count ? runtime->binds[i].inside
+							  : always[i - runtime->bind_count]);
+		if (span_starts(p, top) && (p.n == top.n || p.p[top.n] == '/'))
+			return true;
+	}
+	return false;
+}
+
+/* A path of the host among the arguments tells the program of a file that it will not find. Only
+ * what is there on the host is meant: other arguments may look like paths. */
+static const char *unseen_argument(
+	struct arena *a, const struct runtime *runtime, const struct tool_server_config *c)
+{
+	for (size_t i = 0; c->args[i]; i++) {
+		const char *equals = strchr(c->args[i], '=');
+		const char *path = c->args[i][0] != '/' && equals ? equals + 1 : c->args[i];
+		bool there = path[0] == '/' && (access(path, F_OK) == 0 || errno == EACCES);
+		if (there && !is_inside(runtime, path))
+			return arena_printf(a,
+				"'%s' is not seen in its sandbox, which shows only what the "
+				"runtime '%s' binds: add a bind line for its folder to the runtime "
+				"registry",
+				path, runtime->name);
+	}
+	return NULL;
+}
+
 /* Whom it may reach, as what the kernel decides by: the same rules that manifests become. */
 static int network_make(struct sandbox_child *child, const struct tool_server_config *c)
 {
@@ -198,6 +234,8 @@ static AWAITS int child_start(void *ctx, const struct tool_server_config *c,
 	child->arena = arena_new(LIMIT_RULE_SET_BYTES);
 	int r = child->arena ? runtime_find(s->registry, c->executable, &runtime)
 			     : err_raise(-ENOMEM, "a tool server");
+	if (r == 0)
+		child->base.hint = unseen_argument(child->arena, runtime, c);
 	if (r == 0 && c->network_count)
 		r = network_make(child, c);
 	if (r == 0)

@@ -206,7 +206,9 @@ static AWAITS int live(struct tool_server *s)
 	if (s->ending && fiber_cancelled())
 		r = err_raise(-EPIPE, "%s", s->ending);
 	good = s->ready_ns && rt_now_ns() - began_ns >= s->all->o.good_life_ms * NS_PER_MS;
-	snprintf(s->error, sizeof(s->error), "%s", err_message(r));
+	const char *hint = c.running && !s->ready_ns ? c.running->hint : NULL;
+	snprintf(s->error, sizeof(s->error), "%s%s%s", err_message(r), hint ? "; " : "",
+		hint ? hint : "");
 	mcp_client_break(&c.client, r);
 	s->client = NULL;
 	conversation_close(s, &c, &words);

@@ -80,6 +80,7 @@ struct tool_server_child {
 	int fd; /* its standard input and output; the receiver's */
 	int listener; /* with http_port: connections that come from it lead to that port, and wait
 			 for the first byte; the launcher's */
+	const char *hint; /* what may be at fault if it never gets ready; NULL; the launcher's */
 };
 struct tool_launcher {
 	/* -ENOENT and -EINVAL: the configuration is at fault. */

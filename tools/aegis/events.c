@@ -4,6 +4,7 @@
  * agent wrote reaches the terminal only without control characters.
  */
 #include "tools/aegis/events.h"
+#include "tools/aegis/names.h"
 #include "daemon/net/net.h"
 #include <errno.h>
 #include <stdio.h>
@@ -124,6 +125,8 @@ static int read_once(struct session *s, const char *path, struct events *e, bool
 	int code = client_call(s->client, &q, s->arena, &none);
 	sse_parser_fini(&parser);
 	e->parser = NULL;
+	if (code == CLI_NOT_FOUND)
+		names_nearest(s, path);
 	return e->failed ? CLI_INTERNAL : code;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 #include "tools/aegis/session.h"
+#include "tools/aegis/names.h"
 #include <errno.h>
 #include <stdio.h>
 
@@ -37,7 +38,34 @@ int session_call(struct session *s, const char *method, const char *path, const 
 	};
 	if (!path)
 		return cli_fail(CLI_INTERNAL, "no memory for a request");
-	return client_call(s->client, &q, s->arena, ret);
+	int code = client_call(s->client, &q, s->arena, ret);
+	if (code == CLI_NOT_FOUND)
+		names_nearest(s, path);
+	return code;
+}
+
+int session_page(struct session *s, const char *path, size_t *offset, const struct json **ret)
+{
+	const struct client_request q = {
+		.method = "GET",
+		.path = arena_printf(
+			s->arena, "%s%soffset=%zu", path, strchr(path, '?') ? "&" : "?", *offset),
+		.timeout_ms = 60000,
+	};
+	const struct json *v;
+
+	*ret = NULL;
+	if (!q.path)
+		return cli_fail(CLI_INTERNAL, "no memory for a request");
+	int code = client_call(s->client, &q, s->arena, &v);
+	if (code)
+		return code;
+	const struct json *items = json_get(v, "items");
+	if (!items || items->type != JSON_ARRAY)
+		return cli_fail(CLI_INTERNAL, "%s answered with no list", client_door(s->client));
+	*offset += items->count;
+	*ret = items->count ? items : NULL;
+	return CLI_OK;
 }
 
 int session_show(struct session *s, const char *path, const struct cli_column *columns)
@@ -52,9 +80,11 @@ int session_show(struct session *s, const char *path, const struct cli_column *c
 	return cli_print(s->cli, items ? items : v, columns);
 }
 
-static int print_view(const struct json *v, const char *const *members,
+int session_print(const struct cli *c, const struct json *v, const char *const *members,
 	void (*rest)(struct buf *b, const struct json *v))
 {
+	if (c->format != CLI_TEXT)
+		return cli_print(c, v, NULL);
 	struct buf b CLEANUP(buf_fini) = buf_init(2 * (size_t)LIMIT_JSON_BYTES);
 	for (; *members; members++) {
 		buf_printf(&b, "%-14s ", *members);
@@ -76,7 +106,7 @@ int session_view(struct cli *c, const char *before, const char *const *members,
 		code = session_call(
 			&s, "GET", session_path(&s, before, c->args[0], ""), NULL, SPAN(""), &v);
 	if (code == CLI_OK)
-		code = c->format == CLI_TEXT ? print_view(v, members, rest) : cli_print(c, v, NULL);
+		code = session_print(c, v, members, rest);
 	session_close(&s);
 	return code;
 }

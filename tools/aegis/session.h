@@ -22,11 +22,21 @@ const char *session_path(
 int session_call(struct session *s, const char *method, const char *path, const char *content_type,
 	struct span body, const struct json **ret) MUST_USE;
 
+/* One page of a list, from *offset on, which is moved behind it; *ret NULL: there is no more. */
+int session_page(
+	struct session *s, const char *path, size_t *offset, const struct json **ret) MUST_USE;
+
 /* GET, and the reply printed; lists ({"items": [...]}) by columns. */
 int session_show(struct session *s, const char *path, const struct cli_column *columns);
 
-/* The whole of a verb that shows the thing args[0]: in text the members named (NULL ends), one a
- * line, and what `rest` (may be NULL) writes below them; else the reply as it is. */
+/* In text the members named (NULL ends), one a line, and what `rest` (may be NULL) writes below
+ * them; else the value as it is. */
+int session_print(const struct cli *c, const struct json *v, const char *const *members,
+	void (*rest)(struct buf *b, const struct json *v));
+
+/* The whole of a verb that shows the thing args[0], as session_print does: in text the members
+ * named (NULL ends), one a line, and what `rest` (may be NULL) writes below them; else the reply as
+ * it is. */
 int session_view(struct cli *c, const char *before, const char *const *members,
 	void (*rest)(struct buf *b, const struct json *v));
 

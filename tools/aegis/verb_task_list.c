@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 #include "tools/aegis/verbs.h"
-#include "tools/aegis/session.h"
+#include "tools/aegis/names.h"
 
 static const struct cli_column columns[] = {
 	{"id", "id"},
-	{"agent", "agent_id"},
+	{"agent", "agent_name"},
 	{"status", "status"},
 	{"iteration", "current_iteration"},
 	{"started", "started_at"},
@@ -15,6 +15,7 @@ static const struct cli_column columns[] = {
 static int run(struct cli *c)
 {
 	struct session s;
+	const struct json *v;
 	struct buf path CLEANUP(buf_fini) = buf_init(LIMIT_PATH_BYTES);
 	const char *agent =
 		cli_value(c, "agent") ? cli_value(c, "agent") : cli_value(c, "agent-id");
@@ -29,7 +30,14 @@ static int run(struct cli *c)
 	}
 	int code = session_open(&s, c);
 	if (code == CLI_OK)
-		code = session_show(&s, buf_cstr(&path), columns);
+		code = session_call(&s, "GET", buf_cstr(&path), NULL, SPAN(""), &v);
+	const struct json *items = code == CLI_OK ? json_get(v, "items") : NULL;
+	if (code == CLI_OK && !items)
+		code = cli_fail(CLI_INTERNAL, "%s answered with no list", client_door(s.client));
+	if (code == CLI_OK)
+		code = names_of_agents(&s, items, &v);
+	if (code == CLI_OK)
+		code = cli_print(c, v, columns);
 	session_close(&s);
 	return code;
 }

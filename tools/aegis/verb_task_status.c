@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 #include "tools/aegis/verbs.h"
-#include "tools/aegis/session.h"
+#include "tools/aegis/names.h"
 
 static void put_iteration(struct buf *b, const struct json *v)
 {
@@ -48,9 +48,20 @@ static void put_outcome(struct buf *b, const struct json *v)
 
 static int run(struct cli *c)
 {
-	static const char *const members[] = {"id", "agent_id", "agent_version", "status",
-		"started_at", "ended_at", "file_access", "program_access", "error", NULL};
-	return session_view(c, "/v1/executions/", members, put_outcome);
+	static const char *const members[] = {"id", "agent_name", "agent_id", "agent_version",
+		"status", "started_at", "ended_at", "file_access", "program_access", "error", NULL};
+	struct session s;
+	const struct json *v;
+	int code = session_open(&s, c);
+	if (code == CLI_OK)
+		code = session_call(&s, "GET", session_path(&s, "/v1/executions/", c->args[0], ""),
+			NULL, SPAN(""), &v);
+	if (code == CLI_OK)
+		code = names_of_agents(&s, v, &v);
+	if (code == CLI_OK)
+		code = session_print(c, v, members, put_outcome);
+	session_close(&s);
+	return code;
 }
 
 const struct verb verb_task_status = {

@@ -70,6 +70,10 @@ def answers(messages):
 nodes.as_root_or_skip()
 os.environ["AEGIS_TEST_SECRET"] = "hush-1234"
 node = doors.Node(model.serve(answers))
+OUTSIDE = node.dir + "/server.py"  # the sandbox's /tmp is another one
+with open(OUTSIDE, "w") as script:
+    script.write(CODE)
+SERVERS.append({"name": "outside", "executable": "python", "args": [OUTSIDE]})
 node.configure("  llm_providers:", f"  mcp_servers: {json.dumps(SERVERS)}\n{CONTEXTS}  llm_providers:")
 
 
@@ -236,6 +240,10 @@ def misconfigured():
     tap.ok("a program that is not registered: failed, with what to do", s["absent"]["state"] == "failed" and
            "runtime registry" in s["absent"]["error"], s["absent"])
     wait_state("broken", "backing_off", 2)
+    wait_state("outside", "backing_off", 1)
+    error = servers()["outside"]["error"]
+    tap.ok("a script of the host is told not to be seen in the sandbox",
+           f"'{OUTSIDE}' is not seen in its sandbox" in error and "bind line" in error, error)
     tap.ok("one that ends at once is tried again, later", "no configuration" in servers()["broken"]["error"], servers()["broken"])
     tap.ok("one that is disabled is not there", "off" not in s)
     health = node.call("GET", "/health")[1]["tool_servers"]

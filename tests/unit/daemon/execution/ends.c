@@ -147,6 +147,10 @@ static void model_refuses(void *arg)
 	clean();
 }
 
+#define TEN "0123456789"
+#define LONG_WORD \
+	TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN
+
 static void replay_and_miss(void *arg)
 {
 	bench_begin(&b);
@@ -156,12 +160,12 @@ static void replay_and_miss(void *arg)
 	deploy(&b, "mode: one-shot", TOOLS);
 	b.model.turns[0][0].calls[0] = (struct script_call){"cmd.run", "{\"command\":\"make\"}"};
 	b.model.turns[0][1].content = "hello";
-	wait_end(&b, start(&b, "\"x\""));
+	wait_end(&b, start(&b, "\"" LONG_WORD "x\""));
 	daemon_down(&b);
 	b.record = false;
 	b.replay = true;
 	daemon_up(&b);
-	struct uuid id = start(&b, "\"x\"");
+	struct uuid id = start(&b, "\"" LONG_WORD "x\"");
 	wait_end(&b, id);
 	EXPECT_TEXT(output_of(&b, id), "hello");
 	EXPECT_TEXT(detail_of(&b, id, EVENT_LLM_INTERACTION, 1, "replayed"), "true");
@@ -170,6 +174,12 @@ static void replay_and_miss(void *arg)
 	wait_end(&b, id);
 	EXPECT_TEXT(detail_of(&b, id, EVENT_LLM_CALL_FAILED, 0, "error_class"), "replay_miss");
 	EXPECT_HAS(error_of(&b, id), "Do another");
+	/* Both excerpts are of the place where they differ, however much is the same before. */
+	id = start(&b, "\"" LONG_WORD "y\"");
+	wait_end(&b, id);
+	EXPECT_HAS(error_of(&b, id), "recorded: '...");
+	EXPECT_HAS(error_of(&b, id), TEN TEN "x");
+	EXPECT_HAS(error_of(&b, id), TEN TEN "y");
 	clean();
 }
 
