@@ -16,6 +16,8 @@ struct snapshot_errand {
 	int store_fd, workspace_fd;
 	const char *folder;
 	uint32_t number;
+	struct span mounts[LIMIT_VOLUME_MOUNTS]; /* below /workspace */
+	size_t mount_count;
 };
 
 static void snapshot_name(uint32_t number, char ret[LIMIT_SNAPSHOT_NAME_BYTES])
@@ -26,7 +28,10 @@ static void snapshot_name(uint32_t number, char ret[LIMIT_SNAPSHOT_NAME_BYTES])
 static int take(void *arg)
 {
 	struct snapshot_errand *e = arg;
-	const struct snapshot_limits limits = {LIMIT_SNAPSHOT_ENTRIES, SNAPSHOT_COPY_BYTES};
+	const struct snapshot_limits limits = {.entries_max = LIMIT_SNAPSHOT_ENTRIES,
+		.copy_bytes_max = SNAPSHOT_COPY_BYTES,
+		.mounts = e->mounts,
+		.mount_count = e->mount_count};
 	struct snapshot *before = NULL, *taken = NULL;
 	char name[LIMIT_SNAPSHOT_NAME_BYTES];
 
@@ -55,11 +60,19 @@ static int take(void *arg)
 
 void files_snapshot(struct iteration *it)
 {
-	struct snapshot_errand e = {
-		it->f->x->deps.snapshots_fd, it->f->workspace.fd, it->f->id_text, it->number};
+	const struct workspace *w = &it->f->workspace;
+	struct snapshot_errand e = {.store_fd = it->f->x->deps.snapshots_fd,
+		.workspace_fd = w->fd,
+		.folder = it->f->id_text,
+		.number = it->number};
 
 	if (e.store_fd < 0 || e.workspace_fd < 0)
 		return;
+	for (size_t i = 1; i < w->count; i++) { /* the first is /workspace itself */
+		struct span below = w->mounts[i].path;
+		if (span_starts(below, SPAN("/workspace/")))
+			e.mounts[e.mount_count++] = span_sub(below, strlen("/workspace/"), below.n);
+	}
 	int r = offload_call(it->f->x->deps.files, take, &e, DEADLINE_NONE);
 	if (r < 0)
 		err_log(r, "snapshot of the workspace");

@@ -24,6 +24,10 @@ enum {
 struct snapshot_limits {
 	size_t entries_max; /* at most LIMIT_SNAPSHOT_ENTRIES */
 	uint64_t copy_bytes_max; /* of content that has to be copied; clones cost nothing */
+	/* Folders that stand there for others to be mounted on, relative: they, what is below them,
+	 * and folders with nothing else in them are no part of the workspace. */
+	const struct span *mounts;
+	size_t mount_count;
 };
 
 enum snapshot_type {

@@ -29,6 +29,7 @@ struct walk {
 	int home_fd;
 	size_t entries_max;
 	uint64_t copy_left; /* bytes */
+	const struct snapshot_limits *limits;
 	uint64_t next_number;
 	int depth;
 	struct buf path; /* of the directory being read, with a slash behind it; empty: the top */
@@ -229,6 +230,23 @@ static struct snapshot_entry *entry_add(struct walk *w, const char *name, const 
 
 static int walk_dir(struct walk *w, int dirfd);
 
+/* Whether the entry of that name here is a mount point, or, with `above`, leads to one. */
+static bool is_mount(const struct walk *w, const char *name, bool above)
+{
+	size_t n = strlen(name);
+
+	for (size_t i = 0; i < w->limits->mount_count; i++) {
+		struct span rest = w->limits->mounts[i];
+		if (!span_starts(rest, buf_view(&w->path)))
+			continue;
+		rest = span_sub(rest, w->path.len, rest.n);
+		if (span_starts(rest, span_of(name, n)) &&
+			(above ? rest.n > n && rest.p[n] == '/' : rest.n == n))
+			return true;
+	}
+	return false;
+}
+
 /* Goes down into the directory that was just added. The loan lasts as long as the walk, because
  * every look at a member needs the right to search. */
 static int walk_into(struct walk *w, int dirfd, const char *name, mode_t mode)
@@ -271,11 +289,20 @@ static int walk_entry(struct walk *w, int dirfd, const char *name)
 
 	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT ? 0 : err_sys(-errno, "stat in the workspace");
+	if (S_ISDIR(st.st_mode) && is_mount(w, name, false))
+		return 0;
+	size_t before = w->snapshot->count;
+	uint64_t left_out = w->snapshot->left_out;
 	struct snapshot_entry *e = entry_add(w, name, &st);
 	if (!e || e->type == SNAPSHOT_OTHER)
 		return 0;
-	if (e->type == SNAPSHOT_DIR)
-		return err_trace(walk_into(w, dirfd, name, st.st_mode));
+	if (e->type == SNAPSHOT_DIR) {
+		int r = walk_into(w, dirfd, name, st.st_mode);
+		if (r == 0 && w->snapshot->count == before + 1 &&
+			w->snapshot->left_out == left_out && is_mount(w, name, true))
+			w->snapshot->count--;
+		return err_trace(r);
+	}
 	if (share_content(w, e))
 		return 0;
 	if (e->type == SNAPSHOT_LINK)
@@ -329,6 +356,7 @@ int snapshot_walk(struct snapshot *s, int workspace_fd, int home_fd, const char 
 		.home_fd = home_fd,
 		.entries_max = MIN(limits->entries_max, (size_t)LIMIT_SNAPSHOT_ENTRIES),
 		.copy_left = limits->copy_bytes_max,
+		.limits = limits,
 		.path = buf_init((LIMIT_SNAPSHOT_DEPTH + 1) * (LIMIT_PATH_COMPONENT_BYTES + 1))};
 
 	s->entries = arena_make_array(s->arena, struct snapshot_entry, w.entries_max);

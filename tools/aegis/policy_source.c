@@ -2,8 +2,10 @@
 #include "tools/aegis/policy_source.h"
 #include "daemon/agent/agent.h"
 #include "daemon/schema/schema.h"
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum { ARENA_BYTES = 256 * 1024 * 1024, FINDINGS_BYTES = 1024 * 1024 };
 
@@ -26,6 +28,11 @@ int policy_source_load(struct policy_source *s, const struct cli *c, const char 
 	if (code)
 		return code;
 	int r = policy_load(directory, s->config.config, &findings, &s->snapshot);
+	if (r == -ENOENT && directory && directory[0] != '/') {
+		char *here = getcwd(NULL, 0);
+		r = err_wrap(r, "below the folder that you are in, %s", here ? here : "?");
+		free(here);
+	}
 	if (r < 0)
 		return cli_fail_errno(r);
 	say_findings(&findings);

@@ -35,9 +35,9 @@ spec:
 """
 
 
-def run(*args, stdin=None, env=None):
+def run(*args, stdin=None, env=None, cwd=FOLDER):
     result = subprocess.run([AEGIS, *args], input=stdin, capture_output=True, text=True,
-                            cwd=FOLDER, env={**ENV, **(env or {})}, timeout=60, check=False)
+                            cwd=cwd, env={**ENV, **(env or {})}, timeout=60, check=False)
     return result.returncode, result.stdout, result.stderr
 
 
@@ -154,6 +154,20 @@ def check_config():
            out="bad.yaml:5:23: spec.node.type: \"egde\" is not accepted; accepted: edge, orchestrator, "
                "hybrid; did you mean \"edge\"?\n")
     expect("show of a bad one", ["config", "show", "bad.yaml"], 2, err="bad.yaml:5:23")
+
+
+def check_policy_paths():
+    """Paths are relative to the folder that the command is run in, whatever the configuration and the daemon say."""
+    text = '@id("none")\nforbid (principal, action, resource);\n'
+    write("here/rules/1.cedar", text)
+    write("here/cases.json", json.dumps({"policies": "rules", "tests": [
+        {"name": "t", "request": {"action": "fs:read", "paths": ["/workspace"]}, "expect": {"decision": "deny"}}]}))
+    for verb, path, out in (("check", "here/rules", "here/rules: valid: 1 policies"), ("format", "here/rules/1.cedar", "forbid"),
+                            ("validate", "here/rules/1.cedar", "valid"), ("test", "here/cases.json", "1 passed")):
+        expect(f"policy {verb} of a path of this folder", ["policy", verb, path], 0, out=out)
+        expect(f"policy {verb} from elsewhere", ["policy", verb, path], 1, cwd="/", err="No such file or directory")
+    expect("and says where it looked", ["policy", "check", "here/rules"], 1, cwd="/", err="that you are in, /: ")
+    expect("policy diff, too", ["policy", "diff", "here/rules", "here/rules"], 0)
 
 
 def check_schema():
@@ -274,6 +288,7 @@ try:
     check_usage()
     check_agents()
     check_config()
+    check_policy_paths()
     check_schema()
     check_daemon()
     check_completion()

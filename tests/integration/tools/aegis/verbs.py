@@ -129,6 +129,36 @@ def changes():
     run("task diff of nobody", ["task", "diff", NOBODY], 1)
 
 
+def volumes():
+    """A volume below /workspace, and what is said of the agent that names it."""
+    made = json.loads(run("a volume", ["volume", "create", "models", "--output", "json"], 0))
+    text = manifest("1.3.0", "scribble", "  security: {filesystem: {read: [/workspace], write: [/workspace]}}\n"
+                    "  tools: [fs.write]\n  volumes: [{name: models, storage_class: persistent, mount_path: /workspace/models, access_mode: read-write, "
+                    f"source: {{volume_id: {made['id']}}}}}]\n")
+    id = json.loads(run("a run with a volume", ["agent", "run", text, "--input", "{}", "--output", "json"], 0))["execution_id"]
+    tap.equal("task diff leaves the place of the volume out", run("task diff", ["task", "diff", id], 0), "A  note.txt  5 bytes\n")
+    for name in ("models", made["id"]):
+        run("a volume that a deployed agent names is kept", ["volume", "delete", name], 4, err="worker")
+    run("unless it is meant", ["volume", "delete", "models", "--force"], 0)
+    run("then it is gone", ["volume", "show", "models"], 1)
+
+
+def names():
+    """What is not there may be misspelt or cut off."""
+    id = json.loads(run("list", ["task", "list", "--limit", "1", "--output", "json"], 0))[0]["id"]
+    run("task list names the agent", ["task", "list", "--limit", "1"], 0, out="worker")
+    run("task status, too", ["task", "status", id], 0, out="agent_name     worker\n")
+    for verb in (["agent", "show"], ["agent", "run"], ["agent", "logs"], ["task", "execute"]):
+        run(" ".join(verb) + " of a slip", [*verb, "wroker"], 1, err="did you mean worker?")
+    run("agent show of nothing like it", ["agent", "show", "zzzzzzzz"], 1, err="see: aegis agent list")
+    run("a volume", ["volume", "create", "models"], 0)
+    run("volume show of a slip", ["volume", "show", "modles"], 1, err="did you mean models?")
+    for verb in (["task", "status"], ["task", "logs"], ["task", "diff"], ["task", "cancel"]):
+        run(" ".join(verb) + " of the beginning of an id", [*verb, id[:13]], 1, err=f"{id}")
+    run("task status of nobody", ["task", "status", NOBODY], 1, err="see: aegis task list")
+    run("volume delete", ["volume", "delete", "models"], 0)
+
+
 def levels():
     """What a manifest requires of the host, and how files are reached, is said and obeyed."""
     strict = manifest("2.0.0", more="  require: {files.mediation: prevent}\n")
@@ -174,6 +204,8 @@ def main():
         agents()
         tasks()
         changes()
+        volumes()
+        names()
         levels()
         ways()
     finally:

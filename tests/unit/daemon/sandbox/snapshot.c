@@ -173,6 +173,34 @@ static void hostile_trees_do_no_harm(void **state)
 	snapshot_free(again);
 }
 
+static void mount_points_are_left_out(void **state)
+{
+	const struct span mounts[] = {SPAN("data"), SPAN("deep/er/data"), SPAN("full/data")};
+	struct snapshot_limits limits = wide;
+	struct snapshot *s = NULL;
+
+	limits.mounts = mounts;
+	limits.mount_count = 3;
+	for (const char *const *dir = (const char *const[]){"data", "data2", "deep", "deep/er",
+		     "deep/er/data", "full", "full/data", "other", "other/data", NULL};
+		*dir; dir++)
+		assert_int_equal(mkdirat(work, *dir, 0750), 0);
+	put("data/covered", "by the mount");
+	put("full/file", "x");
+	assert_int_equal(snapshot_take(work, store, "m1", NULL, &limits, &s), 0);
+	assert_null(find(s, "data"));
+	assert_null(find(s, "data/covered"));
+	assert_null(find(s, "deep"));
+	assert_null(find(s, "full/data"));
+	assert_non_null(find(s, "data2"));
+	assert_non_null(find(s, "full"));
+	assert_non_null(find(s, "full/file"));
+	assert_non_null(find(s, "other/data"));
+	assert_int_equal(snapshot_count(s), 5);
+	assert_int_equal(snapshot_left_out(s), 0);
+	snapshot_free(s);
+}
+
 static void limits_are_kept_and_counted(void **state)
 {
 	const struct snapshot_limits few = {3, 1 << 20}, small = {100, 5};
@@ -284,6 +312,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_tree_is_kept_as_it_was, setup, teardown),
 		cmocka_unit_test_setup_teardown(unchanged_content_is_shared, setup, teardown),
 		cmocka_unit_test_setup_teardown(hostile_trees_do_no_harm, setup, teardown),
+		cmocka_unit_test_setup_teardown(mount_points_are_left_out, setup, teardown),
 		cmocka_unit_test_setup_teardown(limits_are_kept_and_counted, setup, teardown),
 		cmocka_unit_test_setup_teardown(deep_trees_end, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_killed_attempt_leaves_no_trace, setup, teardown),
