@@ -30,6 +30,7 @@ THOROUGH = ["vm", "crash", "peer"]
 ALL_BUDGET_S = 40 * 60
 FUZZ_TOTAL_S = {"short": 40, "all": 240, "long": 3600}
 SHOWN_LINES = 200
+SUMMED_LINES, SUMMED_COLUMNS = 8, 300  # of what a failed case said, in the list at the end
 LONG_FACTOR = 30
 
 
@@ -66,11 +67,14 @@ class Test:
 
 
 class Outcome:
-    """What one program reported: cases passed and failed by name, skips as (case, reason)."""
+    """What one program reported: cases passed and failed by name, skips as (case, reason).
+
+    details: what a failed case printed behind its line, by its name."""
 
     def __init__(self):
         self.passes = []
         self.failures = []
+        self.details = {}
         self.skips = []
         self.planned = None
 
@@ -91,7 +95,12 @@ def parse_tap(text):
     out = Outcome()
     seen = 0
     reason = None
+    explained = None  # the lines of the failed case that the next lines may explain
     for line in text.splitlines():
+        if explained is not None and line.startswith("# ") and not REASON.match(line):
+            explained.append(line[2:])
+            continue
+        explained = None
         plan = PLAN.match(line)
         if plan:
             out.planned = (out.planned or 0) + int(plan.group(1))
@@ -115,6 +124,7 @@ def parse_tap(text):
             out.skips.append((name, why))
         elif failed:
             out.failures.append(rest)
+            explained = out.details.setdefault(rest, [])
         else:
             out.passes.append(rest)
         reason = None
@@ -273,7 +283,7 @@ class Runner:
 
     def report(self, test, out, text):
         self.passed += len(out.passes)
-        self.failed += [(test.name, what) for what in out.failures]
+        self.failed += [(test.name, what, out.details.get(what, [])) for what in out.failures]
         self.skipped += [(test.name, case, why) for case, why in out.skips]
         word = "FAIL" if out.failures else "ok  " if out.passes else "skip"
         print(f"{word} {test.seconds:7.2f} s {len(out.passes):5} passed  {test.name}", flush=True)
@@ -294,8 +304,10 @@ class Runner:
                 print(f"  {name}: {case}: {why}")
         if self.failed:
             print("\nfailed:")
-            for name, what in self.failed:
+            for name, what, details in self.failed:
                 print(f"  {name}: {what}")
+                for line in details[:SUMMED_LINES]:
+                    print(f"    {line:.{SUMMED_COLUMNS}}")
         print(f"\n{self.passed} passed, {len(self.failed)} failed, {len(self.skipped)} skipped", flush=True)
 
 
@@ -383,7 +395,7 @@ def main():
         runner.skipped += [(test.name, "all of it", "clang is not installed") for test in fuzzing]
     elif fuzzing and not options.no_build and not build("fuzz", ["fuzz_targets"]):
         tests = [test for test in tests if test not in fuzzing]
-        runner.failed += [(test.name, "was not built") for test in fuzzing]
+        runner.failed += [(test.name, "was not built", []) for test in fuzzing]
     runner.run(tests)
     if not tests:
         names = [test.name for test in known]

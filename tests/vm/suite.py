@@ -67,7 +67,7 @@ def forward(command, text, status):
     for case, reason in out.skips:
         tap.skip(f"{name}: {case}", reason)
     for case in out.failures:
-        tap.ok(f"{name}: {case}", False)
+        tap.ok(f"{name}: {case}", False, "\n".join(out.details.get(case, [])))
     if not tap.equal(f"{name}: exit status", status, 0) or out.failures:
         print("".join(f"# {line}\n" for line in text.splitlines()[-run.SHOWN_LINES:]), end="")
 
