@@ -234,11 +234,13 @@ AWAITS int helper_listener_get(struct helper *h, uint64_t id, struct uuid execut
  * that volume, there; nosuid, nodev, and nothing in the sandbox can change that, because it owns
  * neither its mount namespace nor any capability. All of them, before it is begun.
  * `tenant`: [a-z0-9._-]+. -EINVAL: of another kind, or begun. -EALREADY: it has been mounted.
+ * -ESRCH: it has ended.
  * -EOPNOTSUPP: this kernel has no NFS client. -ETIMEDOUT: the listener is not served. */
 AWAITS int helper_files_mount(struct helper *h, uint64_t id, struct uuid execution,
 	struct uuid volume, const char *tenant, bool read_only, int64_t deadline_ns) MUST_USE;
 
-/* Starts its program. As helper_sandbox_create; -EINVAL: begun, or without a workspace. */
+/* Starts its program. As helper_sandbox_create; -EINVAL: begun, or without a workspace. -ESRCH: it
+ * has ended; its end is told as any other's. */
 AWAITS int helper_sandbox_begin(
 	struct helper *h, uint64_t id, struct uuid execution, int64_t deadline_ns) MUST_USE;
 

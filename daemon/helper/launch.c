@@ -455,7 +455,9 @@ int launch_send(const struct sandbox *s, const struct iovec *parts, int part_cou
 		c->cmsg_len = CMSG_LEN((size_t)fd_count * sizeof(int));
 		memcpy(CMSG_DATA(c), fds, (size_t)fd_count * sizeof(int));
 	}
-	if (sendmsg(s->control, &m, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-		return err_sys(-errno, "tell aegis-bootstrap of sandbox %s", s->name);
-	return 0;
+	if (sendmsg(s->control, &m, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0)
+		return 0;
+	if (errno == EPIPE || errno == ECONNRESET) /* killed, and not heard of yet */
+		return err_raise(-ESRCH, "sandbox %s has ended", s->name);
+	return err_sys(-errno, "tell aegis-bootstrap of sandbox %s", s->name);
 }

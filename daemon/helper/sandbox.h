@@ -189,7 +189,7 @@ int launch_assign(struct host *h, struct sandbox *s, const struct wire_create *w
 bool launch_fits(const struct sandbox *s, const struct wire_limits *l);
 int launch_refit(const struct host *h, struct sandbox *s, const struct wire_limits *l) MUST_USE;
 
-/* Sends a packet on the control socket. -EPIPE if aegis-bootstrap is gone, -EAGAIN if it does not
+/* Sends a packet on the control socket. -ESRCH if aegis-bootstrap is gone, -EAGAIN if it does not
  * read. */
 int launch_send(const struct sandbox *s, const struct iovec *parts, int part_count, const int *fds,
 	int fd_count) MUST_USE;

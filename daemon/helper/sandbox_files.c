@@ -67,9 +67,11 @@ int sandbox_files_prepare(
 
 static int check_waiting(const struct sandbox *s)
 {
+	if (s->gone)
+		return err_raise(-ESRCH, "sandbox %s has ended", s->name);
 	if (!s->files)
 		return err_raise(-EINVAL, "the files of sandbox %s are bound in", s->name);
-	if (!s->files->waiting || s->gone)
+	if (!s->files->waiting)
 		return err_raise(-EINVAL, "sandbox %s has been begun", s->name);
 	return 0;
 }
@@ -110,12 +112,14 @@ int sandbox_begin(struct sandbox_set *set, struct sandbox *s, int client)
 	r = cgroup_mark_set(s->cgroup, &s->mark);
 	if (r == 0)
 		r = launch_assign(set->host, s, s->files->waiting, s->files->mounts, client);
-	if (r < 0) {
+	if (r < 0 && r != -ESRCH) { /* else its end will be told like any other */
 		char message[ERR_MESSAGE_BYTES];
 		snprintf(message, sizeof(message), "%s", err_message(r));
 		sandbox_abandon(set, s);
 		return err_raise(r, "%s", message);
 	}
+	if (r < 0)
+		return err_trace(r);
 	free(s->files->waiting);
 	s->files->waiting = NULL;
 	return 0;
@@ -123,10 +127,12 @@ int sandbox_begin(struct sandbox_set *set, struct sandbox *s, int client)
 
 int sandbox_files_listener(const struct sandbox_set *set, struct sandbox *s, int *ret_fd)
 {
+	if (!s->files && s->gone)
+		return err_raise(-ESRCH, "sandbox %s has ended", s->name);
 	if (!s->files && s->mark.files != HELPER_FILES_NFS)
 		return err_raise(-EINVAL, "the files of sandbox %s are bound in", s->name);
 	if (!s->files)
-		return err_raise(-ESRCH, "sandbox %s has ended", s->name);
+		return err_raise(-ESRCH, "the files of sandbox %s were given up", s->name);
 	/* What a tombstone has told its processes cannot be taken back. */
 	if (s->files->abandoned || s->files->tombstone >= 0)
 		return err_raise(-ESRCH, "the files of sandbox %s were given up", s->name);

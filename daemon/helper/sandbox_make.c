@@ -10,6 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+enum { CREATE_TRIES = 3 };
+
 uint64_t sandbox_next_id(struct sandbox_set *set)
 {
 	set->last_id = MAX((uint64_t)clock_wall_ns(), set->last_id + 1);
@@ -117,19 +119,10 @@ static int obtain(struct sandbox_set *set, size_t runtime, const struct wire_lim
 	return err_trace(r);
 }
 
-int sandbox_create(
-	struct sandbox_set *set, const struct wire_create *w, struct sandbox **ret, int *ret_log)
+/* Makes the prepared sandbox that of `w`. */
+static int occupy(struct sandbox_set *set, struct sandbox *s, const struct wire_create *w)
 {
-	size_t runtime = 0;
-	struct sandbox *s;
-	int r = check_new(set, w, &runtime);
-	if (r == 0)
-		r = obtain(set, runtime, &w->limits, &s);
-	if (r < 0)
-		return err_trace(r);
-	set->wanted_runtime = runtime;
-	set->wanted_limits = w->limits;
-	r = lsmprog_bind(&set->host->lsm, s->cgroup_id, w->file_policy);
+	int r = lsmprog_bind(&set->host->lsm, s->cgroup_id, w->file_policy);
 	if (r == 0)
 		r = recordprog_admit(&set->host->record, s->cgroup_id, w->execution, w->iteration);
 	if (r == 0 && w->network_policy)
@@ -140,6 +133,20 @@ int sandbox_create(
 		r = launch_assign(set->host, s, w, NULL, -1);
 	if (r == 0)
 		r = sandbox_claim(set, s);
+	return err_trace(r);
+}
+
+/* -ESRCH: it was killed before it began. */
+static int create(
+	struct sandbox_set *set, const struct wire_create *w, size_t runtime, struct sandbox **ret)
+{
+	struct sandbox *s;
+	int r = obtain(set, runtime, &w->limits, &s);
+	if (r < 0)
+		return err_trace(r);
+	set->wanted_runtime = runtime;
+	set->wanted_limits = w->limits;
+	r = occupy(set, s, w);
 	if (r < 0) {
 		char message[ERR_MESSAGE_BYTES];
 		snprintf(message, sizeof(message), "%s", err_message(r));
@@ -147,7 +154,24 @@ int sandbox_create(
 		return err_raise(r, "%s", message);
 	}
 	*ret = s;
-	*ret_log = TAKE_FD(s->log);
+	return 0;
+}
+
+int sandbox_create(
+	struct sandbox_set *set, const struct wire_create *w, struct sandbox **ret, int *ret_log)
+{
+	size_t runtime = 0;
+	int r = check_new(set, w, &runtime);
+	if (r < 0)
+		return err_trace(r);
+	r = create(set, w, runtime, ret);
+	for (int i = 1; r == -ESRCH && i < CREATE_TRIES; i++) {
+		err_clear();
+		r = create(set, w, runtime, ret);
+	}
+	if (r < 0)
+		return err_trace(r);
+	*ret_log = TAKE_FD((*ret)->log);
 	return 0;
 }
 

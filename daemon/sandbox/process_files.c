@@ -15,9 +15,15 @@ struct ask_files {
 	int listener;
 };
 
-static bool lost(const struct helper_request *q, int r)
+/* Whether -ENOENT means that the helper does not have the sandbox any more. */
+static AWAITS bool is_lost(struct helper *h, const struct ask_files *a, int r, int64_t deadline_ns)
 {
-	if (!q->repeated || r != -ENOENT)
+	struct helper_sandbox found;
+
+	if (r != -ENOENT)
+		return false;
+	if (helper_sandbox_get(h, a->sandbox->id, a->sandbox->execution, &found, deadline_ns) !=
+		-ENOENT)
 		return false;
 	err_clear();
 	return true;
@@ -29,7 +35,7 @@ static int do_mount(struct helper *h, struct helper_request *q, int64_t deadline
 	int r = helper_files_mount(h, a->sandbox->id, a->sandbox->execution, a->volume,
 		a->files->tenant, a->read_only, deadline_ns);
 
-	return lost(q, r) ? PROCESS_START_AGAIN : err_trace(r);
+	return is_lost(h, a, r, deadline_ns) ? PROCESS_START_AGAIN : err_trace(r);
 }
 
 static int do_begin(struct helper *h, struct helper_request *q, int64_t deadline_ns)
@@ -41,7 +47,7 @@ static int do_begin(struct helper *h, struct helper_request *q, int64_t deadline
 		err_clear();
 		return 0;
 	}
-	return lost(q, r) ? PROCESS_START_AGAIN : err_trace(r);
+	return is_lost(h, a, r, deadline_ns) ? PROCESS_START_AGAIN : err_trace(r);
 }
 
 static int do_open(struct helper *h, struct helper_request *q, int64_t deadline_ns)

@@ -6,6 +6,7 @@
 #include "daemon/helper/launch.h"
 #include "daemon/sandbox/process_internal.h"
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -184,6 +185,16 @@ static AWAITS int give_up(struct sandbox *s, int r)
 	return err_raise(r, "%s", words);
 }
 
+/* One that is killed before it begins has begun and ended, as for everybody who looks later. */
+static AWAITS int forgive_death(struct process_sandbox *p, int r, int64_t deadline_ns)
+{
+	if (r != -ESRCH || p->pidfd < 0)
+		return err_trace(r);
+	err_clear();
+	r = rt_poll(p->pidfd, POLLIN, deadline_ns);
+	return r < 0 ? err_trace(r) : 0;
+}
+
 /* Makes it, furnishes it, and lets its program run. PROCESS_START_AGAIN. */
 static AWAITS int start_under(struct sandbox_driver *d, struct ask_create *a,
 	const struct sandbox_spec *spec, struct sandbox **ret, int64_t deadline_ns)
@@ -209,6 +220,8 @@ static AWAITS int start_under(struct sandbox_driver *d, struct ask_create *a,
 		r = process_forgive_ended(process_of(s),
 			lsm_agent_set_policy(process_driver_of(d)->lsm, s->identity, a->paths));
 	if (r < 0)
+		r = forgive_death(process_of(s), r, deadline_ns);
+	if (r < 0)
 		return give_up(s, r);
 	*ret = s;
 	return 0;
@@ -220,10 +233,12 @@ static AWAITS int enter_policies(struct process_driver *d, struct ask_create *a,
 {
 	a->policy = NULL;
 	a->paths = NULL;
-	int r = process_lsm_ready(d, deadline_ns);
+	int r = process_record_ready(d, deadline_ns);
 
+	/* With nothing awaited between the two: another fiber may be changing over to a new helper.
+	 */
 	if (r == 0)
-		r = process_record_ready(d, deadline_ns);
+		r = process_lsm_ready(d, deadline_ns);
 	if (r == 0)
 		r = process_paths_policy(d, spec->paths, &a->paths);
 	if (r == 0 && spec->network && spec->network->net_count > 0)

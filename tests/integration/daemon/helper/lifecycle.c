@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { PATIENCE_MS = 20000 };
@@ -178,6 +180,83 @@ static void test_sandbox_dies_unseen(void **state)
 	assert_int_equal(end.state, HELPER_SANDBOX_ENDED);
 	assert_int_equal(end.end, HELPER_END_UNKNOWN);
 	close_all(fds);
+	fixture_release(f, &s);
+}
+
+/* Kills pid 1 of a sandbox while the helper stands still: it hears of that and of what is asked of
+ * it next at once, in the order that it likes. */
+static void kill_unseen(const struct fixture *f, pid_t victim)
+{
+	AUTO_FD pidfd = (int)syscall(SYS_pidfd_open, victim, 0);
+	struct pollfd p = {pidfd, POLLIN, 0};
+	assert_true(pidfd >= 0);
+	assert_int_equal(kill(f->helper, SIGSTOP), 0);
+	assert_int_equal(kill(victim, SIGKILL), 0);
+	assert_int_equal(poll(&p, 1, PATIENCE_MS), 1);
+	pid_t child = fork();
+	if (child == 0) {
+		poll(NULL, 0, 50);
+		_exit(kill(f->helper, SIGCONT) < 0);
+	}
+	assert_true(child > 0);
+}
+
+static void expect_code(
+	struct fixture *f, enum wire_type type, void *request, size_t bytes, int code)
+{
+	struct answer a;
+	fixture_call(f, type, request, bytes, &a);
+	if (a.code != code)
+		fail_msg("%d instead of %d: %s", a.code, code, a.message);
+	answer_close(&a);
+}
+
+/* A call for one that was just killed is told so, and not that the request was wrong. */
+static void test_dies_before_its_call(void **state)
+{
+	struct fixture *f = *state;
+	int fds[3];
+	struct wire_sandbox s = fixture_sandbox(f, uuid_new(), "live", fds);
+	struct wire_call call = {.id = s.id, .execution = s.execution, .call = uuid_new()};
+	free(fixture_log(fds[2], "alive"));
+	kill_unseen(f, s.pid);
+	expect_code(f, WIRE_CALL_OPEN, &call, sizeof(call), -ESRCH);
+	assert_true(wait(NULL) > 0);
+	for (int i = 0; i < PATIENCE_MS / 10 && only_one(f).state != HELPER_SANDBOX_ENDED; i++)
+		poll(NULL, 0, 10);
+	close_all(fds);
+	fixture_release(f, &s);
+}
+
+/* The same for one that waits for its volumes; its end is told as any other's. */
+static void test_dies_before_it_begins(void **state)
+{
+	struct fixture *f = *state;
+	struct {
+		struct wire_create w;
+		char tail[128];
+	} c;
+	struct wire_execution open = {.execution = uuid_new()};
+	struct answer a;
+	fixture_call(f, WIRE_WORKSPACE_OPEN, &open, sizeof(open), &a);
+	answer_close(&a);
+	size_t n = fixture_create(&c.w, sizeof(c), open.execution, 1, "live");
+	c.w.files = HELPER_FILES_NFS;
+	fixture_call(f, WIRE_SANDBOX_CREATE, &c, n, &a);
+	if (a.code < 0)
+		fail_msg("SANDBOX_CREATE: %s", a.message);
+	struct wire_sandbox s = a.u.sandboxes[0];
+	answer_close(&a);
+	struct wire_mount mount = {
+		.id = s.id, .execution = s.execution, .volume = s.execution, .tenant = "local"};
+	struct wire_target begin = {.id = s.id, .execution = s.execution};
+	expect_code(f, WIRE_SANDBOX_BEGIN, &begin, sizeof(begin), -EINVAL); /* has no volume */
+	assert_int_equal(kill(s.pid, SIGKILL), 0);
+	struct wire_sandbox end = fixture_wait_end(f, s.id);
+	assert_int_equal(end.end, HELPER_END_KILLED);
+	assert_int_equal(end.end_status, SIGKILL);
+	expect_code(f, WIRE_FILES_MOUNT, &mount, sizeof(mount), -ESRCH);
+	expect_code(f, WIRE_SANDBOX_BEGIN, &begin, sizeof(begin), -ESRCH);
 	fixture_release(f, &s);
 }
 
@@ -473,6 +552,46 @@ static void read_text(char *ret, size_t room, const char *fmt, ...)
 	ret[n > 0 ? n : 0] = '\0';
 }
 
+/* Pid 1 of each sandbox that is ready. */
+static size_t prepared_pids(const struct fixture *f, pid_t *ret, size_t room)
+{
+	static const char *const hierarchies[] = {"/sys/fs/cgroup/unified", "/sys/fs/cgroup"};
+	size_t n = 0;
+	for (size_t i = 0; i < ARRAY_LEN(hierarchies) && n == 0; i++) {
+		char path[256], procs[64];
+		snprintf(path, sizeof(path), "%s/%s", hierarchies[i], f->parent);
+		DIR *d = opendir(path);
+		for (struct dirent *e; d && (e = readdir(d)) && n < room;) {
+			read_text(procs, sizeof(procs), "%s/%s/cgroup.procs", path, e->d_name);
+			if (e->d_name[0] == 's' && atoi(procs) > 0)
+				ret[n++] = atoi(procs);
+		}
+		if (d)
+			closedir(d);
+	}
+	return n;
+}
+
+/* One that was killed is not handed out. */
+static void test_pool_is_killed(void **state)
+{
+	struct fixture *f = *state;
+	pid_t victims[8];
+	int fds[3];
+	size_t n = prepared_pids(f, victims, ARRAY_LEN(victims));
+	assert_true(n > 0);
+	for (size_t i = 0; i + 1 < n; i++)
+		assert_int_equal(kill(victims[i], SIGKILL), 0);
+	kill_unseen(f, victims[n - 1]);
+	struct wire_sandbox s = fixture_sandbox(f, uuid_new(), "live", fds);
+	assert_true(wait(NULL) > 0);
+	free(fixture_log(fds[2], "alive"));
+	stop(f, &s, HELPER_STOP_KILL);
+	fixture_wait_end(f, s.id);
+	close_all(fds);
+	fixture_release(f, &s);
+}
+
 /* Sandboxes, prepared ones too, whose cgroup has that limit of memory. */
 static int limited_to(const struct fixture *f, const char *bytes)
 {
@@ -644,6 +763,8 @@ int main(void)
 		CASE(test_helper_dies),
 		CASE(test_leaving_is_death),
 		CASE(test_sandbox_dies_unseen),
+		CASE(test_dies_before_its_call),
+		CASE(test_dies_before_it_begins),
 		CASE(test_end_is_kept),
 		CASE(test_aegisd_dies),
 		CASE(test_swapped_sockets),
@@ -653,6 +774,7 @@ int main(void)
 		CASE(test_nothing_is_left),
 		CASE(test_killed_while_creating),
 		POOLED(test_pool),
+		POOLED(test_pool_is_killed),
 		POOLED(test_pool_dies),
 		POOLED(test_pool_grows),
 		SEATED(test_seats),
