@@ -279,6 +279,11 @@ static AWAITS int find_sandbox(struct iteration *it)
 			continue;
 		r = sandbox_adopt(
 			d, &entries[i], &it->f->sandbox, deadline_in_ms(SANDBOX_DEADLINE_MS));
+		if (r == -ENOENT) { /* gone since the list was made, with its helper */
+			err_clear();
+			r = 0;
+			break;
+		}
 		if (r == 0 && it->f->sandbox->state != SANDBOX_ENDED)
 			r = flow_files_serve_again(it->f);
 		break;
