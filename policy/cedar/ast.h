@@ -71,7 +71,10 @@ struct expr {
 		enum cedar_var var; /* EXPR_VAR, EXPR_SLOT */
 		struct span *names; /* EXPR_HAS, EXPR_RECORD: name_count of them */
 		struct pattern_piece *pieces; /* EXPR_LIKE: name_count of them */
-		enum ext_fn ext;
+		struct {
+			enum ext_fn ext;
+			struct span function; /* EXT_UNKNOWN: its name */
+		};
 	};
 };
 

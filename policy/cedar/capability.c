@@ -72,7 +72,8 @@ static bool content_eq(const struct expr *a, const struct expr *b)
 	case EXPR_LIKE:
 		return pieces_eq(a, b);
 	case EXPR_CALL:
-		return a->ext == b->ext;
+		return a->ext == b->ext &&
+			(a->ext != EXT_UNKNOWN || span_eq(a->function, b->function));
 	default:
 		return uses_kids_only(a->op) || a->op == EXPR_SET;
 	}

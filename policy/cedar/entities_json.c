@@ -7,6 +7,7 @@
 #include "policy/cedar/conform.h"
 #include "policy/cedar/nearest.h"
 #include "policy/cedar/no_memory.h"
+#include "policy/cedar/reader.h"
 
 static bool is_action(const struct cedar_uid *uid)
 {
@@ -101,8 +102,12 @@ static int no_type(const struct cedar_schema *s, struct span name)
 static int read_entity(
 	struct arena *a, const struct cedar_schema *s, const struct json *v, struct entity *e)
 {
+	static const char *const names[] = {"uid", "attrs", "parents", "tags", NULL};
 	const struct schema_entity *type = NULL;
 	int r;
+	v = reader_named(a, v, names);
+	if (!v)
+		return no_memory();
 	if (v->type != JSON_OBJECT)
 		return err_raise(-EINVAL, "expected an object {uid, attrs, parents}");
 	r = cedar_uid_from_json(json_get(v, "uid"), &e->uid);

@@ -74,9 +74,14 @@ static int read_scope_op(
 static int read_scope(
 	struct reader *rd, const struct json *policy, enum cedar_var var, struct scope *s)
 {
-	const struct json *v = json_get(policy, cedar_var_names[var]), *in = json_get(v, "in");
+	static const char *const names[] = {"op", "entity_type", "in", NULL};
+	const struct json *v = json_get(policy, cedar_var_names[var]), *in;
 	size_t before = reader_enter(rd, cedar_var_names[var], -1);
-	int r = read_scope_op(rd, v, var, &s->op);
+	int r;
+	if (v && v->type == JSON_ARRAY && (v->count == 1 || v->count == 3))
+		v = reader_named(rd->arena, v, names);
+	in = json_get(v, "in");
+	r = read_scope_op(rd, v, var, &s->op);
 	if (r == 0 && (s->op == SCOPE_IS || s->op == SCOPE_IS_IN))
 		r = reader_name(rd, v, "entity_type", &s->type);
 	if (r == 0 && s->op == SCOPE_IS_IN && in->type != JSON_OBJECT)
@@ -91,7 +96,8 @@ static int read_condition(struct reader *rd, const struct json *v, struct condit
 {
 	static const char *const members[] = {"kind", "body", NULL};
 	struct span kind;
-	int r = reader_only(rd, v, members);
+	int r = v && v->type == JSON_ARRAY && v->count != 2 ? reader_fail(rd, "an object")
+							    : reader_struct(rd, &v, members);
 	if (r == 0)
 		r = reader_string(rd, v, "kind", &kind);
 	if (r < 0)
@@ -136,7 +142,7 @@ int cedar_policy_from_json(
 	struct reader rd = {.arena = a, .what = "the policy"};
 	struct cedar_policy *p = arena_make(a, struct cedar_policy);
 	struct span effect;
-	int r = reader_only(&rd, v, members);
+	int r = reader_struct(&rd, &v, members);
 	if (!p)
 		return no_memory();
 	p->id = id.p ? id : SPAN("policy0");

@@ -63,7 +63,7 @@ static int read_call(
 {
 	struct expr *e;
 	int r;
-	if (v->type != JSON_ARRAY || (!ext_is_constructor(fn) && v->count == 0))
+	if (v->type != JSON_ARRAY)
 		return reader_fail(rd, "an array of arguments, a method's receiver first");
 	e = est_make(rd, EXPR_CALL, v->count);
 	if (!e)
@@ -113,8 +113,8 @@ static int read_attr(struct reader *rd, const struct json *v, const struct expr 
 	return r < 0 ? err_trace(r) : est_finish(rd, e, ret);
 }
 
-/* One name, any string; or several, which must be identifiers, as the text form has them. Further
- * members are passed over, as the reference does. */
+/* One name or several, which need not be identifiers as in text. Further members are passed over,
+ * as the reference does. */
 static int read_has(struct reader *rd, const struct json *v, const struct expr **ret)
 {
 	const struct json *attr = json_get(v, "attr");
@@ -133,10 +133,8 @@ static int read_has(struct reader *rd, const struct json *v, const struct expr *
 		return no_memory();
 	for (size_t i = 0; i < e->name_count; i++) {
 		const struct json *name = many ? &attr->items[i] : attr;
-		if (name->type != JSON_STRING ||
-			(e->name_count > 1 &&
-				(!cedar_identifier(name->text) || cedar_reserved_word(name->text))))
-			return reader_fail(rd, "`attr`: identifiers");
+		if (name->type != JSON_STRING)
+			return reader_fail(rd, "`attr`: strings");
 		e->names[i] = name->text;
 	}
 	return est_finish(rd, e, ret);

@@ -42,19 +42,22 @@ int est_read_items(struct reader *rd, const struct json *v, struct expr *e, est_
 	return 0;
 }
 
-/* Members beside fn and arg or args are passed over, as the reference does. */
+/* Members beside fn and arg or args are passed over, as the reference does, and a function that
+ * does not exist fails when it is called. */
 static int read_extension(struct reader *rd, const struct json *v, const struct expr **ret)
 {
 	const struct json *args = json_get(v, "args"), *arg = json_get(v, "arg");
 	struct expr *e;
-	enum ext_fn fn;
-	int r = value_call_function(v, &fn);
+	struct span name = json_str(v, "fn", SPAN(""));
+	int r = cedar_check_name(name);
 	if (r < 0)
-		return reader_fail(rd, "an extension function: decimal, ip, datetime, duration");
+		return err_trace(r);
 	e = est_make(rd, EXPR_CALL, arg ? 1 : args->count);
 	if (!e)
 		return no_memory();
-	e->ext = fn;
+	e->function = name;
+	if (!ext_find(name, &e->ext))
+		e->ext = EXT_UNKNOWN;
 	r = arg ? est_read_value(rd, arg, &e->kids[0])
 		: est_read_items(rd, args, e, est_read_value);
 	return r < 0 ? err_trace(r) : est_finish(rd, e, ret);

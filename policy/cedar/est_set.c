@@ -116,7 +116,7 @@ static int read_link(struct set_reader *s, const struct json *v)
 	static const char *const members[] = {"templateId", "newId", "values", NULL};
 	const struct cedar_policy *template;
 	struct span name, id;
-	int r = reader_only(&s->rd, v, members);
+	int r = reader_struct(&s->rd, &v, members);
 	if (r == 0)
 		r = reader_string(&s->rd, v, "templateId", &name);
 	if (r == 0)
@@ -154,13 +154,12 @@ static size_t count_of(const struct json *whole, const char *name)
 
 int cedar_policies_from_json(struct arena *a, const struct json *v, struct cedar_policies *ret)
 {
-	static const char *const members[] = {"staticPolicies", "templates", "templateLinks", NULL};
+	static const char *const members[] = {"templates", "staticPolicies", "templateLinks", NULL};
 	struct map ids CLEANUP(map_fini) = {0};
-	struct set_reader s = {.rd = {.arena = a, .what = "the policy set"},
-		.ids = &ids,
-		.templates = json_get(v, members[1])};
+	struct set_reader s = {.rd = {.arena = a, .what = "the policy set"}, .ids = &ids};
+	int r = reader_struct(&s.rd, &v, members);
 	size_t most = count_of(v, members[0]) + count_of(v, members[1]) + count_of(v, members[2]);
-	int r = reader_only(&s.rd, v, members);
+	s.templates = json_get(v, members[0]);
 	if (most > LIMIT_CEDAR_POLICIES)
 		return err_raise(-E2BIG, "%zu policies; at most %d are accepted", most,
 			LIMIT_CEDAR_POLICIES);
@@ -169,9 +168,9 @@ int cedar_policies_from_json(struct arena *a, const struct json *v, struct cedar
 	if (!s.items)
 		return no_memory();
 	if (r == 0)
-		r = read_policies(&s, v, members[0], false);
+		r = read_policies(&s, v, members[1], false);
 	if (r == 0)
-		r = read_policies(&s, v, members[1], true);
+		r = read_policies(&s, v, members[0], true);
 	if (r == 0)
 		r = read_links(&s, v);
 	if (r < 0)

@@ -42,9 +42,9 @@ static void put_value(struct json_writer *w, const struct expr *e)
 	}
 }
 
-static void put_list(struct json_writer *w, const char *key, const struct expr *e)
+static void put_list(struct json_writer *w, struct span key, const struct expr *e)
 {
-	json_key(w, key);
+	json_key_span(w, key);
 	json_array(w);
 	for (size_t i = 0; i < e->count; i++)
 		put_expr(w, e->kids[i]);
@@ -187,13 +187,13 @@ void expr_to_json(struct buf *b, const struct expr *e)
 		put_special(w, e);
 		break;
 	case EXPR_SET:
-		put_list(w, "Set", e);
+		put_list(w, SPAN("Set"), e);
 		break;
 	case EXPR_RECORD:
 		put_record(w, e);
 		break;
 	case EXPR_CALL:
-		put_list(w, ext_name(e->ext), e);
+		put_list(w, e->ext == EXT_UNKNOWN ? e->function : span_cstr(ext_name(e->ext)), e);
 		break;
 	default:
 		put_operator(w, e);

@@ -31,6 +31,7 @@ static const struct {
 	[EXT_TO_MINUTES] = {"toMinutes", 1},
 	[EXT_TO_HOURS] = {"toHours", 1},
 	[EXT_TO_DAYS] = {"toDays", 1},
+	[EXT_UNKNOWN] = {"an unknown function", 0},
 };
 
 const char *ext_name(enum ext_fn f)
@@ -45,7 +46,7 @@ size_t ext_arity(enum ext_fn f)
 
 bool ext_find(struct span name, enum ext_fn *ret)
 {
-	for (size_t i = 0; i < EXT_COUNT; i++)
+	for (size_t i = 0; i < EXT_UNKNOWN; i++)
 		if (span_is(name, functions[i].name)) {
 			*ret = (enum ext_fn)i;
 			return true;

@@ -27,6 +27,8 @@ enum ext_fn {
 	EXT_TO_MINUTES,
 	EXT_TO_HOURS,
 	EXT_TO_DAYS,
+	EXT_UNKNOWN, /* a name of no function, which policies in JSON may hold: a call of it fails
+		      */
 	EXT_COUNT,
 };
 

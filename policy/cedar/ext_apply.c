@@ -111,6 +111,8 @@ int ext_apply(struct arena *a, enum ext_fn fn, const struct cedar_value *args, s
 {
 	struct cedar_value v = {0};
 	int r;
+	if (fn == EXT_UNKNOWN)
+		return err_raise(-EINVAL, "there is no extension function of that name");
 	if (count != ext_arity(fn))
 		return err_raise(-EINVAL, "%s takes %zu argument%s, not %zu", ext_name(fn),
 			ext_arity(fn), ext_arity(fn) == 1 ? "" : "s", count);

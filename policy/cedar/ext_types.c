@@ -25,6 +25,7 @@ static const struct ext_signature signatures[EXT_COUNT] = {
 	[EXT_TO_MINUTES] = {{TYPE_DURATION}, TYPE_LONG},
 	[EXT_TO_HOURS] = {{TYPE_DURATION}, TYPE_LONG},
 	[EXT_TO_DAYS] = {{TYPE_DURATION}, TYPE_LONG},
+	[EXT_UNKNOWN] = {{TYPE_BOOL}, TYPE_BOOL}, /* what calls it is refused before */
 };
 
 const struct ext_signature *ext_signature(enum ext_fn f)

@@ -51,6 +51,15 @@ static void print_key(struct buf *b, struct span name)
 		cedar_print_string(b, name);
 }
 
+/* Whether the names behind `has` can be joined by points. */
+static bool joinable(const struct expr *e)
+{
+	for (size_t i = 0; e->name_count > 1 && i < e->name_count; i++)
+		if (!bare(e->names[i]))
+			return false;
+	return true;
+}
+
 static int precedence(const struct expr *e)
 {
 	switch (e->op) {
@@ -67,10 +76,11 @@ static int precedence(const struct expr *e)
 	case EXPR_GT:
 	case EXPR_GE:
 	case EXPR_IN:
-	case EXPR_HAS:
 	case EXPR_LIKE:
 	case EXPR_IS:
 		return PREC_RELATION;
+	case EXPR_HAS:
+		return joinable(e) ? PREC_RELATION : PREC_AND;
 	case EXPR_ADD:
 	case EXPR_SUB:
 		return PREC_ADD;
@@ -140,12 +150,12 @@ static void print_pattern(struct buf *b, const struct expr *e)
 
 static void print_call(struct buf *b, const struct expr *e)
 {
-	size_t first = ext_is_constructor(e->ext) ? 0 : 1;
+	size_t first = ext_is_constructor(e->ext) || e->ext == EXT_UNKNOWN || e->count == 0 ? 0 : 1;
 	if (first) {
 		print_at(b, e->kids[0], PREC_MEMBER);
 		buf_putc(b, '.');
 	}
-	buf_puts(b, ext_name(e->ext));
+	buf_span(b, e->ext == EXT_UNKNOWN ? e->function : span_cstr(ext_name(e->ext)));
 	buf_putc(b, '(');
 	print_kids(b, e, first);
 	buf_putc(b, ')');
@@ -181,8 +191,29 @@ static void print_binary(struct buf *b, const struct expr *e)
 	print_at(b, e->kids[1], at + 1);
 }
 
+/* Names that are no identifiers, which JSON may hold, cannot be joined by points: one step after
+ * the other. */
+static void print_steps(struct buf *b, const struct expr *e)
+{
+	for (size_t i = 0; i < e->name_count; i++) {
+		buf_puts(b, i ? " && " : "");
+		print_at(b, e->kids[0], i ? PREC_MEMBER : PREC_ADD);
+		for (size_t j = 0; j < i; j++) {
+			buf_putc(b, '[');
+			cedar_print_string(b, e->names[j]);
+			buf_putc(b, ']');
+		}
+		buf_puts(b, " has ");
+		print_key(b, e->names[i]);
+	}
+}
+
 static void print_has(struct buf *b, const struct expr *e)
 {
+	if (!joinable(e)) {
+		print_steps(b, e);
+		return;
+	}
 	print_at(b, e->kids[0], PREC_ADD);
 	buf_puts(b, " has ");
 	for (size_t i = 0; i < e->name_count; i++) {

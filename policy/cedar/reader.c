@@ -2,6 +2,7 @@
 /* Members of JSON objects with messages that say where they stand, for est_read.c, schema_read.c.
  */
 #include "policy/cedar/reader.h"
+#include "policy/cedar/no_memory.h"
 #include <stdio.h>
 
 int reader_fail(const struct reader *rd, const char *expected)
@@ -33,6 +34,51 @@ void reader_leave(struct reader *rd, size_t before)
 {
 	rd->path_length = before;
 	rd->path[before] = '\0';
+}
+
+/* By name, as json_get() looks them up; they are few. */
+static void sort_members(struct json *object, const struct json **sorted)
+{
+	for (size_t i = 0; i < object->count; i++) {
+		size_t at = i;
+		for (; at > 0 && span_cmp(sorted[at - 1]->key, object->items[i].key) > 0; at--)
+			sorted[at] = sorted[at - 1];
+		sorted[at] = &object->items[i];
+	}
+	object->sorted = sorted;
+}
+
+const struct json *reader_named(struct arena *a, const struct json *v, const char *const *names)
+{
+	struct json *object, *items;
+	const struct json **sorted;
+	size_t most = 0;
+	while (names[most])
+		most++;
+	if (!v || v->type != JSON_ARRAY || v->count > most)
+		return v;
+	object = arena_make(a, struct json);
+	items = arena_make_array(a, struct json, v->count + 1);
+	sorted = arena_make_array(a, const struct json *, v->count + 1);
+	if (!object || !items || !sorted)
+		return NULL;
+	for (size_t i = 0; i < v->count; i++) {
+		items[i] = v->items[i];
+		items[i].key = span_cstr(names[i]);
+	}
+	*object = (struct json){
+		.type = JSON_OBJECT, .key = v->key, .count = v->count, .items = items};
+	sort_members(object, sorted);
+	return object;
+}
+
+int reader_struct(struct reader *rd, const struct json **v, const char *const *names)
+{
+	const struct json *named = reader_named(rd->arena, *v, names);
+	if (!named && *v)
+		return no_memory();
+	*v = named;
+	return reader_only(rd, named, names);
 }
 
 /* All members must be among the names, a NULL-terminated list. */
@@ -70,11 +116,13 @@ int reader_name(struct reader *rd, const struct json *v, const char *name, struc
 
 int reader_uid(struct reader *rd, const struct json *v, struct cedar_uid *ret)
 {
+	static const char *const names[] = {"type", "id", NULL};
 	struct span type, id;
 	const struct json *inner = json_get(v, "__entity"), *expr = json_get(v, "__expr");
 	int r = 0;
-	if (inner && inner->type == JSON_OBJECT)
+	if (inner && (inner->type == JSON_OBJECT || inner->type == JSON_ARRAY))
 		v = inner;
+	v = reader_named(rd->arena, v, names);
 	if (!v || v->type != JSON_OBJECT || (expr && expr->type == JSON_STRING))
 		r = reader_fail(rd, "an object with `type` and `id`");
 	if (r == 0)

@@ -25,6 +25,13 @@ size_t reader_enter(struct reader *rd, const char *name, ssize_t index);
 size_t reader_enter_span(struct reader *rd, struct span name);
 void reader_leave(struct reader *rd, size_t before);
 
+/* An array in place of an object has the members' values in the order of `names`, a NULL-terminated
+ * list, from the first on, as in the reference: the object that it stands for. Anything else is
+ * given back as it is. NULL beyond the arena. */
+const struct json *reader_named(struct arena *a, const struct json *v, const char *const *names);
+/* The value is an object, or an array that stands for one, and *v is then that object; all its
+ * members are among the names. */
+int reader_struct(struct reader *rd, const struct json **v, const char *const *names) MUST_USE;
 /* The value is an object, and all its members are among the names, a NULL-terminated list. */
 int reader_only(struct reader *rd, const struct json *v, const char *const *names) MUST_USE;
 

@@ -189,7 +189,7 @@ static bool call_fails(const struct residual *r)
 {
 	const struct ext_signature *s = ext_signature(r->ext);
 
-	if (r->count != ext_arity(r->ext) || ext_is_constructor(r->ext) ||
+	if (r->ext == EXT_UNKNOWN || r->count != ext_arity(r->ext) || ext_is_constructor(r->ext) ||
 		type_is_extension(s->result))
 		return true;
 	for (size_t i = 0; i < r->count; i++)

@@ -92,9 +92,12 @@ static int read_entity(struct reader *rd, const struct json *v, struct entity_de
 	static const char *const of_any[] = {
 		"memberOfTypes", "shape", "tags", "enum", "annotations", NULL};
 	static const char *const of_enum[] = {"enum", "annotations", NULL};
-	const struct json *choices = json_get(v, "enum"), *m;
-	int r = reader_only(rd, v, choices ? of_enum : of_any);
+	const struct json *choices, *m;
+	int r = reader_struct(rd, &v, of_any);
+	choices = json_get(v, "enum");
 	e->shape = &schema_empty_record;
+	if (r == 0 && choices)
+		r = reader_only(rd, v, of_enum);
 	if (r == 0)
 		r = schema_read_notes(rd, json_get(v, "annotations"), &e->notes);
 	if (r == 0 && choices)
@@ -205,13 +208,12 @@ static int read_namespace(struct reader *rd, const struct json *v, struct schema
 {
 	static const char *const members[] = {
 		"commonTypes", "entityTypes", "actions", "annotations", NULL};
-	const struct json *notes = json_get(v, "annotations");
 	int r = v->key.n ? cedar_check_name(v->key) : 0;
 	n->name = v->key;
 	if (r == 0)
-		r = reader_only(rd, v, members);
+		r = reader_struct(rd, &v, members);
 	if (r == 0)
-		r = schema_read_notes(rd, notes, &n->notes);
+		r = schema_read_notes(rd, json_get(v, "annotations"), &n->notes);
 	if (r == 0 && n->name.n == 0 && n->notes.count > 0)
 		return reader_fail(rd, "no annotations: this is no namespace");
 	if (r == 0)

@@ -148,8 +148,8 @@ int schema_read_type_member(
 static int read_parent(struct reader *rd, const struct json *v, struct action_parent *p)
 {
 	static const char *const members[] = {"id", "type", NULL};
+	int r = reader_struct(rd, &v, members);
 	const struct json *type = json_get(v, "type");
-	int r = reader_only(rd, v, members);
 	if (r == 0)
 		r = reader_string(rd, v, "id", &p->id);
 	if (r == 0 && type && type->type != JSON_NULL)
@@ -181,9 +181,9 @@ static int read_parents(struct reader *rd, const struct json *v, struct action_d
 
 static int read_applies(struct reader *rd, const struct json *v, struct action_decl *a)
 {
-	static const char *const members[] = {"principalTypes", "resourceTypes", "context", NULL};
+	static const char *const members[] = {"resourceTypes", "principalTypes", "context", NULL};
 	size_t before = reader_enter(rd, "appliesTo", -1);
-	int r = reader_only(rd, v, members);
+	int r = reader_struct(rd, &v, members);
 	a->applies = true;
 	if (r == 0)
 		r = schema_read_refs(
@@ -209,7 +209,7 @@ int schema_read_action(struct reader *rd, const struct json *v, struct action_de
 {
 	static const char *const members[] = {
 		"attributes", "appliesTo", "memberOf", "annotations", NULL};
-	int r = reader_only(rd, v, members);
+	int r = reader_struct(rd, &v, members);
 	a->context = &schema_empty_record;
 	if (r == 0 && present(v, "attributes"))
 		return reader_fail(rd, "no `attributes`: actions have none");

@@ -45,6 +45,11 @@ static int read_literal(enum ext_fn fn, struct span text)
 static bool arguments_fit(struct checker *c, const struct expr *e)
 {
 	bool fit = e->count == ext_arity(e->ext);
+	if (e->ext == EXT_UNKNOWN) {
+		cedar_report_error(c->report, e->pos,
+			"there is no extension function `" SPAN_FMT "`", SPAN_ARG(e->function));
+		return false;
+	}
 	if (!fit)
 		cedar_report_error(c->report, e->pos, "`%s` takes %zu arguments, not %zu",
 			ext_name(e->ext), ext_arity(e->ext), e->count);

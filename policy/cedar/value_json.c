@@ -25,16 +25,24 @@ bool value_is_expr(const struct json *v)
 	return string_of(v, "__expr") != NULL;
 }
 
+/* [type, id], which the reference reads, too, where nothing but an entity may stand. */
+static bool is_pair(const struct json *v)
+{
+	return v && v->type == JSON_ARRAY && v->count == 2 && v->items[0].type == JSON_STRING &&
+		v->items[1].type == JSON_STRING;
+}
+
 /* Members beside type and id are passed over, as the reference does. */
 int cedar_uid_from_json(const struct json *v, struct cedar_uid *ret)
 {
 	const struct json *inner = json_get(v, "__entity");
 	bool expr = value_is_expr(v);
-	if (value_is_uid(inner))
+	if (value_is_uid(inner) || is_pair(inner))
 		v = inner;
-	if (!value_is_uid(v) || expr)
+	if (expr || !(value_is_uid(v) || is_pair(v)))
 		return err_raise(-EINVAL, "expected an entity: {\"type\": ..., \"id\": ...}");
-	*ret = cedar_uid_of(json_get(v, "type")->text, json_get(v, "id")->text);
+	*ret = is_pair(v) ? cedar_uid_of(v->items[0].text, v->items[1].text)
+			  : cedar_uid_of(json_get(v, "type")->text, json_get(v, "id")->text);
 	return cedar_check_name(ret->type);
 }
 

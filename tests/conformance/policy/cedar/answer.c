@@ -6,9 +6,9 @@
  * A case: policies, links [{templateId, newId, values}], schema (Cedar text), entities, requests
  * [{principal, action, resource, context}]; all but the first may be absent. An answer: parsed;
  * then formatted, linked, est; with a schema: schema (accepted), schema_json, valid, wrong,
- * impossible, inapplicable (ids of policies), levels (whether valid at level 0, 1, ...); requests:
- * for each {allow, reasons, errors} or {refused: what}. What follows from something refused is left
- * out.
+ * impossible, inapplicable, turning (ids of policies), levels (whether valid at
+ * level 0, 1, ...); requests: for each {allow, reasons, errors} or {refused: what}. What follows
+ * from something refused is left out.
  */
 #include "policy/cedar/ast.h"
 #include <stdio.h>
@@ -217,6 +217,8 @@ static void put_again(struct run *run, const struct cedar_policy *p)
 		cedar_policy_to_json(run->w, again);
 }
 
+static void judge(struct run *run);
+
 /* A policy set in JSON. */
 static void answer_est(struct run *run, const struct json *est)
 {
@@ -229,6 +231,7 @@ static void answer_est(struct run *run, const struct json *est)
 	for (size_t i = 0; i < run->policies.count; i++)
 		put_again(run, run->policies.items[i]);
 	json_end(run->w);
+	judge(run);
 }
 
 /* A schema in JSON, and the JSON of it after a way through text. */
@@ -264,6 +267,16 @@ static bool load_schema(struct run *run)
 	return true;
 }
 
+/* What the policies say of the case's requests, and the schema, if there is one, of them. */
+static void judge(struct run *run)
+{
+	if (!load_schema(run))
+		return;
+	if (run->schema)
+		validate(run);
+	put_requests(run);
+}
+
 static void answer(struct run *run)
 {
 	struct span text = json_str(run->c, "policies", SPAN(""));
@@ -287,11 +300,7 @@ static void answer(struct run *run)
 		return;
 	json_key(run->w, "est");
 	cedar_policies_to_json(run->w, &run->policies);
-	if (!load_schema(run))
-		return;
-	if (run->schema)
-		validate(run);
-	put_requests(run);
+	judge(run);
 }
 
 int main(void)

@@ -121,23 +121,6 @@ def plain_policy(p):
     return {**p, "conditions": condition, "annotations": annotations}
 
 
-def lenient(v):
-    """What the reference reads and we refuse: names in `has a.b` that are no identifiers, and methods of
-    extensions without a receiver, which it can neither print nor evaluate; arrays in place of
-    declarations."""
-    if isinstance(v, dict):
-        for kind in ("entityTypes", "actions", "commonTypes"):
-            declared = v.get(kind)
-            if isinstance(declared, dict) and any(isinstance(d, list) for d in declared.values()):
-                return True
-        names = v["has"].get("attr") if isinstance(v.get("has"), dict) else None
-        if isinstance(names, list) and any(isinstance(n, str) and not n.isidentifier() for n in names):
-            return True
-        if len(v) == 1 and [] in v.values() and "Set" not in v:
-            return True
-    return isinstance(v, (dict, list)) and any(map(lenient, v.values() if isinstance(v, dict) else v))
-
-
 def joined(case):
     return {**case, "policies": "\n".join(case["policies"])} if "policies" in case else case
 
@@ -148,6 +131,15 @@ def comparable(answer):
     return answer
 
 
+def only_printable(ours, theirs):
+    """JSON may hold what the reference reads and can print as no text that it reads: calls of methods
+    without a receiver, or of functions that do not exist, names in `has a.b` that are no identifiers."""
+    if isinstance(ours.get("again"), dict) and isinstance(theirs.get("again"), dict):
+        for name in [k for k, v in theirs["again"].items() if v is None]:
+            theirs["again"].pop(name)
+            ours["again"].pop(name, None)
+
+
 def differing(ours, theirs):
     return sorted(k for k in {*ours, *theirs} if ours.get(k) != theirs.get(k))
 
@@ -155,6 +147,7 @@ def differing(ours, theirs):
 def compare(us, oracle, case):
     whole = joined(case)
     ours, theirs = comparable(us.ask(whole)), comparable(oracle.ask(whole))
+    only_printable(ours, theirs)
     return differing(ours, theirs), ours, theirs
 
 
@@ -216,15 +209,14 @@ def run(args):
     i = 0
     while time.monotonic() < until and (args.cases is None or i < args.cases):
         rng = random.Random(f"{seed}/{i}")
-        answer = r.compare(f"{seed}/{i}", generate.case(rng))
+        case = generate.case(rng)
+        answer = r.compare(f"{seed}/{i}", case)
         if answer.get("est") and rng.random() < 0.3:
             est = generate.damage_json(rng, answer["est"])
-            if not lenient(est):
-                r.compare(f"{seed}/{i} est", {"est": est})
+            r.compare(f"{seed}/{i} est", {**case, "policies": [], "links": [], "est": est})
         if answer.get("schema_json") and rng.random() < 0.3:
             form = generate.damage_json(rng, answer["schema_json"])
-            if not lenient(form):
-                r.compare(f"{seed}/{i} schema", {"schema_json": form})
+            r.compare(f"{seed}/{i} schema", {"schema_json": form})
         i += 1
     r.us.close()
     r.oracle.close()
@@ -240,6 +232,7 @@ def replay(args):
         for line in f:
             kept = json.loads(line)
             ours = comparable(us.ask(kept["case"]))
+            only_printable(ours, kept["answer"])
             keys = differing(ours, kept["answer"])
             count += 1
             if keys:

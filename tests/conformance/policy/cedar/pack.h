@@ -5,6 +5,9 @@
 
 #include "policy/cedar/cedar.h"
 
+/* The member, NULL if it is null: no less absent than one that is not there. */
+const struct json *given(const struct json *c, const char *member);
+
 enum verdict { VERDICT_PASS, VERDICT_FAIL, VERDICT_LEFT_OUT };
 
 enum verdict check_authz(struct arena *a, const struct json *c, struct buf *why);
@@ -26,7 +29,7 @@ bool round_trips(struct arena *a, const struct cedar_policy *p, struct buf *why)
 /* Policies -> JSON of the whole set -> policies -> JSON gives the same JSON. */
 bool set_round_trips(struct arena *a, const struct cedar_policies *set, struct buf *why);
 
-/* The policy's JSON form, parsed. */
+/* The policy's JSON form, parsed; NULL if it is nested deeper than our codec reads. */
 const struct json *policy_json(struct arena *a, const struct cedar_policy *p);
 
 /* Whether the expression's decision and failure are those of the case. */

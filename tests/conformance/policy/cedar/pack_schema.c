@@ -8,9 +8,10 @@ const struct json *schema_json(struct arena *a, const struct cedar_schema *s)
 {
 	struct buf b CLEANUP(buf_fini) = buf_init(TEXT_BYTES);
 	struct json_writer w = json_writer(&b);
+	static const struct json_limits limits = {TEXT_BYTES, LIMIT_JSON_DEPTH};
 	const struct json *v = NULL;
 	cedar_schema_to_json(&w, s);
-	CHECK(json_parse(a, arena_span(a, buf_view(&b)), NULL, &v) == 0);
+	CHECK(json_parse(a, arena_span(a, buf_view(&b)), &limits, &v) == 0);
 	return v;
 }
 

@@ -154,8 +154,8 @@ fn again(text: &str) -> Value {
     json!(template.ok().and_then(|t| t.to_json().ok()))
 }
 
-fn answer_est(est: &Value, answer: &mut Map<String, Value>) {
-    let set = PolicySet::from_json_value(est.clone());
+fn answer_est(case: &Value, answer: &mut Map<String, Value>) {
+    let set = PolicySet::from_json_value(case["est"].clone());
     answer.insert("accepted".into(), json!(set.is_ok()));
     if let Ok(set) = set {
         let mut all = Map::new();
@@ -167,7 +167,20 @@ fn answer_est(est: &Value, answer: &mut Map<String, Value>) {
             all.insert(t.id().to_string(), again(&t.to_cedar()));
         }
         answer.insert("again".into(), Value::Object(all));
+        judge(case, &set, answer);
     }
+}
+
+/// What the policies say of the case's requests, and the schema, if there is one, of them.
+fn judge(case: &Value, set: &PolicySet, answer: &mut Map<String, Value>) {
+    let schema = load_schema(case, answer);
+    if case["schema"].is_string() && schema.is_none() {
+        return;
+    }
+    if let Some(s) = &schema {
+        validate(s, set, answer);
+    }
+    answer.insert("requests".into(), requests(case, set, schema.as_ref()));
 }
 
 fn answer_schema(form: &Value, answer: &mut Map<String, Value>) {
@@ -187,7 +200,7 @@ fn answer_schema(form: &Value, answer: &mut Map<String, Value>) {
 fn answer(case: &Value) -> Value {
     let mut answer = Map::new();
     if !case["est"].is_null() {
-        answer_est(&case["est"], &mut answer);
+        answer_est(case, &mut answer);
         return Value::Object(answer);
     }
     if !case["schema_json"].is_null() {
@@ -213,14 +226,7 @@ fn answer(case: &Value) -> Value {
         return Value::Object(answer);
     }
     answer.insert("est".into(), json!(set.clone().to_json().ok()));
-    let schema = load_schema(case, &mut answer);
-    if case["schema"].is_string() && schema.is_none() {
-        return Value::Object(answer);
-    }
-    if let Some(s) = &schema {
-        validate(s, &set, &mut answer);
-    }
-    answer.insert("requests".into(), requests(case, &set, schema.as_ref()));
+    judge(case, &set, &mut answer);
     Value::Object(answer)
 }
 
