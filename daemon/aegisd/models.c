@@ -19,17 +19,6 @@ static int rank(const struct config_llm_selection *s, const struct config_provid
 	return first ? 1 : 2;
 }
 
-static bool is_spoken(const struct config_provider *p)
-{
-	if (!p->enabled)
-		return false;
-	if (p->type != CONFIG_PROVIDER_ANTHROPIC && p->type != CONFIG_PROVIDER_GEMINI)
-		return true;
-	log_warn("provider '%s': type %s is not spoken by this build; its models are not offered",
-		p->name, config_provider_type_name(p->type));
-	return false;
-}
-
 struct lists {
 	struct llm_provider_options *providers;
 	struct llm_alias_options *aliases;
@@ -59,6 +48,7 @@ static int provider_add(struct lists *l, const struct config_provider *p)
 		.endpoint = p->endpoint,
 		.api_key = p->api_key.value,
 		.record_to = recording_of(l, p),
+		.stream = p->stream,
 	};
 	if (p->record_here && !l->providers[l->provider_count - 1].record_to)
 		return err_raise(-ENOMEM, "models: out of memory");
@@ -66,7 +56,9 @@ static int provider_add(struct lists *l, const struct config_provider *p)
 		l->aliases[l->alias_count++] =
 			(struct llm_alias_options){.alias = p->models.items[i].alias,
 				.provider = p->name,
-				.model = p->models.items[i].model};
+				.model = p->models.items[i].model,
+				.max_output_tokens = p->models.items[i].max_output_tokens,
+				.temperature = p->models.items[i].temperature};
 	return 0;
 }
 
@@ -89,7 +81,7 @@ int models_open(const struct config *c, struct tls_client *tls, struct llm **ret
 	for (int order = 0; r == 0 && order <= 3; order++)
 		for (size_t i = 0; r == 0 && i < providers; i++)
 			if (rank(s, &c->llm_providers.items[i]) == order &&
-				is_spoken(&c->llm_providers.items[i]))
+				c->llm_providers.items[i].enabled)
 				r = provider_add(&l, &c->llm_providers.items[i]);
 	if (r == 0)
 		r = llm_new(

@@ -57,6 +57,7 @@ struct config_provider {
 	TABLE_LIST_OF(struct config_model) models;
 	const char *record; /* own addition: file that a recording goes to; NULL: none, unless */
 	bool record_here; /* one in the data directory, recording-NAME.jsonl */
+	bool stream;
 };
 
 enum config_strategy {

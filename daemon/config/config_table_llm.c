@@ -29,9 +29,11 @@ static const struct table_field model_fields[] = {
 	ROW(TABLE_NUMBER, config_model, cost_per_1k_tokens, "cost_per_1k_tokens",
 		"Price of 1000 tokens.", .otherwise = "0.0", .least = 0, .most = 1e6, LATER),
 	ROW(TABLE_INT, config_model, max_output_tokens, "max_output_tokens",
-		"Tokens of one answer.", .min = 1, .max = 1000 * 1000 * 1000, LATER),
-	ROW(TABLE_NUMBER, config_model, temperature, "temperature", "Sampling temperature.",
-		.least = 0, .most = 2, LATER),
+		"Most tokens of one answer. Without it the provider's own limit holds; type "
+		"anthropic, which must be told one, gets 4096.",
+		.min = 1, .max = 1000 * 1000 * 1000),
+	ROW(TABLE_NUMBER, config_model, temperature, "temperature",
+		"Sampling temperature, where the manifest gives none.", .least = 0, .most = 2),
 	{0}};
 static const struct table model_table = {
 	.name = "Model",
@@ -58,9 +60,7 @@ static const struct table_field provider_fields[] = {
 		.flags = TABLE_REQUIRED, NAME, .example = "openai"),
 	ROW(TABLE_ENUM, config_provider, type, "type",
 		"Kind of API; replay plays a recording back (our addition).",
-		.flags = TABLE_REQUIRED, .values = provider_words, LATER,
-		.effect_values = BIT(CONFIG_PROVIDER_ANTHROPIC) | BIT(CONFIG_PROVIDER_GEMINI),
-		.effect_says = "this kind of API is not spoken yet, so its aliases lead nowhere"),
+		.flags = TABLE_REQUIRED, .values = provider_words),
 	ROW(TABLE_STRING, config_provider, endpoint, "endpoint",
 		"Base URL of the API; for replay the file of the recording.", FILE_PATH,
 		.example = "https://api.openai.com/v1"),
@@ -70,6 +70,10 @@ static const struct table_field provider_fields[] = {
 		.otherwise = "true"),
 	ROW(TABLE_LIST, config_provider, models, "models", "Its models.", .flags = TABLE_REQUIRED,
 		LIST(model_item, sizeof(struct config_model)), .min = 1, .max = 256),
+	ROW(TABLE_BOOL, config_provider, stream, "stream",
+		"Whether answers are asked for in pieces, so that nothing on the way takes a long "
+		"one for a dead connection (our addition).",
+		.otherwise = "false"),
 	{.name = "record",
 		.type = TABLE_FORMS,
 		.forms = record_forms,

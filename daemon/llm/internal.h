@@ -12,21 +12,24 @@ typedef AWAITS int (*provider_turn)(struct provider *p, struct llm_turn *t);
 
 struct recording;
 
+enum wire_form { FORM_OPENAI, FORM_OPENAI_GENUINE, FORM_ANTHROPIC };
+
 struct provider {
 	char *name;
-	char *url; /* openai: of chat/completions */
+	char *url; /* of chat/completions or messages */
+	enum wire_form form;
 	struct secret *api_key;
 	provider_turn turn;
+	bool stream;
 	struct recording *replay; /* kind replay */
 	int record_fd; /* -1: no recording */
-	bool wants_usage; /* the API knows stream_options */
 	struct llm *llm;
 };
 
 /* What a try is given and what it answers. */
 struct llm_turn {
 	const struct llm_request *q;
-	const char *model;
+	const struct llm_alias_options *model;
 	llm_on_text on_text;
 	void *on_text_ctx;
 	struct arena *arena;
@@ -35,7 +38,7 @@ struct llm_turn {
 	int64_t retry_after_ms; /* out: the server's wish, 0 if it has none */
 };
 
-AWAITS int openai_turn(struct provider *p, struct llm_turn *t);
+AWAITS int http_turn(struct provider *p, struct llm_turn *t);
 AWAITS int replay_turn(struct provider *p, struct llm_turn *t);
 
 /* The client of the worker that runs. */

@@ -9,8 +9,7 @@
 #include <unistd.h>
 
 struct alias {
-	char *name;
-	char *model;
+	struct llm_alias_options options; /* its texts are its own, but `provider` */
 	struct provider *provider;
 };
 
@@ -54,49 +53,67 @@ int llm_client(struct llm *l, struct http_client **ret)
 
 /* ---- making ---- */
 
-/* "https://host/v1" or "https://host/v1/" or the whole "…/chat/completions". */
-static char *completions_url(const char *type, const char *endpoint)
+/* Of each type that is spoken over HTTP: its form, the base that is meant if none is given, what a
+ * base ends with, and what comes behind. A base may be given without that end, with it, or as the
+ * whole address. */
+static const struct http_type {
+	const char *type;
+	enum wire_form form;
+	const char *endpoint;
+	const char *base_end; /* "": any end will do */
+	const char *path;
+} http_types[] = {
+	{"openai", FORM_OPENAI_GENUINE, "https://api.openai.com/v1", "", "/chat/completions"},
+	{"openai-compatible", FORM_OPENAI, NULL, "", "/chat/completions"},
+	{"ollama", FORM_OPENAI, "http://127.0.0.1:11434", "/v1", "/chat/completions"},
+	{"gemini", FORM_OPENAI, "https://generativelanguage.googleapis.com", "/v1beta/openai",
+		"/chat/completions"},
+	{"anthropic", FORM_ANTHROPIC, "https://api.anthropic.com", "/v1", "/messages"},
+};
+
+static char *call_url(const struct http_type *type, const char *endpoint)
 {
 	struct buf b CLEANUP(buf_fini) = buf_init(LIMIT_LLM_URL_BYTES);
-	struct span base = span_cstr(endpoint);
+	struct span base = span_cstr(endpoint), end = span_cstr(type->base_end);
 
 	while (base.n && base.p[base.n - 1] == '/')
 		base.n--;
 	buf_span(&b, base);
-	if (!span_ends(base, SPAN("/chat/completions"))) {
-		if (strcmp(type, "ollama") == 0 && !span_ends(base, SPAN("/v1")))
-			buf_puts(&b, "/v1");
-		buf_puts(&b, "/chat/completions");
-	}
+	if (span_ends(base, span_cstr(type->path)))
+		return buf_take(&b);
+	/* "https://host/v1beta" has the first part of "/v1beta/openai" already. */
+	size_t have = end.n;
+	while (have &&
+		!(span_ends(base, span_sub(end, 0, have)) && (have == end.n || end.p[have] == '/')))
+		have--;
+	buf_span(&b, span_sub(end, have, end.n));
+	buf_puts(&b, type->path);
 	return buf_take(&b);
 }
 
-static int provider_init_http(struct provider *p, const struct llm_provider_options *o)
+static int provider_init_http(
+	struct provider *p, const struct llm_provider_options *o, const struct http_type *type)
 {
-	const char *endpoint = o->endpoint;
+	const char *endpoint = o->endpoint ? o->endpoint : type->endpoint;
 	struct url url;
 
-	p->wants_usage = strcmp(o->type, "openai") == 0;
-	if (!endpoint && p->wants_usage)
-		endpoint = "https://api.openai.com/v1";
-	if (!endpoint && strcmp(o->type, "ollama") == 0)
-		endpoint = "http://127.0.0.1:11434";
 	if (!endpoint)
 		return err_raise(
 			-EINVAL, "provider '%s': type '%s' needs an endpoint", o->name, o->type);
-	p->url = completions_url(o->type, endpoint);
+	p->form = type->form;
+	p->stream = o->stream;
+	p->url = call_url(type, endpoint);
 	if (!p->url)
 		return err_raise(-EINVAL, "provider '%s': the endpoint is too long", o->name);
 	int r = url_parse(span_cstr(p->url), &url);
 	if (r < 0)
 		return err_wrap(r, "provider '%s'", o->name);
-	p->turn = openai_turn;
+	p->turn = http_turn;
 	return 0;
 }
 
 static int provider_init(struct llm *l, struct provider *p, const struct llm_provider_options *o)
 {
-	static const char *const http_types[] = {"openai", "openai-compatible", "ollama"};
 	int r = -EINVAL;
 
 	p->llm = l;
@@ -112,12 +129,12 @@ static int provider_init(struct llm *l, struct provider *p, const struct llm_pro
 			return err_wrap(r, "provider '%s'", o->name);
 	}
 	for (size_t i = 0; i < ARRAY_LEN(http_types); i++)
-		if (strcmp(o->type, http_types[i]) == 0)
-			return err_trace(provider_init_http(p, o));
+		if (strcmp(o->type, http_types[i].type) == 0)
+			return err_trace(provider_init_http(p, o, &http_types[i]));
 	if (strcmp(o->type, "replay") != 0)
 		return err_raise(-EINVAL,
-			"provider '%s': type '%s'; openai, openai-compatible, ollama and replay "
-			"are accepted",
+			"provider '%s': type '%s'; openai, openai-compatible, ollama, anthropic, "
+			"gemini and replay are accepted",
 			o->name, o->type);
 	if (!o->endpoint)
 		return err_raise(-EINVAL,
@@ -136,9 +153,13 @@ static int alias_init(struct llm *l, struct alias *alias, const struct llm_alias
 	if (!alias->provider)
 		return err_raise(-EINVAL, "model alias '%s': there is no provider '%s'", o->alias,
 			o->provider);
-	alias->name = strdup(o->alias);
-	alias->model = strdup(o->model);
-	return alias->name && alias->model ? 0 : err_raise(-ENOMEM, "model alias: out of memory");
+	alias->options = *o;
+	alias->options.provider = alias->provider->name;
+	alias->options.alias = strdup(o->alias);
+	alias->options.model = strdup(o->model);
+	return alias->options.alias && alias->options.model
+		? 0
+		: err_raise(-ENOMEM, "model alias: out of memory");
 }
 
 static void llm_free(struct llm *l)
@@ -153,8 +174,8 @@ static void llm_free(struct llm *l)
 		free(p->url);
 	}
 	for (size_t i = 0; i < l->alias_count; i++) {
-		free(l->aliases[i].name);
-		free(l->aliases[i].model);
+		free((char *)l->aliases[i].options.alias);
+		free((char *)l->aliases[i].options.model);
 	}
 	tls_client_unref(l->tls);
 	free(l->providers);
@@ -269,9 +290,9 @@ int llm_complete(struct llm *l, const struct llm_request *q, llm_on_text on_text
 
 	for (size_t i = 0; i < l->alias_count; i++) {
 		struct provider *p = l->aliases[i].provider;
-		if (!span_is(alias, l->aliases[i].name))
+		if (!span_is(alias, l->aliases[i].options.alias))
 			continue;
-		t.model = l->aliases[i].model;
+		t.model = &l->aliases[i].options;
 		r = ask_provider(l, p, &t);
 		if (r == 0 && p->record_fd >= 0)
 			r = recording_add(p->record_fd, &t);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /*
  * Conversations with language models. An alias ("default", "smart") names a provider and a model;
- * providers are `openai` and `openai-compatible` over their HTTP API, and `replay`, which plays a
- * recording back. `record: true` on any provider writes one. A recording is keyed by the request,
- * so that a changed prompt is a clear miss, never a wrong answer.
+ * providers speak OpenAI's HTTP API or Anthropic's, or are a `replay`, which plays a recording
+ * back. `record: true` on any provider writes one. A recording is keyed by the request, so that a
+ * changed prompt is a clear miss, never a wrong answer.
  */
 #pragma once
 
@@ -73,16 +73,20 @@ struct llm;
  * copied. */
 struct llm_provider_options {
 	const char *name;
-	const char
-		*type; /* "openai", "openai-compatible", "ollama" (its OpenAI endpoint), "replay" */
+	/* "openai", "openai-compatible", "ollama" and "gemini" (their OpenAI endpoints),
+	 * "anthropic", "replay" */
+	const char *type;
 	const char *endpoint; /* base URL ("https://api.openai.com/v1"); for replay the file */
 	const struct secret *api_key; /* NULL: none */
 	const char *record_to; /* file; NULL: no recording */
+	bool stream; /* answers are asked for in pieces even if nobody wants the pieces */
 };
 struct llm_alias_options {
 	const char *alias;
 	const char *provider;
 	const char *model;
+	int64_t max_output_tokens; /* 0: the provider's own limit */
+	double temperature; /* for requests without one; negative: the model's own */
 };
 struct llm_options {
 	const struct llm_provider_options *providers;

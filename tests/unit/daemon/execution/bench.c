@@ -60,7 +60,10 @@ static void models_up(struct bench *b)
 		.type = b->replay ? "replay" : "openai-compatible",
 		.endpoint = b->replay ? b->recording : url,
 		.record_to = b->record ? b->recording : NULL};
-	struct llm_alias_options a = {"default", "scripted", "scripted-1"};
+	struct llm_alias_options a = {.alias = "default",
+		.provider = "scripted",
+		.model = "scripted-1",
+		.temperature = -1};
 	struct llm_options o = {
 		.providers = &p, .provider_count = 1, .aliases = &a, .alias_count = 1};
 	EXPECT_INT(llm_new(&o, &b->llm), 0);

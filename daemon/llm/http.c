@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
-/* One chat completion over HTTP, and what its failures mean: try again, ask another, or give up. */
+/* One turn over HTTP in one of the wire forms, and what its failures mean: try again, ask another,
+ * or give up. */
+#include "daemon/llm/anthropic.h"
 #include "daemon/llm/internal.h"
 #include "daemon/llm/openai.h"
 
@@ -58,9 +60,9 @@ static AWAITS int read_all(struct http_exchange *x, struct buf *b)
 	}
 }
 
-static AWAITS int read_stream(struct http_exchange *x, struct llm_turn *t)
+static AWAITS int read_stream(const struct provider *p, struct http_exchange *x, struct llm_turn *t)
 {
-	struct openai_stream *s = arena_make(t->arena, struct openai_stream);
+	struct answer *s = arena_make(t->arena, struct answer);
 	struct sse_event e;
 	struct span text;
 	int r;
@@ -69,30 +71,30 @@ static AWAITS int read_stream(struct http_exchange *x, struct llm_turn *t)
 		return err_raise(-ENOMEM, "model reply: request memory used up");
 	s->arena = t->arena;
 	s->reply = t->reply;
-	s->content = buf_init(LIMIT_LLM_REPLY_BYTES);
+	answer_init(s);
 	while ((r = http_exchange_event(x, &e)) == 0) {
-		r = openai_stream_event(s, e.data, &text);
+		r = p->form == FORM_ANTHROPIC ? anthropic_stream_event(s, e.data, &text)
+					      : openai_stream_event(s, e.data, &text);
 		if (r < 0 || s->done)
 			break;
-		if (text.n)
+		if (text.n && t->on_text)
 			t->on_text(t->on_text_ctx, text);
 	}
 	if (r >= 0)
-		r = openai_stream_end(s, t->q);
-	openai_stream_fini(s);
+		r = answer_end(s, t->q);
+	answer_fini(s);
 	return err_trace(r);
 }
 
 static AWAITS int read_answer(struct provider *p, struct llm_turn *t, struct http_exchange *x)
 {
 	const struct http_head *h = http_exchange_head(x);
-	bool stream = t->on_text &&
-		span_starts(http_header_get(h, "Content-Type"), SPAN("text/event-stream"));
+	bool stream = span_starts(http_header_get(h, "Content-Type"), SPAN("text/event-stream"));
 	struct buf b CLEANUP(buf_fini) = buf_init(LIMIT_LLM_REPLY_BYTES);
 	int r;
 
 	if (h->status == 200 && stream)
-		return err_trace(read_stream(x, t));
+		return err_trace(read_stream(p, x, t));
 	r = read_all(x, &b);
 	if (r < 0)
 		return err_trace(r);
@@ -101,23 +103,55 @@ static AWAITS int read_answer(struct provider *p, struct llm_turn *t, struct htt
 		return err_raise(-ENOMEM, "model reply: request memory used up");
 	if (h->status != 200)
 		return refused_status(t, p, h, body);
-	r = openai_reply(t->q, body, t->arena, t->reply);
+	r = p->form == FORM_ANTHROPIC ? anthropic_reply(t->q, body, t->arena, t->reply)
+				      : openai_reply(t->q, body, t->arena, t->reply);
 	if (r == 0 && t->on_text && t->reply->message.content.n)
 		t->on_text(t->on_text_ctx, t->reply->message.content);
 	return err_trace(r);
 }
 
-int openai_turn(struct provider *p, struct llm_turn *t)
+static int request_make(const struct provider *p, const struct llm_turn *t, struct buf *b)
+{
+	struct wire_request r = {
+		.q = t->q,
+		.model = t->model->model,
+		.temperature = t->q->temperature >= 0 ? t->q->temperature : t->model->temperature,
+		.max_tokens = t->model->max_output_tokens,
+		.stream = p->stream || t->on_text,
+		.genuine = p->form == FORM_OPENAI_GENUINE,
+	};
+	return err_trace(p->form == FORM_ANTHROPIC ? anthropic_request(&r, t->arena, b)
+						   : openai_request(&r, b));
+}
+
+/* The key, as the form has it; `secret` holds a copy that the caller wipes. */
+static void key_header(const struct provider *p, struct http_call *call,
+	struct http_header *headers, struct buf *secret)
+{
+	bool bearer = p->form != FORM_ANTHROPIC;
+	if (!bearer)
+		headers[call->header_count++] =
+			(struct http_header){SPAN("anthropic-version"), SPAN("2023-06-01")};
+	if (!p->api_key)
+		return;
+	if (bearer)
+		buf_puts(secret, "Bearer ");
+	buf_span(secret, secret_reveal(p->api_key));
+	headers[call->header_count++] = (struct http_header){
+		bearer ? SPAN("Authorization") : SPAN("x-api-key"), buf_view(secret)};
+}
+
+int http_turn(struct provider *p, struct llm_turn *t)
 {
 	struct buf body CLEANUP(buf_fini) = buf_init(LIMIT_LLM_REQUEST_BYTES);
-	struct buf bearer CLEANUP(buf_fini) = buf_init(LIMIT_HTTP_HEAD_BYTES);
+	struct buf key CLEANUP(buf_fini) = buf_init(LIMIT_HTTP_HEAD_BYTES);
 	struct http_client *client;
 	struct http_exchange *x = NULL;
-	struct http_header headers[2] = {{SPAN("Content-Type"), SPAN("application/json")}};
+	struct http_header headers[3] = {{SPAN("Content-Type"), SPAN("application/json")}};
 	int r = llm_client(p->llm, &client);
 
 	if (r == 0)
-		r = openai_request(t->q, t->model, t->on_text != NULL, p->wants_usage, &body);
+		r = request_make(p, t, &body);
 	if (r < 0)
 		return err_trace(r);
 	struct http_call call = {
@@ -129,15 +163,10 @@ int openai_turn(struct provider *p, struct llm_turn *t)
 		.max_answer_bytes = LIMIT_LLM_REPLY_BYTES,
 		.deadline_ns = t->q->deadline_ns,
 	};
-	if (p->api_key) {
-		buf_puts(&bearer, "Bearer ");
-		buf_span(&bearer, secret_reveal(p->api_key));
-		headers[call.header_count++] =
-			(struct http_header){SPAN("Authorization"), buf_view(&bearer)};
-	}
+	key_header(p, &call, headers, &key);
 	r = http_open(client, t->arena, &call, &x);
-	if (bearer.data)
-		secret_wipe(bearer.data, bearer.cap);
+	if (key.data)
+		secret_wipe(key.data, key.cap);
 	if (r == 0)
 		r = read_answer(p, t, x);
 	http_exchange_close(x);
