@@ -24,6 +24,7 @@ static const struct usage_option option_table[] = {
 	{"socket", 'p', "PATH", "The Unix door (default: the configuration's)"},
 	{"no-auth", 'n', NULL, "No bearer key on the TCP door; refused unless it is on loopback"},
 	{"manual", 'm', NULL, "Print the manual page, aegisd(8)"},
+	{"completion", 'C', "SHELL", "Print a completion script for bash, zsh or fish"},
 	{"version", 'v', NULL, "Print the version"},
 	{"help", 'h', NULL, "Print this"},
 	{NULL, 0, NULL, NULL},
@@ -107,6 +108,10 @@ static int parse_options(struct aegisd *d, int argc, char **argv)
 		case 'm':
 			usage_print(&usage, usage_manual);
 			return PARSE_DONE;
+		case 'C': {
+			int r = usage_print_completion(&usage, optarg);
+			return r < 0 ? err_trace(r) : PARSE_DONE;
+		}
 		default:
 			return err_raise(-EINVAL, "see aegisd --help");
 		}

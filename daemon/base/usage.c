@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 #include "daemon/base/usage.h"
 #include "daemon/base/check.h"
+#include "daemon/base/err.h"
 #include "daemon/base/limits.h"
 #include "daemon/base/span.h"
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
@@ -149,4 +151,14 @@ void usage_print(const struct usage *u, void (*write)(const struct usage *u, str
 	struct buf b CLEANUP(buf_fini) = buf_init(LIMIT_DOC_BYTES);
 	write(u, &b);
 	fwrite(b.data, 1, b.len, stdout);
+}
+
+int usage_print_completion(const struct usage *u, const char *shell)
+{
+	struct buf b CLEANUP(buf_fini) = buf_init(LIMIT_DOC_BYTES);
+	if (!usage_completion(u, shell, &b))
+		return err_raise(-EINVAL,
+			"--completion: '%s' is not known; accepted: bash, zsh, fish", shell);
+	fwrite(b.data, 1, b.len, stdout);
+	return 0;
 }

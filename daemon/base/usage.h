@@ -34,8 +34,12 @@ void usage_getopt(const struct usage *u, struct option *ret);
 void usage_text(const struct usage *u, struct buf *b); /* lines of at most 100 columns */
 void usage_manual(const struct usage *u, struct buf *b); /* troff, man(7) */
 
+/* A completion script for "bash", "zsh" or "fish"; false for other shells. */
+bool usage_completion(const struct usage *u, const char *shell, struct buf *b);
+
 /* Text of troff lines: backslashes, dashes, and no leading dot or quote. */
 void usage_troff(struct buf *b, const char *text);
 
-/* Prints one of the two to standard output. */
+/* Prints to standard output one of the first two, or the script: -EINVAL for another shell. */
 void usage_print(const struct usage *u, void (*write)(const struct usage *u, struct buf *b));
+int usage_print_completion(const struct usage *u, const char *shell) MUST_USE;

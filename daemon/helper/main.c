@@ -34,6 +34,7 @@ static const struct usage_option options[] = {
 		"loopback only)"},
 	{"log-format", 'l', "FORMAT", "text or json (default text)"},
 	{"manual", 'm', NULL, "Print the manual page, aegis-helper(8)"},
+	{"completion", 'C', "SHELL", "Print a completion script for bash, zsh or fish"},
 	{"version", 'v', NULL, "Print the version"},
 	{"help", 'h', NULL, "Print this"},
 	{NULL, 0, NULL, NULL},
@@ -162,6 +163,12 @@ static int parse(int argc, char **argv, struct host_options *o)
 			else
 				usage_print(&usage, c == 'h' ? usage_text : usage_manual);
 			exit(0);
+		}
+		if (c == 'C') {
+			r = usage_print_completion(&usage, optarg);
+			if (r == 0)
+				exit(0);
+			return err_trace(r);
 		}
 		r = take_option(c, optarg, o);
 	}

@@ -251,6 +251,16 @@ def check_completion():
         with open(path, "w", encoding="utf-8") as f:
             f.write(out)
         tap.ok(f"{shell} reads it", subprocess.run([shell, "-n", path], check=False).returncode == 0)
+    for name in ("aegisd", "aegis-helper"):
+        program = os.path.join(os.path.dirname(AEGIS), name)
+        function = "_" + name.replace("-", "_")
+        result = subprocess.run(["bash", "-c", f"source <({program} --completion bash); COMP_WORDS=({name} --ver);"
+                                 f"COMP_CWORD=1; {function}; echo ${{COMPREPLY[*]}}; COMP_WORDS=({name} --runtimes go);"
+                                 f"COMP_CWORD=2; {function}; echo ${{COMPREPLY[*]}}"],
+                                capture_output=True, text=True, cwd=FOLDER, env=ENV, timeout=60, check=False)
+        tap.equal(f"{name}: options and files", result.stdout.split(), ["--version", "good.yaml"])
+        result = subprocess.run([program, "--completion", "tcsh"], capture_output=True, text=True, env=ENV, check=False)
+        tap.ok(f"{name}: unknown shell", result.returncode == 2 and "accepted: bash, zsh, fish" in result.stderr, result.stderr)
     expect("unknown shell", ["completion", "tcsh"], 2, err="accepted: bash zsh fish")
 
 

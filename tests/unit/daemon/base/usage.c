@@ -73,12 +73,47 @@ static void test_manual(void **state)
 	}
 }
 
+static void test_completion(void **state)
+{
+	static const struct usage_option own[] = {{"file", 'f', "FILE", "Bob's [file]"},
+		{"words", 'w', "A:B", "Two"}, {"quiet", 'q', NULL, "Says nothing"},
+		{NULL, 0, NULL, NULL}};
+	static const struct usage prog = {.program = "a-b", .options = own};
+	static const char *const scripts[][2] = {
+		{"bash",
+			"# bash completion for a-b\n_a_b() {\n"
+			"\tlocal cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}\n"
+			"\tcase $prev in\n"
+			"\t--file) COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n"
+			"\t--words) COMPREPLY=(); return ;;\n"
+			"\tesac\n"
+			"\tCOMPREPLY=($(compgen -W '--file --words --quiet ' -- \"$cur\"))\n"
+			"}\ncomplete -o filenames -F _a_b a-b\n"},
+		{"zsh",
+			"#compdef a-b\n_arguments \\\n"
+			"\t'--file[Bob'\\''s \\[file\\]]:FILE:_files' \\\n"
+			"\t'--words[Two]:A\\:B: ' \\\n"
+			"\t'--quiet[Says nothing]'\n"},
+		{"fish",
+			"complete -c a-b -f -l file -r -F -d 'Bob\\'s [file]'\n"
+			"complete -c a-b -f -l words -x -d 'Two'\n"
+			"complete -c a-b -f -l quiet -d 'Says nothing'\n"}};
+	for (size_t i = 0; i < ARRAY_LEN(scripts); i++) {
+		struct buf b CLEANUP(buf_fini) = buf_init(65536);
+		assert_true(usage_completion(&prog, scripts[i][0], &b));
+		assert_string_equal(buf_cstr(&b), scripts[i][1]);
+	}
+	struct buf b CLEANUP(buf_fini) = buf_init(65536);
+	assert_false(usage_completion(&prog, "tcsh", &b));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_getopt),
 		cmocka_unit_test(test_text),
 		cmocka_unit_test(test_manual),
+		cmocka_unit_test(test_completion),
 	};
 	return cmocka_run_group_tests_name("base", tests, NULL, NULL);
 }
