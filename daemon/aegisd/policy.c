@@ -10,10 +10,12 @@ enum { POLICY_DEADLINE_MS = 60000 };
 
 static AWAITS int keep_text(struct policies *p, struct store *store)
 {
+	struct arena *a CLEANUP(arena_cleanup) = arena_new(2 * (size_t)LIMIT_RULE_SET_BYTES);
 	struct policy_snapshot *now = policies_current(p);
+	struct span text = a ? rule_set_text(policy_rules(now), a) : (struct span){0};
 	struct store_hash hash;
-	int r = store_blob_put(
-		store, rule_set_text(policy_rules(now)), &hash, deadline_in_ms(POLICY_DEADLINE_MS));
+	int r = text.p ? store_blob_put(store, text, &hash, deadline_in_ms(POLICY_DEADLINE_MS))
+		       : err_raise(-ENOMEM, "policy: out of memory");
 
 	policy_unref(now);
 	return err_trace(r);
@@ -57,9 +59,13 @@ int policy_start(
 static AWAITS int changed_record(struct journal *journal, const struct policy_snapshot *old,
 	const struct policy_snapshot *now)
 {
+	struct arena *a CLEANUP(arena_cleanup) = arena_new(2 * (size_t)LIMIT_RULE_SET_BYTES);
+	struct span text = a ? rule_set_text(policy_rules(now), a) : (struct span){0};
 	struct buf b CLEANUP(buf_fini) = buf_init(4096);
 	struct json_writer w = json_writer(&b);
 
+	if (!text.p)
+		return err_raise(-ENOMEM, "policy: out of memory");
 	json_object(&w);
 	json_field_span(&w, "policy_set", rule_set_hash(policy_rules(now)));
 	json_field_span(&w, "former_policy_set", rule_set_hash(policy_rules(old)));
@@ -71,8 +77,7 @@ static AWAITS int changed_record(struct journal *journal, const struct policy_sn
 		return err_trace(r);
 	struct audit_record record = {
 		.source = AUDIT_DAEMON, .kind = SPAN("PolicyReloaded"), .payload = buf_view(&b)};
-	r = journal_policy_set(journal, rule_set_hash(policy_rules(now)),
-		rule_set_text(policy_rules(now)), DEADLINE_NONE);
+	r = journal_policy_set(journal, rule_set_hash(policy_rules(now)), text, DEADLINE_NONE);
 	return r < 0 ? err_trace(r) : err_trace(journal_append(journal, &record, 1, DEADLINE_NONE));
 }
 

@@ -352,6 +352,8 @@ struct store_event *record_event(struct record *r, enum event_type t, uint32_t i
 int record_event_end(struct record *r) MUST_USE;
 /* The row changes with the last event; fill r->execution or r->iteration before. */
 void record_change(struct record *r, enum store_change_kind kind);
+/* The text of the rules goes along, for whoever decides again what was decided by them. */
+int record_rules(struct record *r, const struct rule_set *rules) MUST_USE;
 AWAITS int record_publish(struct record *r) MUST_USE;
 
 /* ---- prompts and environments ---- */

@@ -58,6 +58,16 @@ void record_change(struct record *r, enum store_change_kind kind)
 		c->iteration = &r->iteration;
 }
 
+int record_rules(struct record *r, const struct rule_set *rules)
+{
+	struct span text = rule_set_text(rules, r->arena);
+
+	if (!text.p)
+		return err_raise(-ENOMEM, "record: out of memory");
+	r->blobs[r->blob_count++] = text;
+	return 0;
+}
+
 int record_publish(struct record *r)
 {
 	struct store_commit c = {

@@ -200,9 +200,10 @@ static AWAITS int start_record(struct start *s, struct flow *f, const struct sto
 	rec.execution = *row;
 	if (r == 0) {
 		record_change(&rec, STORE_EXECUTION_CREATE);
-		rec.blobs[rec.blob_count++] = rule_set_text(f->rules);
-		r = record_publish(&rec);
+		r = record_rules(&rec, f->rules);
 	}
+	if (r == 0)
+		r = record_publish(&rec);
 	record_fini(&rec);
 	return err_trace(r);
 }

@@ -116,9 +116,10 @@ static AWAITS int changed_record(struct flow *f, const struct rule_set *next)
 		r = resume_with(&rec, rule_set_hash(next));
 	if (r == 0) {
 		record_change(&rec, STORE_EXECUTION_UPDATE);
-		rec.blobs[rec.blob_count++] = rule_set_text(next);
-		r = record_publish(&rec);
+		r = record_rules(&rec, next);
 	}
+	if (r == 0)
+		r = record_publish(&rec);
 	record_fini(&rec);
 	return err_trace(r);
 }

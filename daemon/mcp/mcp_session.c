@@ -154,9 +154,12 @@ static AWAITS int opened_record(struct mcp_service *s, const struct mcp_session 
 	struct json_writer w = json_writer(&b);
 	static const struct uuid nil;
 	struct store_event e = event_of(EVENT_SMCP_SESSION_CREATED, nil, nil, 0);
-	struct span text = rule_set_text(rules);
+	struct arena *a CLEANUP(arena_cleanup) = arena_new(2 * (size_t)LIMIT_RULE_SET_BYTES);
+	struct span text = a ? rule_set_text(rules, a) : (struct span){0};
 	struct store_commit c = {.events = &e, .event_count = 1, .blobs = &text, .blob_count = 1};
 
+	if (!text.p)
+		return err_raise(-ENOMEM, "mcp: out of memory");
 	json_object(&w);
 	json_field_cstr(&w, "session_id", x->id);
 	json_field_cstr(&w, "protocol", "mcp");

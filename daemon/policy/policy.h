@@ -7,7 +7,8 @@
  *
  * A snapshot is immutable and shared by reference count. An execution or a session gets a rule set
  * of its own, made from the snapshot that holds when it starts: the files' policies, its security
- * context, and what its manifest allows. When another snapshot holds, it goes over to a new set.
+ * context, and what its manifest allows. The files' policies are compiled once, with the snapshot,
+ * and shared by all these sets. When another snapshot holds, it goes over to a new set.
  */
 #pragma once
 

@@ -79,13 +79,24 @@ static AWAITS int mark_used(
 	return err_trace(store_kv_put(s->o.store, span_cstr(key), span_cstr(space), deadline_ns));
 }
 
+static AWAITS int text_keep(
+	struct smcp_service *s, const struct rule_set *rules, int64_t deadline_ns)
+{
+	struct arena *a CLEANUP(arena_cleanup) = arena_new(2 * (size_t)LIMIT_RULE_SET_BYTES);
+	struct span text = a ? rule_set_text(rules, a) : (struct span){0};
+	struct store_hash hash;
+
+	if (!text.p)
+		return err_raise(-ENOMEM, "smcp: out of memory");
+	return err_trace(store_blob_put(s->o.store, text, &hash, deadline_ns));
+}
+
 static AWAITS int rules_make(struct smcp_service *s, struct span scope, struct rule_set *rules,
 	uint64_t serial, int64_t deadline_ns)
 {
 	bool first = !map_get(&s->by_scope, scope), used = false;
-	struct store_hash hash;
 	/* What decides is kept, so that it can be decided again [2]. */
-	int r = store_blob_put(s->o.store, rule_set_text(rules), &hash, deadline_ns);
+	int r = text_keep(s, rules, deadline_ns);
 
 	if (r == 0 && first)
 		r = mark_used(s, scope, &used, deadline_ns);

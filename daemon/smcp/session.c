@@ -177,7 +177,10 @@ static int created_entry(struct entry *e, struct session *x, const struct rule_s
 	json_field_cstr(&e->w, "public_key", x->public_key_text);
 	if (rules) {
 		json_field_span(&e->w, "policy_set", rule_set_hash(rules));
-		e->blobs[e->blob_count++] = rule_set_text(rules);
+		struct span text = rule_set_text(rules, e->arena);
+		if (!text.p)
+			return err_raise(-ENOMEM, "record: out of memory");
+		e->blobs[e->blob_count++] = text;
 	}
 	return err_trace(entry_event_end(e));
 }

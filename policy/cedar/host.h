@@ -20,6 +20,11 @@ struct cedar_type_name {
 struct cedar_type_name cedar_type_name_of(struct span name);
 struct cedar_uid cedar_uid_with(const struct cedar_type_name *type, struct span id);
 
+/* cedar_policies_parse() of a text that goes on where one of `first` policies ended: its own are
+ * named "policyFIRST" and so on. */
+int cedar_policies_parse_from(
+	struct arena *a, struct span text, size_t first, struct cedar_policies *ret) MUST_USE;
+
 /* The policies of a set, in its order: links and static ones. */
 size_t cedar_set_count(const struct cedar_set *s);
 const struct cedar_policy *cedar_set_policy(const struct cedar_set *s, size_t index);

@@ -4,6 +4,7 @@
  * actions are entities whose type's last name is Action.
  */
 #include "policy/cedar/parse.h"
+#include "policy/cedar/host.h"
 #include "policy/cedar/no_memory.h"
 #include <stdio.h>
 
@@ -199,6 +200,12 @@ static int start(struct parser *p, struct arena *a, struct span text)
 
 int cedar_policies_parse(struct arena *a, struct span text, struct cedar_policies *ret)
 {
+	return err_trace(cedar_policies_parse_from(a, text, 0, ret));
+}
+
+int cedar_policies_parse_from(
+	struct arena *a, struct span text, size_t first, struct cedar_policies *ret)
+{
 	struct parser p;
 	struct vec items = {0};
 	int r = start(&p, a, text);
@@ -210,7 +217,7 @@ int cedar_policies_parse(struct arena *a, struct span text, struct cedar_policie
 		if (items.count > LIMIT_CEDAR_POLICIES)
 			return lex_fail(
 				&p.l, p.l.token.pos, "more than %d policies", LIMIT_CEDAR_POLICIES);
-		c->id = span_cstr(arena_printf(a, "policy%zu", items.count - 1));
+		c->id = span_cstr(arena_printf(a, "policy%zu", first + items.count - 1));
 		if (!c->id.p)
 			return no_memory();
 		*slot = c;

@@ -20,6 +20,7 @@ struct rule_set_builder *rule_set_builder_free(struct rule_set_builder *b)
 {
 	if (!b)
 		return NULL;
+	rule_set_unref(b->base);
 	buf_fini(&b->text);
 	free(b);
 	return NULL;
@@ -60,11 +61,19 @@ int rule_begin(struct rule_set_builder *b, const struct rule_head *head)
 
 int rule_add_set(struct rule_set_builder *b, const struct rule_set *s)
 {
-	if (b->count + s->count > LIMIT_RULES)
+	if (b->count + rule_set_count(s) > LIMIT_RULES)
 		return err_raise(-E2BIG, "policies: more than %d", LIMIT_RULES);
-	b->count += s->count;
-	buf_span(&b->text, s->text);
-	buf_putc(&b->text, '\n');
+	b->count += rule_set_count(s);
+	if (b->count == rule_set_count(s) && !s->base && !b->base && b->text.len == 0) {
+		b->base = rule_set_ref((struct rule_set *)(uintptr_t)s);
+		b->text.max -= MIN(b->text.max, s->text.n + 1);
+		return 0;
+	}
+	set_for_each_layer(l, s)
+	{
+		buf_span(&b->text, l->text);
+		buf_putc(&b->text, '\n');
+	}
 	return 0;
 }
 
@@ -80,13 +89,14 @@ static enum rule_part part_of(const struct cedar_policy *p)
 
 int rule_add_set_parts(struct rule_set_builder *b, const struct rule_set *s, unsigned parts)
 {
-	for (size_t i = 0; i < s->count; i++) {
-		if (!(part_of(s->infos[i].policy) & parts))
+	for (size_t i = 0; i < rule_set_count(s); i++) {
+		const struct cedar_policy *p = set_info_at(s, i)->policy;
+		if (!(part_of(p) & parts))
 			continue;
 		if (b->count == LIMIT_RULES)
 			return err_raise(-E2BIG, "policies: more than %d", LIMIT_RULES);
 		b->count++;
-		cedar_policy_print(&b->text, s->infos[i].policy);
+		cedar_policy_print(&b->text, p);
 		buf_putc(&b->text, '\n');
 	}
 	return err_trace(buf_error(&b->text));

@@ -129,7 +129,9 @@ int context_check_connect(const char *entry) MUST_USE;
  * refused, since nothing links it here. A policy without @id is named "FILE:LINE". */
 int rule_add_cedar(struct rule_set_builder *b, struct span text, const char *file) MUST_USE;
 
-/* All policies of a sealed set, as they stand there. */
+/* All policies of a sealed set, as they stand there. If nothing was added before, the new set
+ * shares what was compiled of them and holds a reference: however many they are, it costs no more
+ * than what is added to them. */
 int rule_add_set(struct rule_set_builder *b, const struct rule_set *s) MUST_USE;
 
 /* Who wrote a policy of a set, by its annotations. */
@@ -202,8 +204,11 @@ struct rule_set *rule_set_seal(struct rule_set_builder *b);
 struct rule_set *rule_set_ref(struct rule_set *s);
 struct rule_set *rule_set_unref(struct rule_set *s); /* always NULL */
 struct span rule_set_hash(const struct rule_set *s); /* BLAKE2b-256 of the text, hex */
-struct span rule_set_text(const struct rule_set *s); /* Cedar; what is stored under that hash */
+/* Cedar; what is stored under that hash. Lives in the set or, if that shares another's policies, in
+ * the arena; p NULL: out of memory. */
+struct span rule_set_text(const struct rule_set *s, struct arena *a);
 size_t rule_set_count(const struct rule_set *s); /* policies */
+size_t rule_set_bytes(const struct rule_set *s); /* of memory, without what it shares */
 
 /* One policy of a set. Spans live as long as the set. */
 struct rule_policy {

@@ -101,7 +101,7 @@ static int ask(const struct rule_set *s, const struct decision_request *q,
 	const struct question *question, struct arena *a, struct decision *ret)
 {
 	struct cedar_answer answer;
-	int r = cedar_authorize(a, s->verdicts, question->entities, &question->request, &answer);
+	int r = set_authorize(a, s, SET_VERDICTS, question, &answer);
 
 	if (r == 0)
 		r = name_policies(s, &answer, a, ret);
@@ -192,28 +192,45 @@ static enum rule_fate fate_of(enum cedar_fate f)
 	return RULE_ERROR;
 }
 
-int policy_explain(const struct rule_set *s, const struct decision_request *q, struct arena *a,
-	struct decision *ret, struct rule_verdict **ret_verdicts, size_t *ret_count)
+/* Of a layer's verdicts, behind those of the one before. */
+static int explain_layer(const struct rule_set *s, const struct rule_set *layer,
+	const struct question *q, struct arena *a, struct rule_verdict *to)
 {
-	struct decision d = {.policy_set = s->hash, .policy_id = SPAN("default")};
-	struct question last = {0};
 	struct cedar_verdict *verdicts = NULL;
-	int r = decide(s, q, a, &last, &d);
-	size_t count = last.entities ? cedar_set_count(s->verdicts) : 0;
-	struct rule_verdict *list = arena_make_array(a, struct rule_verdict, count + 1);
+	int r = cedar_explain(a, layer->verdicts, q->entities, &q->request, &verdicts);
 
-	if (r == 0 && count)
-		r = cedar_explain(a, s->verdicts, last.entities, &last.request, &verdicts);
-	if (r == 0 && !list)
-		r = err_raise(-ENOMEM, "decision: request memory used up");
-	for (size_t i = 0; r == 0 && i < count; i++) {
+	if (r < 0)
+		return err_trace(r);
+	for (size_t i = 0; i < cedar_set_count(layer->verdicts); i++) {
 		const struct policy_info *info = set_info(s, cedar_policy_id(verdicts[i].policy));
-		list[i] = (struct rule_verdict){.id = info->id,
+		to[i] = (struct rule_verdict){.id = info->id,
 			.file = info->file,
 			.line = info->line,
 			.forbid = info->forbids,
 			.fate = fate_of(verdicts[i].fate),
 			.detail = verdicts[i].detail};
+	}
+	return 0;
+}
+
+int policy_explain(const struct rule_set *s, const struct decision_request *q, struct arena *a,
+	struct decision *ret, struct rule_verdict **ret_verdicts, size_t *ret_count)
+{
+	struct decision d = {.policy_set = s->hash, .policy_id = SPAN("default")};
+	struct question last = {0};
+	int r = decide(s, q, a, &last, &d);
+	struct rule_verdict *list = arena_make_array(a, struct rule_verdict, rule_set_count(s) + 1);
+	size_t count = 0;
+
+	if (r == 0 && !list)
+		r = err_raise(-ENOMEM, "decision: request memory used up");
+	if (last.entities) {
+		set_for_each_layer(l, s)
+		{
+			if (r == 0)
+				r = explain_layer(s, l, &last, a, list + count);
+			count += cedar_set_count(l->verdicts);
+		}
 	}
 	if (r < 0)
 		return err_trace(r);

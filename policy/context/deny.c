@@ -36,8 +36,8 @@ static enum decision_code near_code(const struct rule_set *s, const struct quest
 {
 	enum decision_code code = DECISION_OK;
 
-	for (size_t i = 0; i < cedar_set_count(s->verdicts); i++) {
-		const struct cedar_policy *p = cedar_set_policy(s->verdicts, i);
+	for (size_t i = 0; i < set_half_count(s, SET_VERDICTS); i++) {
+		const struct cedar_policy *p = set_half_at(s, SET_VERDICTS, i);
 		const struct policy_info *info = set_info(s, cedar_policy_id(p));
 		if (!info->forbids && info->code > code &&
 			cedar_policy_meets_scope(p, q->entities, &q->request))
@@ -67,8 +67,8 @@ static const char *accepted(const struct rule_set *s, const struct question *q,
 {
 	struct buf b CLEANUP(buf_fini) = buf_init(2 * ACCEPTED_BYTES);
 
-	for (size_t i = 0; i < cedar_set_count(s->verdicts); i++) {
-		const struct cedar_policy *p = cedar_set_policy(s->verdicts, i);
+	for (size_t i = 0; i < set_half_count(s, SET_VERDICTS); i++) {
+		const struct cedar_policy *p = set_half_at(s, SET_VERDICTS, i);
 		const struct policy_info *info = set_info(s, cedar_policy_id(p));
 		if (info->forbids || info->code != code)
 			continue;

@@ -336,7 +336,7 @@ int rule_set_path_rules(const struct rule_set *s, const struct decision_request 
 	/* For the entities of who asks; the resource and the command are unknown. */
 	static const struct span nothing[] = {{"/", 1}};
 	struct kernel_path_rule *rules =
-		arena_make_array(a, struct kernel_path_rule, 3 * s->count + 1);
+		arena_make_array(a, struct kernel_path_rule, 3 * rule_set_count(s) + 1);
 	size_t count = 0;
 	int r = rules ? 0 : no_memory();
 

@@ -142,11 +142,11 @@ int kernel_residuals(struct arena *a, const struct rule_set *s, const struct dec
 	struct question question;
 
 	int r = question_make(a, s, who, 0, &question);
-	policies.items = arena_make_array(a, const struct cedar_policy *, s->count + 1);
+	policies.items = arena_make_array(a, const struct cedar_policy *, rule_set_count(s) + 1);
 	if (r < 0 || !policies.items)
 		return r < 0 ? err_trace(r) : no_memory();
-	for (size_t i = 0; i < cedar_set_count(s->verdicts); i++)
-		policies.items[policies.count++] = cedar_set_policy(s->verdicts, i);
+	for (size_t i = 0; i < set_half_count(s, SET_VERDICTS); i++)
+		policies.items[policies.count++] = set_half_at(s, SET_VERDICTS, i);
 	const struct cedar_known known = {
 		.principal = question.request.principal,
 		.action = question.request.action,

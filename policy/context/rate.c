@@ -15,18 +15,26 @@ struct bucket {
 struct rate_state {
 	struct rule_set *set;
 	struct rate_state *root;
-	struct bucket buckets[]; /* one per policy of the set; those without a rate stay unused */
+	struct bucket buckets[]; /* one per rate limit of the set */
 };
+
+static const struct policy_info *limit_at(const struct rule_set *s, size_t index)
+{
+	return set_info(s, cedar_policy_id(set_half_at(s, SET_LIMITS, index)));
+}
 
 struct rate_state *rate_state_new(struct rule_set *s)
 {
-	struct rate_state *r = calloc(1, sizeof(*r) + s->count * sizeof(r->buckets[0]));
+	struct rate_state *r = calloc(1, sizeof(*r) + s->bucket_count * sizeof(r->buckets[0]));
 
 	if (!r)
 		return NULL;
 	r->set = rule_set_ref(s);
-	for (size_t i = 0; i < s->count; i++)
-		r->buckets[i] = (struct bucket){s->infos[i].calls, INT64_MIN};
+	for (size_t i = 0; i < set_half_count(s, SET_LIMITS); i++) {
+		const struct policy_info *info = limit_at(s, i);
+		if (info->calls)
+			r->buckets[info->bucket] = (struct bucket){info->calls, INT64_MIN};
+	}
 	return r;
 }
 
@@ -43,36 +51,27 @@ void rate_state_set_root(struct rate_state *r, struct rate_state *root)
 	r->root = root == r ? NULL : root;
 }
 
-static const struct bucket *bucket_named(
-	const struct rate_state *r, struct map *by_id, struct span id, uint32_t *ret_calls)
-{
-	const struct policy_info *info = map_get(by_id, id);
-
-	if (!info)
-		return NULL;
-	*ret_calls = info->calls;
-	return &r->buckets[info - r->set->infos];
-}
-
 struct rate_state *rate_state_renew(const struct rate_state *r, struct rule_set *s)
 {
 	struct rate_state *next = rate_state_new(s);
 	struct map by_id;
-	uint32_t calls;
 	int x = next ? 0 : -ENOMEM;
 
 	map_init(&by_id, SIZE_MAX / 2);
-	for (size_t i = 0; x == 0 && i < r->set->count; i++)
-		if (r->set->infos[i].calls && !map_get(&by_id, r->set->infos[i].id))
-			x = map_put(&by_id, r->set->infos[i].id, &r->set->infos[i]);
-	for (size_t i = 0; x == 0 && i < s->count; i++) {
-		const struct bucket *b =
-			s->infos[i].calls ? bucket_named(r, &by_id, s->infos[i].id, &calls) : NULL;
-		if (!b)
+	for (size_t i = 0; x == 0 && i < set_half_count(r->set, SET_LIMITS); i++) {
+		const struct policy_info *old = limit_at(r->set, i);
+		if (old->calls && !map_get(&by_id, old->id))
+			x = map_put(&by_id, old->id, (void *)(uintptr_t)old);
+	}
+	for (size_t i = 0; x == 0 && i < set_half_count(s, SET_LIMITS); i++) {
+		const struct policy_info *info = limit_at(s, i);
+		const struct policy_info *old = info->calls ? map_get(&by_id, info->id) : NULL;
+		if (!old)
 			continue;
-		double taken = calls - b->tokens;
-		next->buckets[i] =
-			(struct bucket){MAX(s->infos[i].calls - taken, 0.0), b->filled_ns};
+		const struct bucket *b = &r->buckets[old->bucket];
+		double taken = old->calls - b->tokens;
+		next->buckets[info->bucket] =
+			(struct bucket){MAX(info->calls - taken, 0.0), b->filled_ns};
 	}
 	map_fini(&by_id);
 	if (x < 0)
@@ -83,7 +82,7 @@ struct rate_state *rate_state_renew(const struct rate_state *r, struct rule_set 
 
 void rate_state_drain(struct rate_state *r, int64_t now_ns)
 {
-	for (size_t i = 0; i < r->set->count; i++)
+	for (size_t i = 0; i < r->set->bucket_count; i++)
 		r->buckets[i] = (struct bucket){0, now_ns};
 }
 
@@ -126,7 +125,7 @@ static int note_matches(
 static int match_limits(const struct rule_set *s, const struct decision_request *q, struct arena *a,
 	struct matched *ret)
 {
-	size_t limits = cedar_set_count(s->limits);
+	size_t limits = set_half_count(s, SET_LIMITS);
 	struct question question;
 	struct cedar_answer answer;
 	int r = 0;
@@ -140,8 +139,7 @@ static int match_limits(const struct rule_set *s, const struct decision_request 
 	for (size_t i = 0; r == 0 && i < MAX(q->path_count, (size_t)1); i++) {
 		r = question_make(a, s, q, i, &question);
 		if (r == 0)
-			r = cedar_authorize(
-				a, s->limits, question.entities, &question.request, &answer);
+			r = set_authorize(a, s, SET_LIMITS, &question, &answer);
 		if (r == 0)
 			r = note_matches(s, &answer, ret);
 	}
@@ -150,7 +148,7 @@ static int match_limits(const struct rule_set *s, const struct decision_request 
 
 static struct bucket *bucket_of(struct rate_state *rate, const struct policy_info *info)
 {
-	return &rate->buckets[info - rate->set->infos];
+	return &rate->buckets[info->bucket];
 }
 
 static int exceeded(const struct policy_info *by, const struct decision_request *q, struct arena *a,

@@ -172,9 +172,10 @@ static struct span last_component(struct span path)
 
 static int add_path(struct making *m, struct span path, struct cedar_uid *ret)
 {
-	size_t above = 3 + m->set->pattern_count;
+	size_t above = 3;
 	struct entity *e;
 
+	set_for_each_layer(l, m->set) above += l->pattern_count;
 	for (size_t i = 0; i < m->entity_count; i++) {
 		e = &m->entities[i];
 		if (span_is(e->uid.type, "Path") && span_eq(e->uid.id, path)) {
@@ -195,9 +196,9 @@ static int add_path(struct making *m, struct span path, struct cedar_uid *ret)
 			r = add_ancestor(m, e, TYPE_PATH, span_sub(path, 0, i));
 	if (r == 0 && m->q->volume.n)
 		r = add_ancestor(m, e, TYPE_VOLUME, m->q->volume);
-	for (size_t i = 0; r == 0 && i < m->set->pattern_count; i++)
-		if (context_glob_match(m->set->patterns[i]->id, path))
-			e->ancestors[e->ancestor_count++] = m->set->patterns[i];
+	set_for_each_layer(l, m->set) for (size_t i = 0; r == 0 && i < l->pattern_count;
+					   i++) if (context_glob_match(l->patterns[i]->id, path))
+		e->ancestors[e->ancestor_count++] = l->patterns[i];
 	if (r == 0)
 		r = set_attrs(m, e,
 			(const struct value_member[]){

@@ -8,8 +8,9 @@
 /* ---- making a set's text ---- */
 
 struct rule_set_builder {
-	struct buf text;
-	size_t count;
+	struct rule_set *base; /* the set that was added first, a reference; or NULL */
+	struct buf text; /* of the policies behind it */
+	size_t count; /* of all policies */
 };
 
 /* A policy's annotations; its head and conditions are the caller's to write behind them. */
@@ -59,6 +60,7 @@ struct policy_info {
 	uint32_t calls; /* a rate limit, if not 0 */
 	int64_t window_ms;
 	uint64_t max_response_bytes; /* 0: none */
+	size_t bucket; /* of a rate limit: which one of a rate_state is its */
 };
 
 /* Entities that requests name. */
@@ -76,29 +78,51 @@ enum entity_type {
 	ENTITY_TYPES,
 };
 
+/*
+ * The node's policies are compiled once: a set may stand on another, its base, whose policies come
+ * before its own. What is about policies one by one is kept for its own alone; the functions below
+ * see both layers as one set. A base has none itself.
+ */
 struct rule_set {
 	int refs; /* atomic */
 	uint64_t generation;
 	struct arena *arena;
+	struct rule_set *base; /* a reference; NULL: none */
+	size_t first; /* policies of the base */
 	struct span text;
-	struct span hash;
-	struct policy_info *infos; /* of all policies, in order of the text */
+	void *hashing; /* libsodium's state behind the text; NULL if it has a base */
+	struct span hash; /* of the whole text */
+	struct policy_info *infos; /* in order of the text */
 	size_t count;
+	size_t bucket_count; /* of both layers */
 	const struct cedar_set *verdicts; /* what permits and forbids */
 	const struct cedar_set *limits; /* forbids of what exceeds a rate or a size */
 	const struct cedar_uid *const *names; /* that stand in policies, in order of their hashes */
 	size_t name_count;
 	struct {
 		struct cedar_type_name of;
-		bool named; /* one of this type is among the names */
+		bool named; /* one of this type is among the names of a layer */
 	} types[ENTITY_TYPES];
-	size_t folder_bytes_max; /* of the longest Path among the names */
-	const struct cedar_uid **patterns; /* those of type PathPattern */
+	size_t folder_bytes_max; /* of the longest Path among the names of both layers */
+	const struct cedar_uid **patterns; /* those of type PathPattern that the base does not name
+					    */
 	size_t pattern_count;
 };
 
+/* The base first. */
+#define set_for_each_layer(l, s) \
+	for (const struct rule_set *l = (s)->base ? (s)->base : (s); l; l = l == (s) ? NULL : (s))
+
+int set_make(struct rule_set *base, struct span text, struct rule_set **ret) MUST_USE;
+
+/* What permits and forbids, or the limits: in order of the text. */
+enum set_half { SET_VERDICTS, SET_LIMITS };
+size_t set_half_count(const struct rule_set *s, enum set_half half);
+const struct cedar_policy *set_half_at(const struct rule_set *s, enum set_half half, size_t index);
+
 /* By the name that cedar_policies_parse() gave it: "policy12". */
 const struct policy_info *set_info(const struct rule_set *s, struct span cedar_id);
+const struct policy_info *set_info_at(const struct rule_set *s, size_t index);
 bool set_names(const struct rule_set *s, const struct cedar_uid *uid);
 
 bool glob_is_plain(struct span glob);
@@ -116,6 +140,10 @@ struct question {
 	const struct cedar_entities *entities;
 	struct span path; /* the one that this question is about; empty if none */
 };
+
+/* cedar_authorize() of both layers as one set. */
+int set_authorize(struct arena *a, const struct rule_set *s, enum set_half half,
+	const struct question *q, struct cedar_answer *ret) MUST_USE;
 
 /* The question about path `index` of the request. */
 int question_make(struct arena *a, const struct rule_set *s, const struct decision_request *q,

@@ -16,12 +16,16 @@ static void put_one(struct buf *b, const struct rule_set *s, struct span id, boo
 static int print(const struct cli *c, const struct rule_set *s, const char *id)
 {
 	struct buf text CLEANUP(buf_fini) = buf_init((size_t)2 * LIMIT_RULE_SET_BYTES);
+	struct arena *a CLEANUP(arena_cleanup) = arena_new((size_t)2 * LIMIT_RULE_SET_BYTES);
+	struct span whole = a && !id ? rule_set_text(s, a) : SPAN("");
 	bool found = !id;
 
+	if (!a || !whole.p)
+		return err_raise(-ENOMEM, "policy: out of memory");
 	if (id)
 		put_one(&text, s, span_cstr(id), &found);
 	else
-		buf_span(&text, rule_set_text(s));
+		buf_span(&text, whole);
 	if (!found)
 		return cli_fail(CLI_NOT_FOUND, "the set has no policy '%s'", id);
 	if (c->format == CLI_TEXT || c->format == CLI_TABLE)

@@ -266,8 +266,8 @@ int main(int argc, char **argv)
 	bool by_path = argc > 2 && strcmp(argv[2], "path") == 0;
 	set = make_set(by_path);
 	CHECK(arena && journal_open(&o, &journal) == 0);
-	CHECK(journal_policy_set(journal, rule_set_hash(set), rule_set_text(set), DEADLINE_NONE) ==
-		0);
+	CHECK(journal_policy_set(
+		      journal, rule_set_hash(set), rule_set_text(set, arena), DEADLINE_NONE) == 0);
 	snprintf(details, sizeof(details),
 		"{\"agent_name\":\"coder\",\"agent_version\":\"1.0.0\",\"policy_set\":\"" SPAN_FMT
 		"\"}",

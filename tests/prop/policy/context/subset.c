@@ -143,11 +143,13 @@ static bool allows(const struct rule_set *s, const struct ask *a, struct arena *
 static void say(const struct rule_set *outer, const struct rule_set *inner, const struct ask *a,
 	const char *what, uint64_t from)
 {
+	struct arena *texts = arena_new(64 << 20);
+
 	fail_msg("seed %llu: %s: %.*s path %.*s domain %.*s argv %.*s "
 		 "%.*s\nouter:\n%.*s\ninner:\n%.*s",
 		(unsigned long long)from, what, SPAN_ARG(a->q.action), SPAN_ARG(a->path),
 		SPAN_ARG(a->q.domain), SPAN_ARG(a->argv[0]), SPAN_ARG(a->argv[1]),
-		SPAN_ARG(rule_set_text(outer)), SPAN_ARG(rule_set_text(inner)));
+		SPAN_ARG(rule_set_text(outer, texts)), SPAN_ARG(rule_set_text(inner, texts)));
 }
 
 static unsigned covered;

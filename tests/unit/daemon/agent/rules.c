@@ -92,7 +92,7 @@ static void paths(void **state)
 	assert_false(path(&s, "fs:write", "/workspace/outside").allowed);
 	assert_false(path(&s, "fs:read", "/etc/passwd").allowed);
 	/* The line that allows is told with the rule. */
-	assert_true(span_find(rule_set_text(s.rules), SPAN("@line(\"11\")"), 0) >= 0);
+	assert_true(span_find(rule_set_text(s.rules, s.arena), SPAN("@line(\"11\")"), 0) >= 0);
 	done(&s);
 }
 

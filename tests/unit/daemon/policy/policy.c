@@ -198,8 +198,8 @@ static void contexts(void **state)
 	rule_set_unref(set);
 	set = set_of(s, "web", RULE_CONTEXT_GRANTS);
 	assert_false(ask(set, "fs:read", "/workspace/x").allowed);
-	assert_true(
-		span_find(rule_set_text(set), SPAN("@file(\"node.yaml\")\n@line(\"11\")"), 0) >= 0);
+	assert_true(span_find(rule_set_text(set, arena),
+			    SPAN("@file(\"node.yaml\")\n@line(\"11\")"), 0) >= 0);
 	rule_set_unref(set);
 	policy_unref(s);
 	config_unref(c);
@@ -209,6 +209,40 @@ static void contexts(void **state)
 	config_unref(c);
 }
 
+/* However many policies the node has, they are compiled once: what an execution adds is its own. */
+static void node_policies_are_shared(void **state)
+{
+	enum { NODE_POLICIES = 1000 };
+	struct buf text CLEANUP(buf_fini) = buf_init(1 << 20);
+
+	for (int i = 0; i < NODE_POLICIES; i++)
+		buf_printf(&text,
+			"@id(\"n%d\")\nforbid (principal, action == Action::\"fs:read\", resource "
+			"in "
+			"Path::\"/secret/%d\");\n",
+			i, i);
+	write_file("many.cedar", buf_cstr(&text));
+	struct policy_snapshot *s = load(NULL);
+	struct rule_set *first = set_of(s, "", RULE_CONTEXT_CEILING);
+	struct rule_set *second = set_of(s, "", RULE_CONTEXT_CEILING);
+	struct rule_set *alone;
+	assert_int_equal(rule_set_load(rule_set_text(first, arena), &alone), 0);
+	print_message("# %zu bytes of the node's, %zu of an execution's, %zu of both as one\n",
+		rule_set_bytes(policy_rules(s)), rule_set_bytes(second), rule_set_bytes(alone));
+	assert_int_equal(rule_set_count(second), NODE_POLICIES + 2);
+	assert_true(rule_set_bytes(policy_rules(s)) > NODE_POLICIES * 100);
+	assert_true(rule_set_bytes(second) < 16 * 1024);
+	assert_true(rule_set_bytes(second) * 20 < rule_set_bytes(alone));
+	policy_unref(s); /* the sets hold what they share */
+	rule_set_unref(first);
+	assert_true(span_eq(rule_set_hash(second), rule_set_hash(alone)));
+	assert_false(ask(second, "fs:read", "/secret/999/x").allowed);
+	assert_true(span_is(ask(second, "fs:read", "/secret/999/x").policy_id, "n999"));
+	assert_true(ask(second, "fs:read", "/secret/1000").allowed);
+	rule_set_unref(second);
+	rule_set_unref(alone);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -216,6 +250,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(files_in_order_with_a_schema, setup, teardown),
 		cmocka_unit_test_setup_teardown(mistakes, setup, teardown),
 		cmocka_unit_test_setup_teardown(contexts, setup, teardown),
+		cmocka_unit_test_setup_teardown(node_policies_are_shared, setup, teardown),
 	};
 	return cmocka_run_group_tests_name("daemon/policy", tests, NULL, NULL);
 }

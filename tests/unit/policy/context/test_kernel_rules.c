@@ -101,20 +101,21 @@ static void expect_same(struct rule_set *s)
 		return;
 	}
 	if (r < 0)
-		fail_msg("%s\n%s", err_message(r), arena_cstr(arena, rule_set_text(s)));
+		fail_msg("%s\n%s", err_message(r), arena_cstr(arena, rule_set_text(s, arena)));
 	for (size_t p = 0; p < ARRAY_LEN(ports); p++)
 		for (size_t t = 0; t < 2; t++) {
 			for (size_t i = 0; i < ARRAY_LEN(names); i++)
 				if (rules_say(&k, names[i], NULL, ports[p], protocols[t]) !=
 					policy_says(s, names[i], NULL, ports[p], protocols[t]))
 					fail_msg("%s port %u protocol %u\n%s", names[i], ports[p],
-						protocols[t], arena_cstr(arena, rule_set_text(s)));
+						protocols[t],
+						arena_cstr(arena, rule_set_text(s, arena)));
 			for (size_t i = 0; i < ARRAY_LEN(addresses); i++)
 				if (rules_say(&k, NULL, addresses[i], ports[p], protocols[t]) !=
 					policy_says(s, NULL, addresses[i], ports[p], protocols[t]))
 					fail_msg("%s port %u protocol %u\n%s", addresses[i],
 						ports[p], protocols[t],
-						arena_cstr(arena, rule_set_text(s)));
+						arena_cstr(arena, rule_set_text(s, arena)));
 		}
 	rule_set_unref(s);
 }

@@ -176,8 +176,8 @@ static void grants(void **state)
 	assert_string_equal(arena_cstr(arena, d.reason),
 		"tool:fs.read of '/etc/x' is not allowed; allowed: /workspace, /data/**/*.csv");
 	/* Where it was written stands with the policy. */
-	assert_true(
-		span_find(rule_set_text(s), SPAN("@file(\"node.yaml\")\n@line(\"4\")"), 0) >= 0);
+	assert_true(span_find(rule_set_text(s, arena), SPAN("@file(\"node.yaml\")\n@line(\"4\")"),
+			    0) >= 0);
 	rule_set_unref(s);
 }
 
