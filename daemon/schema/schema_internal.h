@@ -45,11 +45,6 @@ int doc_builder_finish(struct doc_builder *b, const struct doc **ret) MUST_USE;
 /* Dotted path of the innermost frame, for findings; valid until the next call. */
 const char *doc_builder_path(const struct doc_builder *b, struct buf *text);
 
-/* ---- values as they are written ---- */
-
-/* "512Mi", "64Ki", "2G", "1024": -EINVAL, -ERANGE. Starts no trail. */
-int value_parse_size(struct span s, int64_t *ret_bytes) MUST_USE;
-
 /* ---- tables ---- */
 
 /* A member's name or an item's number is appended to the path; *_pop restores the length. */

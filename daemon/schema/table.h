@@ -217,6 +217,8 @@ void table_sample(const struct table *t, bool all, struct buf *b);
 void table_dump(const struct table *t, const void *object, struct json_writer *w);
 
 /* The nearest of `names` (NULL at the end) by edit distance, if it is near enough; else NULL. */
+/* "512Mi", "64Ki", "2G", "1024": -EINVAL, -ERANGE. Starts no trail. */
+int table_parse_size(struct span s, int64_t *ret_bytes) MUST_USE;
 const char *table_nearest(const char *name, const char *const *names);
 
 /* Walks the table itself: defaults parse, discriminators exist, offsets lie inside. For tests. */

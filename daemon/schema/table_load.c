@@ -464,7 +464,10 @@ static int rest_load(struct table_run *run, const struct table *t, const struct 
 		bool known = !f->only || kind != TABLE_KIND_UNKNOWN;
 		if (f->flags & TABLE_REQUIRED && known && field_belongs(f, kind)) {
 			table_problem(run, d, doc_get(d, f->name) ? f->name : NULL,
-				"the field \"%s\" is required: %s", f->name, f->doc);
+				"the field \"%s\" is required: %s%s%s", f->name, f->doc,
+				f->type == TABLE_ENUM ? " Accepted: " : "",
+				f->type == TABLE_ENUM ? shown_words(run->report->arena, f->values)
+						      : "");
 			worst = DOC_BAD;
 			continue;
 		}

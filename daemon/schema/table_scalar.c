@@ -247,7 +247,7 @@ static int load_number(
 
 /* ---- durations and sizes: a text with a unit, or a bare number ---- */
 
-int value_parse_size(struct span s, int64_t *ret_bytes)
+int table_parse_size(struct span s, int64_t *ret_bytes)
 {
 	static const struct {
 		struct span suffix;
@@ -292,7 +292,7 @@ static int load_measure(
 		return bad_type(run, d, wants, "");
 	struct span text = d->type == DOC_NUMBER ? d->number : d->text;
 	int64_t v;
-	int r = duration ? clock_parse_duration(text, &v) : value_parse_size(text, &v);
+	int r = duration ? clock_parse_duration(text, &v) : table_parse_size(text, &v);
 	if (r < 0) {
 		run_error(run, d->at, "%s is not accepted; accepted: %s",
 			shown_text(run->report->arena, d->text), wants);

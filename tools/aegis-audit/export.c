@@ -85,6 +85,10 @@ static int run_export(struct cli *c)
 	uint64_t number = 1;
 	int code = tool_begin(&t, c);
 
+	if (code == CLI_OK && (t.format == CLI_YAML || t.format == CLI_TABLE))
+		code = tool_fail(CLI_INVALID,
+			"export writes records for programs: accepted: --format jsonl ocsf cef; "
+			"for people: search, with the same filters");
 	if (code == CLI_OK)
 		code = tool_number(&t, "number", 1, UINT64_MAX, &number);
 	if (code == CLI_OK)

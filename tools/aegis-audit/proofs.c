@@ -87,7 +87,8 @@ static int read_anchors(const char *path, struct audit_anchor *anchors, size_t m
 		r = audit_anchor_parse(piece, &anchors[*count]);
 		if (r < 0) {
 			r = err_wrap(r, "%s", path);
-			return tool_fail_errno(r);
+			return tool_fail(tool_fail_errno(r),
+				"accepted: a file that `aegis-audit anchor` wrote");
 		}
 		++*count;
 	}

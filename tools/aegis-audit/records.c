@@ -143,12 +143,13 @@ static int each_search(const struct tool *t, struct audit_reader *reader, uint64
 	struct arena *a CLEANUP(arena_cleanup) = facts_arena();
 	char text[UUID_TEXT_BYTES] = "";
 	struct audit_record r;
-	bool found = false;
+	bool found = false, execution = false;
 	int outcome = a ? 0 : -ENOMEM;
 
 	if (id)
 		uuid_text(*id, text);
 	while (outcome == 0 && (outcome = audit_reader_next(reader, &r)) == 0) {
+		execution |= id && uuid_eq(r.execution_id, *id);
 		bool match = id ? uuid_eq(r.call_id, *id) || has_event_id(a, &r, text)
 				: r.source == AUDIT_EVENT && r.event_number == event;
 		if (!match)
@@ -159,6 +160,11 @@ static int each_search(const struct tool *t, struct audit_reader *reader, uint64
 	}
 	if (outcome < 0)
 		return tool_fail_errno(outcome);
+	if (!found && execution)
+		return tool_fail(CLI_NOT_FOUND,
+			"%s is an execution; its records: aegis-audit search --execution %s "
+			"(--denied for what it was refused)",
+			name, name);
 	return found ? CLI_OK : tool_fail(CLI_NOT_FOUND, "nothing in %s for %s", t->dir, name);
 }
 

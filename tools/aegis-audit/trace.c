@@ -241,6 +241,10 @@ static void put_what(struct buf *b, const struct audit_record *r, const struct f
 			buf_printf(b, " status %lld", (long long)json_i64(d, "status", 0));
 		return;
 	}
+	if (r->source == AUDIT_KERNEL && span_is(r->kind, AUDIT_KIND_FORKED)) {
+		buf_printf(b, " by %lld", (long long)json_i64(d, "parent_pid", 0));
+		return;
+	}
 	if (!json_get(d, "path") && !json_get(d, "address") && !json_get(d, "name")) {
 		buf_putc(b, ' ');
 		put_summary(b, r, SUMMARY_BYTES);

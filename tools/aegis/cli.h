@@ -105,6 +105,10 @@ struct cli {
 int cli_run(const struct cli_program *p, struct cli *c, int argc, char **argv);
 /* CLI_OK, or CLI_INVALID after saying what is accepted and the nearest of it. */
 int cli_check_word(const char *option, const char *value, const char *words);
+/* The same for an option of the verb that is a number from 1 on, if it is given. */
+int cli_check_count(const struct cli *c, const char *option, uint64_t max);
+/* CLI_INVALID, after naming the nearest verb. */
+int cli_unknown_verb(const struct cli_program *p, const char *const *words, int count);
 
 /* Value of one of the verb's options; NULL if it is not given. */
 const char *cli_value(const struct cli *c, const char *name);

@@ -70,7 +70,7 @@ static const struct cli_option *match(const struct cli_option *o, const char *na
 	return NULL;
 }
 
-int cli_check_word(const char *option, const char *value, const char *words)
+static int check_word(const char *where, const char *value, const char *words)
 {
 	char copy[512];
 	const char *names[64];
@@ -84,8 +84,28 @@ int cli_check_word(const char *option, const char *value, const char *words)
 		names[count++] = w;
 	names[count] = NULL;
 	const char *nearest = table_nearest(value, names);
-	return cli_fail(CLI_INVALID, "--%s %s: accepted: %s%s%s%s", option, value, words,
+	return cli_fail(CLI_INVALID, "%s %s: accepted: %s%s%s%s", where, value, words,
 		nearest ? "; did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
+}
+
+int cli_check_word(const char *option, const char *value, const char *words)
+{
+	char where[64];
+
+	snprintf(where, sizeof(where), "--%s", option);
+	return check_word(where, value, words);
+}
+
+int cli_check_count(const struct cli *c, const char *option, uint64_t max)
+{
+	const char *text = cli_value(c, option);
+	uint64_t n;
+
+	if (!text || (span_to_u64(span_cstr(text), &n) == 0 && n >= 1 && n <= max))
+		return CLI_OK;
+	err_clear();
+	return cli_fail(
+		CLI_INVALID, "--%s %s: accepted: 1 to %llu", option, text, (unsigned long long)max);
 }
 
 static int take_own(struct cli *c, const struct cli_option *o, const char *value)
@@ -214,17 +234,18 @@ static int check_args(const struct cli *c)
 {
 	const struct verb *v = c->verb;
 	const char *group = v->group ? v->group : "", *blank = v->group ? " " : "";
+	char where[256];
 	if (c->arg_count < v->min_args)
 		return cli_fail(CLI_INVALID, "too few arguments; usage: %s %s%s%s %s",
 			c->program->name, group, blank, v->name, v->arguments);
 	if (c->arg_count > v->max_args)
-		return cli_fail(CLI_INVALID, "too many arguments: %s; usage: %s %s%s%s %s",
+		return cli_fail(CLI_INVALID, "too many arguments: %s; usage: %s %s%s%s%s%s",
 			c->args[v->max_args], c->program->name, group, blank, v->name,
-			v->arguments);
-	if (v->words && c->arg_count && !among(v->words, c->args[0]))
-		return cli_fail(CLI_INVALID, "%s %s%s%s %s: accepted: %s", c->program->name, group,
-			blank, v->name, c->args[0], v->words);
-	return CLI_OK;
+			*v->arguments ? " " : "", v->arguments);
+	if (!v->words || !c->arg_count)
+		return CLI_OK;
+	snprintf(where, sizeof(where), "%s %s%s%s", c->program->name, group, blank, v->name);
+	return check_word(where, c->args[0], v->words);
 }
 
 static bool wants_help(int argc, char **argv)
@@ -275,15 +296,14 @@ static int unknown_word(const struct cli_program *p, const char *group, const ch
 		group, blank, word, p->name, blank, group);
 }
 
-static int unknown_verb(const struct reader *r)
+int cli_unknown_verb(const struct cli_program *p, const char *const *words, int count)
 {
-	const struct cli_program *p = r->cli->program;
-	const char *first = r->words[0];
-	if (group_exists(p, first) && r->word_count == 1)
+	const char *first = words[0];
+	if (group_exists(p, first) && count == 1)
 		return cli_fail(CLI_INVALID, "%s %s needs a verb; see: %s help %s", p->name, first,
 			p->name, first);
 	if (group_exists(p, first))
-		return unknown_word(p, first, r->words[1]);
+		return unknown_word(p, first, words[1]);
 	return unknown_word(p, NULL, first);
 }
 
@@ -308,7 +328,7 @@ int cli_run(const struct cli_program *p, struct cli *c, int argc, char **argv)
 		c->verb = p->if_daemon;
 	if (!c->verb)
 		return r.word_count
-			? unknown_verb(&r)
+			? cli_unknown_verb(p, r.words, r.word_count)
 			: cli_fail(CLI_INVALID, "a verb is missing; see: %s help", p->name);
 	code = check_args(c);
 	return code ? code : c->verb->run(c);

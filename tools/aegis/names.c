@@ -175,9 +175,10 @@ void names_nearest(struct session *s, const char *path)
 	size_t count = 0, offset = 0;
 	char word[WORD_BYTES];
 
-	while (p < places + ARRAY_LEN(places) && strncmp(path, p->before, strlen(p->before)) != 0)
+	while (path && p < places + ARRAY_LEN(places) &&
+		strncmp(path, p->before, strlen(p->before)) != 0)
 		p++;
-	if (p == places + ARRAY_LEN(places) || !names ||
+	if (!path || p == places + ARRAY_LEN(places) || !names ||
 		!segment_of(path + strlen(p->before), word))
 		return;
 	do {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 #include "tools/aegis/policy_sets.h"
 #include "tools/aegis/policy_source.h"
+#include <errno.h>
 #include <sys/stat.h>
 
 enum { HASH_CHARS = 64 };
@@ -80,6 +81,11 @@ int policy_sets_get(struct policy_sets *p, const char *name, struct rule_set **r
 		return current(p, ret);
 	if (is_hash(name))
 		return from_daemon(p, name, ret);
+	if (stat(name, &st) < 0 && errno == ENOENT && strcmp(name, "-") != 0)
+		return cli_fail(CLI_NOT_FOUND,
+			"there is no set '%s': accepted: current, the hash of a set (64 "
+			"hexadecimal digits), a file or a folder",
+			name);
 	if (stat(name, &st) == 0 && S_ISDIR(st.st_mode))
 		return from_folder(p, name, ret);
 	return from_file(name, ret);

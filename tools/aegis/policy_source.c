@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { ARENA_BYTES = 256 * 1024 * 1024, FINDINGS_BYTES = 1024 * 1024 };
+enum { ARENA_BYTES = 256 * 1024 * 1024, FINDINGS_BYTES = 1024 * 1024, CONTEXTS_SHOWN = 16 };
 
 static int say_findings(const struct buf *findings)
 {
@@ -81,6 +81,25 @@ static int seal(struct policy_source *s, struct rule_set_builder *b)
 	return s->rules ? CLI_OK : cli_fail(CLI_INVALID, "%s", err_message(-EINVAL));
 }
 
+int policy_no_context(const struct policy_snapshot *s, const char *name)
+{
+	struct buf all CLEANUP(buf_fini) = buf_init(4096);
+	const char *names[CONTEXTS_SHOWN + 1] = {NULL};
+	size_t count = policy_context_count(s);
+
+	for (size_t i = 0; i < MIN(count, (size_t)CONTEXTS_SHOWN); i++) {
+		names[i] = policy_context_at(s, i)->name;
+		buf_printf(&all, "%s%s", i ? ", " : "", names[i]);
+	}
+	const char *nearest = table_nearest(name, names);
+	return cli_fail(CLI_NOT_FOUND, "the configuration has no security context '%s'; %s%s%s",
+		name, nearest ? "did you mean " : "it has: ",
+		nearest         ? nearest
+			: count ? buf_cstr(&all)
+				: "none",
+		nearest ? "?" : "");
+}
+
 static int build(struct policy_source *s, const char *context, const struct agent_manifest *m)
 {
 	enum rule_context_use use = RULE_CONTEXT_CEILING;
@@ -98,8 +117,7 @@ static int build(struct policy_source *s, const char *context, const struct agen
 		r = b ? rule_add_set(b, policy_rules(s->snapshot)) : -ENOMEM;
 	}
 	if (r == POLICY_NO_CONTEXT)
-		return cli_fail(
-			CLI_NOT_FOUND, "the configuration has no security context '%s'", context);
+		return policy_no_context(s->snapshot, context);
 	if (r == 0 && m)
 		r = agent_rules(m, b);
 	if (r < 0) {

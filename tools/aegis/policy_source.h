@@ -66,6 +66,9 @@ int policy_canonical(struct arena *a, struct decision_request *q) MUST_USE;
 int policy_source_load(
 	struct policy_source *s, const struct cli *c, const char *directory) MUST_USE;
 
+/* CLI_NOT_FOUND, after naming the nearest context, or those that there are. */
+int policy_no_context(const struct policy_snapshot *s, const char *name);
+
 void policy_put_decision(
 	struct json_writer *w, const struct decision *d); /* members of an open object */
 

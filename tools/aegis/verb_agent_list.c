@@ -15,6 +15,8 @@ static int run(struct cli *c)
 {
 	struct session s;
 	const char *status = cli_value(c, "status"), *limit = cli_value(c, "limit");
+	if (cli_check_count(c, "limit", LIMIT_STORE_PAGE) != CLI_OK)
+		return CLI_INVALID;
 	int code = session_open(&s, c);
 	if (code == CLI_OK)
 		code = session_show(&s,

@@ -15,9 +15,7 @@ static int run(struct cli *c)
 	else if (c->arg_count == 1 && group_exists(c->program, c->args[0]))
 		help_group(&b, c->program, c->args[0]);
 	else
-		return cli_fail(CLI_INVALID, "there is no verb %s%s%s; see: %s help", c->args[0],
-			c->arg_count > 1 ? " " : "", c->arg_count > 1 ? c->args[1] : "",
-			c->program->name);
+		return cli_unknown_verb(c->program, c->args, c->arg_count);
 	return cli_write(buf_view(&b));
 }
 

@@ -29,9 +29,7 @@ static int find_context(
 	const struct policy_snapshot *s, const char *name, const struct rule_context **ret)
 {
 	*ret = policy_context_find(s, span_cstr(name));
-	return *ret
-		? CLI_OK
-		: cli_fail(CLI_NOT_FOUND, "the configuration has no security context '%s'", name);
+	return *ret ? CLI_OK : policy_no_context(s, name);
 }
 
 /* Whether a context may stand below another, as an agent's child below its parent. */

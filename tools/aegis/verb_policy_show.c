@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 #include "tools/aegis/policy_sets.h"
 #include "tools/aegis/verbs.h"
+#include "daemon/schema/schema.h"
 
 static void put_one(struct buf *b, const struct rule_set *s, struct span id, bool *ret_found)
 {
@@ -11,6 +12,24 @@ static void put_one(struct buf *b, const struct rule_set *s, struct span id, boo
 		buf_putc(b, '\n');
 		*ret_found = true;
 	}
+}
+
+static int no_policy(const struct rule_set *s, const char *id)
+{
+	size_t count = rule_set_count(s);
+	struct arena *a CLEANUP(arena_cleanup) = arena_new(LIMIT_RULE_SET_MEMORY_BYTES);
+	const char **names = a ? arena_make_array(a, const char *, count + 1) : NULL;
+
+	for (size_t i = 0; names && i < count; i++)
+		if (!(names[i] = arena_cstr(a, rule_set_policy(s, i).id)))
+			names = NULL;
+	if (!names)
+		return cli_fail(CLI_INTERNAL, "no memory");
+	names[count] = NULL;
+	const char *nearest = table_nearest(id, names);
+	return cli_fail(CLI_NOT_FOUND, "the set has no policy '%s'%s%s%s", id,
+		nearest ? "; did you mean " : "; its policies: aegis policy list",
+		nearest ? nearest : "", nearest ? "?" : "");
 }
 
 static int print(const struct cli *c, const struct rule_set *s, const char *id)
@@ -27,7 +46,9 @@ static int print(const struct cli *c, const struct rule_set *s, const char *id)
 	else
 		buf_span(&text, whole);
 	if (!found)
-		return cli_fail(CLI_NOT_FOUND, "the set has no policy '%s'", id);
+		return no_policy(s, id);
+	if (c->format != CLI_JSON && c->format != CLI_YAML && !rule_set_count(s))
+		return cli_write(SPAN("// this set has no policies\n"));
 	if (c->format == CLI_TEXT || c->format == CLI_TABLE)
 		return cli_write(buf_view(&text));
 	struct buf b CLEANUP(buf_fini) = buf_init((size_t)4 * LIMIT_RULE_SET_BYTES);

@@ -20,6 +20,8 @@ static int run(struct cli *c)
 	const char *agent =
 		cli_value(c, "agent") ? cli_value(c, "agent") : cli_value(c, "agent-id");
 	const char *status = cli_value(c, "status"), *limit = cli_value(c, "limit");
+	if (cli_check_count(c, "limit", LIMIT_STORE_PAGE) != CLI_OK)
+		return CLI_INVALID;
 	buf_puts(&path, "/v1/executions?limit=");
 	client_put_segment(&path, limit ? limit : "20");
 	if (status)
@@ -31,6 +33,8 @@ static int run(struct cli *c)
 	int code = session_open(&s, c);
 	if (code == CLI_OK)
 		code = session_call(&s, "GET", buf_cstr(&path), NULL, SPAN(""), &v);
+	if (code == CLI_NOT_FOUND && agent)
+		names_nearest(&s, session_path(&s, "/v1/agents/", agent, ""));
 	const struct json *items = code == CLI_OK ? json_get(v, "items") : NULL;
 	if (code == CLI_OK && !items)
 		code = cli_fail(CLI_INTERNAL, "%s answered with no list", client_door(s.client));

@@ -7,7 +7,11 @@ static void put_iteration(struct buf *b, const struct json *v)
 	buf_printf(b, "iteration %lld  ", (long long)json_i64(v, "number", 0));
 	cli_put_safe(b, json_str(v, "status", SPAN("?")), false);
 	const struct json *error = json_get(v, "error");
-	if (error && error->type != JSON_NULL) {
+	struct span message = json_str(error, "message", SPAN(""));
+	if (message.n) {
+		buf_puts(b, "  ");
+		cli_put_safe(b, span_sub(message, 0, 200), false);
+	} else if (error && error->type != JSON_NULL) {
 		struct buf text CLEANUP(buf_fini) = buf_init(LIMIT_JSON_BYTES);
 		struct json_writer w = json_writer(&text);
 		json_put(&w, error);

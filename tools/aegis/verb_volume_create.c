@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 #include "tools/aegis/verbs.h"
 #include "tools/aegis/session.h"
+#include "daemon/schema/schema.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -20,13 +21,28 @@ static int put_count(
 	return CLI_OK;
 }
 
+static int put_size(struct json_writer *w, const struct cli *c)
+{
+	const char *text = cli_value(c, "size");
+	int64_t bytes = 0;
+
+	if (!text)
+		return CLI_OK;
+	if (table_parse_size(span_cstr(text), &bytes) < 0)
+		return cli_fail(CLI_INVALID,
+			"--size %s: accepted: a number of bytes, or one such as 512Mi, 2Gi, 10M",
+			text);
+	json_field_i64(w, "size_limit_bytes", bytes);
+	return CLI_OK;
+}
+
 static int make_body(const struct cli *c, struct buf *b)
 {
 	struct json_writer w = json_writer(b);
 
 	json_object(&w);
 	json_field_cstr(&w, "label", c->args[0]);
-	int code = put_count(&w, c, "size", "size_limit_bytes");
+	int code = put_size(&w, c);
 	if (code == CLI_OK)
 		code = put_count(&w, c, "inodes", "size_limit_inodes");
 	if (code == CLI_OK)
@@ -58,7 +74,8 @@ static int run(struct cli *c)
 }
 
 static const struct cli_option options[] = {
-	{"size", 0, "BYTES", "Most bytes that may be in it; without it there is no limit", NULL},
+	{"size", 0, "SIZE",
+		"Most bytes that may be in it, such as 512Mi; without it there is no limit", NULL},
 	{"inodes", 0, "NUMBER", "Most files and directories that may be in it", NULL},
 	{"ttl-hours", 0, "HOURS", "Delete it after that time", NULL},
 	{NULL, 0, NULL, NULL, NULL},

@@ -117,6 +117,18 @@ def test_next_steps():
         "search", "--agent", "coder", "--text", "nothing has this text").stderr)
 
 
+def test_meant_otherwise():
+    r = run("why", RUN)
+    tap.ok("why of an execution says where its records are", r.returncode == 1
+           and f"aegis-audit search --execution {RUN}" in r.stderr, r.stderr)
+    r = run("verify", "--anchor", f"{top}/same/files.cedar")
+    tap.ok("a file that is no anchor says where one comes from", r.returncode == 2 and "aegis-audit anchor" in r.stderr, r.stderr)
+    r = run("export", "--output", "yaml")
+    tap.ok("export has forms of its own", r.returncode == 2 and "--format jsonl ocsf cef" in r.stderr and not r.stdout, r.stderr)
+    tap.ok("a fork says by whom", any(line.rstrip().endswith("ProcessForked [11 sh] by 10") for line in
+                                      run("trace", "--all", "--once").stdout.splitlines()))
+
+
 def test_without_the_set():
     """A journal that lacks the text cannot say that nothing changes."""
     global journal
@@ -292,6 +304,7 @@ def main():
     test_what_if()
     test_told_twice()
     test_next_steps()
+    test_meant_otherwise()
     test_without_the_set()
     test_learn()
     test_learn_from_others()

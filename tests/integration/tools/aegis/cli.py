@@ -61,7 +61,12 @@ def check_usage():
     expect("help", ["help"], 0, out="config generate")
     expect("--help of a verb", ["agent", "validate", "--help"], 0, out="Examples:")
     expect("help of a group", ["help", "agent"], 0, out="agent validate")
-    expect("help of nothing", ["help", "nope"], 2, err="there is no verb nope")
+    expect("help of nothing", ["help", "nope"], 2, err="aegis nope: there is no such verb; see: aegis help")
+    expect("help of a slip", ["help", "agnet"], 2, err="did you mean: aegis agent?")
+    expect("help of a slip in a group", ["help", "agent", "lst"], 2, err="did you mean: aegis agent list?")
+    expect("a slip in an argument", ["schema", "agnet"], 2, err="accepted: agent config policy; did you mean agent?")
+    expect("usage of what takes no arguments", ["version", "x"], 2, err="usage: aegis version\n")
+    expect("a count of none", ["agent", "list", "--limit", "0"], 2, err="--limit 0: accepted: 1 to 1000")
     expect("version", ["version"], 0, out="aegis 0.")
     expect("version as YAML", ["version", "--output", "yaml"], 0, out="name: aegis\n")
     expect("unknown verb", ["frobnicate"], 2, err="aegis frobnicate: there is no such verb; see: aegis help")
@@ -95,6 +100,9 @@ def check_agents():
     tap.ok("what has no effect is named", "good.yaml:7: no effect yet: spec.execution.memory" in out, out)
     tap.ok("what would be refused is named",
            "good.yaml:6: a run would be refused: spec.tools[1]: the tool \"web.search\"" in out, out)
+    write("volume.yaml", MANIFEST + "  volumes: [{name: a, storage_class: persistent, mount_path: /workspace/a}]\n")
+    expect("a field that is missing says what is accepted", ["agent", "validate", "volume.yaml"], 2,
+           out='"access_mode" is required: Whether it may be written. Accepted: ')
     expect("an invalid manifest", ["agent", "validate", "bad.yaml"], 2,
            out="bad.yaml:5:3: spec.modle: unknown field")
     expect("an absent manifest", ["agent", "validate", "gone.yaml"], 1, err="gone.yaml")
@@ -167,6 +175,14 @@ def check_policy_paths():
         expect(f"policy {verb} of a path of this folder", ["policy", verb, path], 0, out=out)
         expect(f"policy {verb} from elsewhere", ["policy", verb, path], 1, cwd="/", err="No such file or directory")
     expect("and says where it looked", ["policy", "check", "here/rules"], 1, cwd="/", err="that you are in, /: ")
+    expect("a set that is none", ["policy", "show", "nowhere"], 1, err="accepted: current, the hash of a set")
+    expect("a policy that is not there", ["policy", "show", "here/rules", "nome"], 1, err="did you mean none?")
+    write("here/none/1.cedar", "// nothing\n")
+    expect("a set without policies says so", ["policy", "show", "here/none"], 0, out="// this set has no policies\n")
+    write("context.yaml", CONFIG.replace("  database: {url: \"env:DB_URL\"}\n", '  security_contexts: [{name: coder, capabilities: []}]\n'))
+    ask = ["policy", "authorize", "--action", "fs:read", "--path", "/workspace/x", "-c", "context.yaml", "--context"]
+    expect("a slip in a context", [*ask, "codr"], 1, err="did you mean coder?")
+    expect("no such context", [*ask, "zzzzzz"], 1, err="it has: coder")
     expect("policy diff, too", ["policy", "diff", "here/rules", "here/rules"], 0)
 
 

@@ -150,8 +150,11 @@ def names():
     run("task status, too", ["task", "status", id], 0, out="agent_name     worker\n")
     for verb in (["agent", "show"], ["agent", "run"], ["agent", "logs"], ["task", "execute"]):
         run(" ".join(verb) + " of a slip", [*verb, "wroker"], 1, err="did you mean worker?")
+    run("task list of a slip", ["task", "list", "--agent", "wroker"], 1, err="did you mean worker?")
     run("agent show of nothing like it", ["agent", "show", "zzzzzzzz"], 1, err="see: aegis agent list")
-    run("a volume", ["volume", "create", "models"], 0)
+    run("a size that is none", ["volume", "create", "models", "--size", "10X"], 2, err="accepted: a number of bytes, or one such as 512Mi")
+    run("a volume", ["volume", "create", "models", "--size", "64Mi"], 0)
+    run("has its size", ["volume", "usage", "models"], 0, out="67108864")
     run("volume show of a slip", ["volume", "show", "modles"], 1, err="did you mean models?")
     for verb in (["task", "status"], ["task", "logs"], ["task", "diff"], ["task", "cancel"]):
         run(" ".join(verb) + " of the beginning of an id", [*verb, id[:13]], 1, err=f"{id}")
