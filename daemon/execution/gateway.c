@@ -337,6 +337,8 @@ static AWAITS bool serve_smcp(struct executions *x, struct flow *f, struct http_
 		.agent_id = f->agent_id,
 		.security_context = span_cstr(f->manifest->spec.security_context),
 		.tools = &it->tools,
+		.outside = request.operation == SMCP_OP_ATTEST &&
+			!(f->sandbox && sandbox_holds(f->sandbox, q->peer->pid)),
 	};
 	request.workload = &w;
 	request.body = body;

@@ -5,6 +5,7 @@
  * whether it was carried out: what exists already is found again, what is gone already is fine.
  */
 #include "daemon/sandbox/process_internal.h"
+#include "daemon/sandbox/membership.h"
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -250,6 +251,11 @@ static int do_call_close(struct helper *h, struct helper_request *q, int64_t dea
 	return r == -ENOENT ? 0 : err_trace(r);
 }
 
+static bool process_holds(const struct sandbox *s, pid_t pid)
+{
+	return membership_in(pid, s->identity);
+}
+
 static int process_call_open(
 	struct sandbox *s, struct uuid call, uint64_t *ret_identity, int64_t deadline_ns)
 {
@@ -424,6 +430,7 @@ int sandbox_process_open(const struct sandbox_process_options *o, struct sandbox
 		.close = process_close,
 		.lower_paths = process_lower_paths,
 		.set_paths = process_set_paths,
+		.holds = process_holds,
 	};
 	struct process_driver *p = calloc(1, sizeof(*p));
 

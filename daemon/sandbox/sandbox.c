@@ -137,6 +137,11 @@ int sandbox_set_paths(struct sandbox *s, const struct lsm_table *paths, int64_t 
 		: 0;
 }
 
+bool sandbox_holds(const struct sandbox *s, pid_t pid)
+{
+	return !s->driver->ops->holds || s->driver->ops->holds(s, pid);
+}
+
 int sandbox_release(struct sandbox *s, int64_t deadline_ns)
 {
 	if (s->state != SANDBOX_ENDED)

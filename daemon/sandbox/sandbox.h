@@ -180,6 +180,7 @@ struct sandbox_ops {
 		struct lsm_table *ret, int64_t deadline_ns); /* NULL: nothing decides by paths */
 	int (*set_paths)(struct sandbox *s, const struct lsm_table *paths,
 		int64_t deadline_ns); /* NULL likewise */
+	bool (*holds)(const struct sandbox *s, pid_t pid); /* NULL: this kind cannot tell */
 };
 
 /* A driver embeds these two. */
@@ -246,6 +247,10 @@ AWAITS int sandbox_lower_paths(struct sandbox_driver *d, const struct sandbox_pa
  * called after sandbox_adopt: until then it goes on under those of the former daemon. */
 AWAITS int sandbox_set_paths(
 	struct sandbox *s, const struct lsm_table *paths, int64_t deadline_ns) MUST_USE;
+
+/* Whether a process that spoke at the sandbox's socket is one of its own, by its cgroup. False also
+ * if it is gone. A kind that cannot tell says yes: the socket is then all there is. */
+bool sandbox_holds(const struct sandbox *s, pid_t pid);
 
 AWAITS int sandbox_stop(struct sandbox *s, enum sandbox_stop_how how, int64_t deadline_ns) MUST_USE;
 

@@ -78,6 +78,10 @@ static int workload_check(struct call *c, struct attestation *t)
 	char own[UUID_TEXT_BYTES];
 
 	uuid_text(w->execution_id, own);
+	if (w->outside)
+		return refuse(t, SMCP_WORKLOAD_VERIFICATION_FAILED,
+			"the process at this socket does not belong to the sandbox of execution %s",
+			own);
 	if (names_other(t->body, "workload_id", w->execution_id) ||
 		names_other(t->body, "execution_id", w->execution_id))
 		return refuse(t, SMCP_WORKLOAD_VERIFICATION_FAILED,

@@ -69,6 +69,7 @@ struct smcp_workload {
 	struct uuid agent_id;
 	struct span security_context; /* the name its manifest gives; empty: none */
 	const struct tool_context *tools; /* its rules, its workspace */
+	bool outside; /* who speaks at its socket is no process of its cgroup: no attestation */
 };
 
 enum smcp_operation {

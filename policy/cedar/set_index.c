@@ -5,6 +5,7 @@
  * of its conditions. If such an attribute is missing, evaluation fails, and the failure is part of
  * the answer: then all policies of that path are candidates.
  */
+#include "policy/cedar/operator.h"
 #include "policy/cedar/set.h"
 #include "policy/cedar/no_memory.h"
 
@@ -82,26 +83,6 @@ static bool path_of(struct arena *a, struct set_index *x, const struct expr *e, 
 	return false;
 }
 
-static bool constant(const struct expr *e, struct cedar_value *ret)
-{
-	switch (e->op) {
-	case EXPR_BOOL:
-		*ret = (struct cedar_value){.type = VALUE_BOOL, .boolean = e->boolean};
-		return true;
-	case EXPR_LONG:
-		*ret = (struct cedar_value){.type = VALUE_LONG, .number = e->number};
-		return true;
-	case EXPR_STRING:
-		*ret = (struct cedar_value){.type = VALUE_STRING, .string = e->string};
-		return true;
-	case EXPR_UID:
-		*ret = (struct cedar_value){.type = VALUE_ENTITY, .uid = &e->uid};
-		return true;
-	default:
-		return false;
-	}
-}
-
 /* What is evaluated first: the leftmost operand of the first condition's conjunction. */
 static void condition_key(struct arena *a, struct set_index *x, const struct cedar_policy *p,
 	struct key *keys, size_t *count)
@@ -115,8 +96,8 @@ static void condition_key(struct arena *a, struct set_index *x, const struct ced
 		e = e->kids[0];
 	if (e->op != EXPR_EQ)
 		return;
-	if ((constant(e->kids[1], &value) && path_of(a, x, e->kids[0], &path)) ||
-		(constant(e->kids[0], &value) && path_of(a, x, e->kids[1], &path)))
+	if ((operator_literal(e->kids[1], &value) && path_of(a, x, e->kids[0], &path)) ||
+		(operator_literal(e->kids[0], &value) && path_of(a, x, e->kids[1], &path)))
 		keys[(*count)++] = (struct key){KEY_PATH + path, value};
 }
 

@@ -606,6 +606,11 @@ static void body_workload(void *arg)
 		401);
 	EXPECT_INT(error_code(&f), SMCP_WORKLOAD_VERIFICATION_FAILED);
 	uuid_text(w.execution_id, id);
+	w.outside = true;
+	EXPECT_INT(ask(&f, SMCP_V1, SMCP_OP_ATTEST, &w, smcp_client_attest(&c, id, NULL, f.arena)),
+		401);
+	EXPECT_INT(error_code(&f), SMCP_WORKLOAD_VERIFICATION_FAILED);
+	w.outside = false;
 	EXPECT_INT(
 		ask(&f, SMCP_V1, SMCP_OP_ATTEST, &w, smcp_client_attest(&c, id, "tester", f.arena)),
 		401);
