@@ -26,18 +26,12 @@
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "tests/bpf/cgroups.h"
 #include "tests/tap.h"
 
 static struct lsmprog lsm;
-static char parent_path[96], child_path[128], why[256], work[64];
-static int parent = -1;
-static uint64_t sandbox;
-
-static void must(int r, const char *what)
-{
-	if (r < 0)
-		fail_msg("%s: %s", what, strerror(errno));
-}
+static struct test_cgroups cgroups;
+static char why[256], work[64];
 
 static void need_lsm(void)
 {
@@ -47,28 +41,17 @@ static void need_lsm(void)
 
 static int set_up(void **state)
 {
-	struct statfs fs;
-	struct stat st;
-	const char *root = "/sys/fs/cgroup/unified";
-	if (statfs(root, &fs) < 0 || fs.f_type != CGROUP2_SUPER_MAGIC)
-		root = "/sys/fs/cgroup";
-	snprintf(parent_path, sizeof(parent_path), "%s/aegis-lsm-test-%d", root, getpid());
-	snprintf(child_path, sizeof(child_path), "%s/sandbox", parent_path);
+	cgroups_make(&cgroups, "aegis-lsm-test");
 	snprintf(work, sizeof(work), "/tmp/aegis-lsm-test-%d", getpid());
-	must(mkdir(parent_path, 0755), parent_path);
-	must(mkdir(child_path, 0755), child_path);
 	must(mkdir(work, 0755), work);
-	parent = open(parent_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	must(stat(child_path, &st), child_path);
-	sandbox = st.st_ino;
-	int r = lsmprog_load(parent, 2, &lsm);
+	int r = lsmprog_load(cgroups.fd, 2, &lsm);
 	if (r < 0) {
 		snprintf(why, sizeof(why), "%s", err_message(r));
 		err_clear();
 		return 0;
 	}
 	print_message("# %u instructions\n", lsm.programs.instructions);
-	r = lsmprog_attach(&lsm, parent);
+	r = lsmprog_attach(&lsm, cgroups.fd);
 	if (r < 0)
 		print_message("# %s\n", err_message(r));
 	return r;
@@ -76,35 +59,17 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-	lsmprog_detach(&lsm, parent);
+	lsmprog_detach(&lsm, cgroups.fd);
 	lsmprog_close(&lsm);
-	close(parent);
-	return rmdir(work) < 0 || rmdir(child_path) < 0 || rmdir(parent_path) < 0 ? -1 : 0;
+	return rmdir(work) < 0 || cgroups_remove(&cgroups) < 0 ? -1 : 0;
 }
 
 /* ---- a child in the cgroup ---- */
 
-static void enter(const char *cgroup)
-{
-	char path[192];
-	snprintf(path, sizeof(path), "%s/cgroup.procs", cgroup);
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0 || write(fd, "0", 1) != 1)
-		_exit(250);
-}
-
 /* What act() said in a process of that cgroup (NULL: outside): 0 or an errno. */
 static int in_cgroup(const char *cgroup, int (*act)(void))
 {
-	int status;
-	pid_t pid = fork();
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		if (cgroup)
-			enter(cgroup);
-		_exit(act());
-	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
+	int status = cgroup_run(cgroup, act, NULL);
 	assert_true(WIFEXITED(status));
 	return WEXITSTATUS(status);
 }
@@ -113,7 +78,8 @@ static void seal(uint32_t policy)
 {
 	const struct lsm_agent a = {.phase = LSM_SEALED, .policy = policy};
 	assert_int_equal(
-		bpf_map_update_elem(lsm.programs.maps[LSM_MAP_AGENTS], &sandbox, &a, BPF_ANY), 0);
+		bpf_map_update_elem(lsm.programs.maps[LSM_MAP_AGENTS], &cgroups.id, &a, BPF_ANY),
+		0);
 }
 
 static int result(long r)
@@ -166,7 +132,7 @@ static int do_unix_socket(void)
 static int do_cgroup_file(void)
 {
 	char path[192];
-	snprintf(path, sizeof(path), "%s/cgroup.procs", parent_path);
+	snprintf(path, sizeof(path), "%s/cgroup.procs", cgroups.parent);
 	return result(open(path, O_RDONLY));
 }
 
@@ -261,35 +227,35 @@ static void acts_are_refused_in_the_cgroup_alone(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(acts); i++) {
 		uint64_t before = denied(acts[i].hook);
 		int outside = in_cgroup(NULL, acts[i].fn);
-		int inside = in_cgroup(child_path, acts[i].fn);
+		int inside = in_cgroup(cgroups.sandbox, acts[i].fn);
 		if (outside != 0)
 			fail_msg("%s outside: %s", acts[i].name, strerror(outside));
 		if (inside != EPERM)
 			fail_msg("%s inside: %s", acts[i].name, strerror(inside));
 		assert_true(denied(acts[i].hook) > before);
 	}
-	assert_int_equal(in_cgroup(child_path, do_unix_socket), 0);
+	assert_int_equal(in_cgroup(cgroups.sandbox, do_unix_socket), 0);
 }
 
 static void a_sandbox_in_the_making_may(void **state)
 {
 	need_lsm();
-	assert_int_equal(lsmprog_admit(&lsm, sandbox), 0);
+	assert_int_equal(lsmprog_admit(&lsm, cgroups.id), 0);
 	for (size_t i = 0; i < ARRAY_LEN(acts); i++)
-		assert_int_equal(in_cgroup(child_path, acts[i].fn), 0);
-	assert_int_equal(lsmprog_seal(&lsm, sandbox), 0);
-	assert_int_equal(in_cgroup(child_path, do_userns), EPERM);
+		assert_int_equal(in_cgroup(cgroups.sandbox, acts[i].fn), 0);
+	assert_int_equal(lsmprog_seal(&lsm, cgroups.id), 0);
+	assert_int_equal(in_cgroup(cgroups.sandbox, do_userns), EPERM);
 }
 
 static void an_unknown_cgroup_may_nothing(void **state)
 {
 	need_lsm();
-	lsmprog_dismiss(&lsm, sandbox);
+	lsmprog_dismiss(&lsm, cgroups.id);
 	snprintf(document, sizeof(document), "/etc/passwd");
 	snprintf(program, sizeof(program), "/bin/true");
-	assert_int_equal(in_cgroup(child_path, do_unix_socket), EPERM);
-	assert_int_equal(in_cgroup(child_path, do_read), EPERM);
-	assert_int_equal(in_cgroup(child_path, do_exec), EPERM);
+	assert_int_equal(in_cgroup(cgroups.sandbox, do_unix_socket), EPERM);
+	assert_int_equal(in_cgroup(cgroups.sandbox, do_read), EPERM);
+	assert_int_equal(in_cgroup(cgroups.sandbox, do_exec), EPERM);
 }
 
 static void a_call_below_is_the_same_sandbox(void **state)
@@ -297,7 +263,7 @@ static void a_call_below_is_the_same_sandbox(void **state)
 	char call[160];
 	need_lsm();
 	seal(0);
-	snprintf(call, sizeof(call), "%s/call", child_path);
+	snprintf(call, sizeof(call), "%s/call", cgroups.sandbox);
 	must(mkdir(call, 0755), call);
 	assert_int_equal(in_cgroup(call, do_userns), EPERM);
 	assert_int_equal(in_cgroup(call, do_unix_socket), 0);
@@ -337,19 +303,19 @@ static void programs_by_their_inode(void **state)
 	copy_program();
 	seal(0);
 	/* A multi-call binary runs under any of its names; its exit status is not what counts. */
-	assert_int_not_equal(in_cgroup(child_path, do_exec), EPERM);
+	assert_int_not_equal(in_cgroup(cgroups.sandbox, do_exec), EPERM);
 	seal(11); /* of a policy that was not entered nothing is permitted */
-	assert_int_equal(in_cgroup(child_path, do_exec), EPERM);
+	assert_int_equal(in_cgroup(cgroups.sandbox, do_exec), EPERM);
 	put_policy(11, 0);
-	assert_int_not_equal(in_cgroup(child_path, do_exec), EPERM);
+	assert_int_not_equal(in_cgroup(cgroups.sandbox, do_exec), EPERM);
 	put_file(program, 11, LSM_FORBID_EXEC);
-	assert_int_equal(in_cgroup(child_path, do_exec), EPERM);
-	assert_int_equal(in_cgroup(child_path, do_exec_by_link), EPERM);
+	assert_int_equal(in_cgroup(cgroups.sandbox, do_exec), EPERM);
+	assert_int_equal(in_cgroup(cgroups.sandbox, do_exec_by_link), EPERM);
 	put_policy(12, LSM_LISTED_PROGRAMS);
 	seal(12);
-	assert_int_equal(in_cgroup(child_path, do_exec), EPERM);
+	assert_int_equal(in_cgroup(cgroups.sandbox, do_exec), EPERM);
 	put_file(program, 12, LSM_PERMIT_EXEC);
-	assert_int_not_equal(in_cgroup(child_path, do_exec), EPERM);
+	assert_int_not_equal(in_cgroup(cgroups.sandbox, do_exec), EPERM);
 	must(unlink(program), program);
 }
 
@@ -362,13 +328,13 @@ static void files_tighten_while_it_runs(void **state)
 	close(fd);
 	put_policy(13, 0);
 	seal(13);
-	assert_int_equal(in_cgroup(child_path, do_read), 0);
-	assert_int_equal(in_cgroup(child_path, do_write), 0);
+	assert_int_equal(in_cgroup(cgroups.sandbox, do_read), 0);
+	assert_int_equal(in_cgroup(cgroups.sandbox, do_write), 0);
 	put_file(document, 13, LSM_FORBID_WRITE);
-	assert_int_equal(in_cgroup(child_path, do_read), 0);
-	assert_int_equal(in_cgroup(child_path, do_write), EPERM);
+	assert_int_equal(in_cgroup(cgroups.sandbox, do_read), 0);
+	assert_int_equal(in_cgroup(cgroups.sandbox, do_write), EPERM);
 	put_file(document, 13, LSM_FORBID_READ | LSM_FORBID_WRITE);
-	assert_int_equal(in_cgroup(child_path, do_read), EPERM);
+	assert_int_equal(in_cgroup(cgroups.sandbox, do_read), EPERM);
 	assert_int_equal(in_cgroup(NULL, do_write), 0);
 	must(unlink(document), document);
 }
@@ -378,15 +344,15 @@ static void enforcement_outlives_who_attached(void **state)
 	need_lsm();
 	seal(0);
 	lsmprog_close(&lsm);
-	assert_int_equal(in_cgroup(child_path, do_userns), EPERM);
-	assert_int_equal(lsmprog_open(parent, 2, &lsm), 0); /* as a restarted helper does */
+	assert_int_equal(in_cgroup(cgroups.sandbox, do_userns), EPERM);
+	assert_int_equal(lsmprog_open(cgroups.fd, 2, &lsm), 0); /* as a restarted helper does */
 	assert_true(lsm.loaded && lsm.attached);
-	assert_int_equal(in_cgroup(child_path, do_userns), EPERM);
-	assert_int_equal(in_cgroup(child_path, do_unix_socket), 0); /* the same maps: known */
-	lsmprog_detach(&lsm, parent);
-	assert_int_equal(in_cgroup(child_path, do_userns), 0);
-	assert_int_equal(lsmprog_attach(&lsm, parent), 0);
-	assert_int_equal(in_cgroup(child_path, do_userns), EPERM);
+	assert_int_equal(in_cgroup(cgroups.sandbox, do_userns), EPERM);
+	assert_int_equal(in_cgroup(cgroups.sandbox, do_unix_socket), 0); /* the same maps: known */
+	lsmprog_detach(&lsm, cgroups.fd);
+	assert_int_equal(in_cgroup(cgroups.sandbox, do_userns), 0);
+	assert_int_equal(lsmprog_attach(&lsm, cgroups.fd), 0);
+	assert_int_equal(in_cgroup(cgroups.sandbox, do_userns), EPERM);
 }
 
 int main(void)

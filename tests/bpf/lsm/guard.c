@@ -19,6 +19,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "tests/bpf/cgroups.h"
 #include "tests/tap.h"
 
 enum { PATIENCE_MS = 60000 };
@@ -28,12 +29,6 @@ static char why[256], root[64], parent[96], sandbox[128], call[160], neighbour[1
 static struct ring_buffer *ring;
 static struct lsm_denial last;
 static unsigned records;
-
-static void must(int r, const char *what)
-{
-	if (r < 0)
-		fail_msg("%s: %s", what, strerror(errno));
-}
 
 static uint64_t id_of(const char *path)
 {

@@ -14,6 +14,7 @@
 #include <linux/magic.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include "tests/bpf/cgroups.h"
 #include "tests/tap.h"
 
 extern const unsigned char lsm_wrapped_object[], lsm_wrapped_object_end[];
@@ -162,10 +163,7 @@ static void the_kernel_decides_alike(void **state)
 /* The sizes that the programs were compiled with, from their own type information. */
 static void both_sides_have_one_layout(void **state)
 {
-	static const struct {
-		const char *name;
-		size_t bytes;
-	} types[] = {
+	static const struct layout_type types[] = {
 		{"lsm_agent", sizeof(struct lsm_agent)},
 		{"lsm_policy", sizeof(struct lsm_policy)},
 		{"lsm_file_key", sizeof(struct lsm_file_key)},
@@ -173,17 +171,7 @@ static void both_sides_have_one_layout(void **state)
 		{"lsm_counters", sizeof(struct lsm_counters)},
 		{"lsm_constants", sizeof(struct lsm_constants)},
 	};
-	struct bpf_object *o =
-		bpf_object__open_mem(lsm_object, (size_t)(lsm_object_end - lsm_object), NULL);
-	assert_non_null(o);
-	const struct btf *btf = bpf_object__btf(o);
-	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
-		int id = btf__find_by_name_kind(btf, types[i].name, BTF_KIND_STRUCT);
-		if (id < 0)
-			fail_msg("the programs know no %s", types[i].name);
-		assert_int_equal(btf__resolve_size(btf, (unsigned)id), types[i].bytes);
-	}
-	bpf_object__close(o);
+	layout_check(lsm_object, (size_t)(lsm_object_end - lsm_object), types, ARRAY_LEN(types));
 }
 
 int main(void)

@@ -19,21 +19,16 @@
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "tests/bpf/cgroups.h"
 #include "tests/tap.h"
 
 enum { CHANGES = 1000, FILES = 3, LOOKS = 1000 };
 
 static struct lsmprog lsm;
 static struct lsm_sensor *sensor;
-static char parent_path[96], child_path[128], why[256], work[64];
-static int parent = -1, maps[LSM_MAPS];
-static uint64_t sandbox;
-
-static void must(int r, const char *what)
-{
-	if (r < 0)
-		fail_msg("%s: %s", what, strerror(errno));
-}
+static struct test_cgroups cgroups;
+static char why[256], work[64];
+static int maps[LSM_MAPS];
 
 static int make_map(enum bpf_map_type type, const char *name, size_t key, size_t value, unsigned n)
 {
@@ -72,27 +67,16 @@ static void open_sensor(void)
 
 static int set_up(void **state)
 {
-	struct statfs fs;
-	struct stat st;
-	const char *root = "/sys/fs/cgroup/unified";
 	(void)state;
-	if (statfs(root, &fs) < 0 || fs.f_type != CGROUP2_SUPER_MAGIC)
-		root = "/sys/fs/cgroup";
-	snprintf(parent_path, sizeof(parent_path), "%s/aegis-lsm-policies-%d", root, getpid());
-	snprintf(child_path, sizeof(child_path), "%s/sandbox", parent_path);
+	cgroups_make(&cgroups, "aegis-lsm-policies");
 	snprintf(work, sizeof(work), "/tmp/aegis-lsm-policies-%d", getpid());
-	must(mkdir(parent_path, 0755), parent_path);
-	must(mkdir(child_path, 0755), child_path);
 	must(mkdir(work, 0755), work);
-	parent = open(parent_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	must(stat(child_path, &st), child_path);
-	sandbox = st.st_ino;
-	int r = lsmprog_load(parent, 2, &lsm);
+	int r = lsmprog_load(cgroups.fd, 2, &lsm);
 	if (r < 0) {
 		snprintf(why, sizeof(why), "%s", err_message(r));
 		err_clear();
 	} else {
-		r = lsmprog_attach(&lsm, parent);
+		r = lsmprog_attach(&lsm, cgroups.fd);
 		if (r < 0)
 			return r;
 	}
@@ -107,10 +91,9 @@ static int tear_down(void **state)
 	for (int i = 0; i < LSM_MAPS; i++)
 		if (maps[i] >= 0)
 			close(maps[i]);
-	lsmprog_detach(&lsm, parent);
+	lsmprog_detach(&lsm, cgroups.fd);
 	lsmprog_close(&lsm);
-	close(parent);
-	return rmdir(work) < 0 || rmdir(child_path) < 0 || rmdir(parent_path) < 0 ? -1 : 0;
+	return rmdir(work) < 0 || cgroups_remove(&cgroups) < 0 ? -1 : 0;
 }
 
 static size_t count(enum lsm_map map, size_t key_bytes)
@@ -137,13 +120,13 @@ static size_t files_there(void)
 static void admit(uint32_t policy)
 {
 	const struct lsm_agent a = {.phase = LSM_SEALED, .policy = policy};
-	assert_int_equal(bpf_map_update_elem(maps[LSM_MAP_AGENTS], &sandbox, &a, BPF_ANY), 0);
+	assert_int_equal(bpf_map_update_elem(maps[LSM_MAP_AGENTS], &cgroups.id, &a, BPF_ANY), 0);
 }
 
 static uint32_t policy_of_sandbox(void)
 {
 	struct lsm_agent a;
-	assert_int_equal(bpf_map_lookup_elem(maps[LSM_MAP_AGENTS], &sandbox, &a), 0);
+	assert_int_equal(bpf_map_lookup_elem(maps[LSM_MAP_AGENTS], &cgroups.id, &a), 0);
 	assert_int_equal(a.phase, LSM_SEALED);
 	return a.policy;
 }
@@ -186,7 +169,7 @@ static void entered_shared_and_taken_out(void **state)
 	assert_true(span_is(lsm_file_path(sensor, lsm_policy_number(p), 1, 11), "/b"));
 	assert_int_equal(lsm_file_path(sensor, lsm_policy_number(p), 1, 12).n, 0);
 	assert_int_equal(lsm_file_path(sensor, lsm_policy_number(p), 2, 10).n, 0);
-	assert_int_equal(lsm_agent_set_policy(sensor, sandbox, q), 0);
+	assert_int_equal(lsm_agent_set_policy(sensor, cgroups.id, q), 0);
 	assert_int_equal(policy_of_sandbox(), lsm_policy_number(q));
 	assert_int_equal(lsm_agent_set_policy(sensor, 1, q), -ENOENT);
 	err_clear();
@@ -203,7 +186,7 @@ static void entered_shared_and_taken_out(void **state)
 	assert_int_equal(lsm_policy_new(sensor, &ta, &p), 0);
 	assert_true(lsm_policy_number(p) > number); /* never again */
 	lsm_policy_unref(p);
-	assert_int_equal(lsm_agent_set_policy(sensor, sandbox, NULL), 0);
+	assert_int_equal(lsm_agent_set_policy(sensor, cgroups.id, NULL), 0);
 	lsm_policy_unref(q);
 	assert_int_equal(lsm_sweep(sensor, &gone), 0);
 	assert_int_equal(files_there() + policies_there(), 0);
@@ -224,7 +207,7 @@ static void left_behind_and_swept(void **state)
 	admit(0);
 	assert_int_equal(lsm_policy_new(sensor, &ta, &p), 0);
 	uint32_t number = lsm_policy_number(p);
-	assert_int_equal(lsm_agent_set_policy(sensor, sandbox, p), 0);
+	assert_int_equal(lsm_agent_set_policy(sensor, cgroups.id, p), 0);
 	lsm_policy_forget(p);
 	sensor = lsm_sensor_free(sensor);
 	assert_int_equal(policies_there(), 1);
@@ -235,7 +218,7 @@ static void left_behind_and_swept(void **state)
 	assert_int_equal(gone, 1); /* the sandbox has the other one still */
 	assert_int_equal(lsm_policy_new(sensor, &ta, &p), 0);
 	assert_true(lsm_policy_number(p) > number);
-	assert_int_equal(lsm_agent_set_policy(sensor, sandbox, p), 0);
+	assert_int_equal(lsm_agent_set_policy(sensor, cgroups.id, p), 0);
 	assert_int_equal(lsm_sweep(sensor, &gone), 0);
 	assert_int_equal(gone, 2);
 	assert_int_equal(policies_there(), 1);
@@ -313,15 +296,10 @@ static void make_files(struct lsm_entry e[FILES])
 
 static void look(struct seen *s)
 {
-	char path[192];
-	snprintf(path, sizeof(path), "%s/cgroup.procs", child_path);
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0 || write(fd, "0", 1) != 1)
-		_exit(250);
-	close(fd);
+	cgroup_enter(cgroups.sandbox);
 	while (!s->stop) {
 		for (int i = 0; i < FILES; i++) {
-			fd = open(names[i], O_RDONLY | O_CLOEXEC);
+			int fd = open(names[i], O_RDONLY | O_CLOEXEC);
 			if (fd >= 0) {
 				s->opened[i]++;
 				close(fd);
@@ -356,7 +334,7 @@ static void no_instant_between_two_policies(void **state)
 		i++) {
 		assert_int_equal(waitpid(pid, NULL, WNOHANG), 0);
 		assert_int_equal(lsm_policy_new(sensor, &tables[i % 2], &next), 0);
-		assert_int_equal(lsm_agent_set_policy(sensor, sandbox, next), 0);
+		assert_int_equal(lsm_agent_set_policy(sensor, cgroups.id, next), 0);
 		lsm_policy_unref(now);
 		size_t gone;
 		if (i % 50 == 0)

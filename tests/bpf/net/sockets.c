@@ -4,6 +4,7 @@
  * loopback also has 192.0.2.1 and 2001:db8::1, which are no loopback addresses and so are decided.
  * What counts is whether a byte arrives, not which error is returned.
  */
+#include "tests/bpf/cgroups.h"
 #include "tests/bpf/net/frame.h"
 #include "tests/shell.h"
 #include <arpa/inet.h>
@@ -20,16 +21,8 @@
 
 enum { PORT = 4433, OTHER_POLICY = 8 };
 
-static char parent_path[128], child_path[160];
-static int parent = -1;
-static uint64_t child_cgroup;
+static struct test_cgroups cgroups;
 static int listener = -1, listener6 = -1, receiver = -1;
-
-static void must(int r, const char *what)
-{
-	if (r < 0)
-		fail_msg("%s: %s", what, strerror(errno));
-}
 
 static struct sockaddr_in at(const char *ipv4)
 {
@@ -65,27 +58,14 @@ static void open_receivers(void)
 
 static int set_up(void **state)
 {
-	const char *root = "/sys/fs/cgroup/unified";
-	struct statfs fs;
-	struct stat st;
-
-	if (statfs(root, &fs) < 0 || fs.f_type != CGROUP2_SUPER_MAGIC)
-		root = "/sys/fs/cgroup";
-	snprintf(parent_path, sizeof(parent_path), "%s/aegis-bpf-test-%d", root, getpid());
-	snprintf(child_path, sizeof(child_path), "%s/sandbox", parent_path);
-	must(mkdir(parent_path, 0755), parent_path);
-	must(mkdir(child_path, 0755), child_path);
-	parent = open(parent_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	must(parent, parent_path);
-	must(stat(child_path, &st), child_path);
-	child_cgroup = st.st_ino;
+	cgroups_make(&cgroups, "aegis-bpf-test");
 	must(unshare(CLONE_NEWNET), "new network namespace");
 	assert_true(test_shell("ip link set lo up && ip addr add 192.0.2.1/32 dev lo && "
 			       "ip -6 addr add 2001:db8::1/128 dev lo"));
 	open_receivers();
-	int r = netprog_load(parent, &(struct net_constants){.level = 2}, &programs);
+	int r = netprog_load(cgroups.fd, &(struct net_constants){.level = 2}, &programs);
 	if (r == 0)
-		r = netprog_attach(&programs, parent);
+		r = netprog_attach(&programs, cgroups.fd);
 	if (r < 0)
 		print_message("# %s\n", err_message(r));
 	return r;
@@ -93,22 +73,19 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-	netprog_detach(parent);
+	netprog_detach(cgroups.fd);
 	netprog_close(&programs);
-	close(parent);
 	close(listener);
 	close(listener6);
 	close(receiver);
-	if (rmdir(child_path) < 0 || rmdir(parent_path) < 0)
-		return -1;
-	return 0;
+	return cgroups_remove(&cgroups);
 }
 
 static void set_agent(uint32_t policy)
 {
 	struct net_agent a = {.policy = policy, .slot = SLOT};
 	assert_int_equal(
-		bpf_map_update_elem(programs.maps[NET_MAP_AGENTS], &child_cgroup, &a, BPF_ANY), 0);
+		bpf_map_update_elem(programs.maps[NET_MAP_AGENTS], &cgroups.id, &a, BPF_ANY), 0);
 }
 
 static void permit(uint32_t policy, const uint8_t *address, uint16_t port)
@@ -122,24 +99,19 @@ static void permit(uint32_t policy, const uint8_t *address, uint16_t port)
 		bpf_map_update_elem(programs.maps[NET_MAP_PREFIXES], &key, &rules, BPF_ANY), 0);
 }
 
+static int (*to_do)(void);
+
+static int in_time(void)
+{
+	alarm(5);
+	return to_do();
+}
+
 /* Runs fn as a process of the sandbox's cgroup; its exit status is what fn returns. */
 static int inside(int (*fn)(void))
 {
-	pid_t pid = fork();
-
-	must(pid, "fork");
-	if (pid == 0) {
-		char procs[192], self[32];
-		snprintf(procs, sizeof(procs), "%s/cgroup.procs", child_path);
-		int fd = open(procs, O_WRONLY | O_CLOEXEC), n = snprintf(self, sizeof(self), "0");
-		if (fd < 0 || write(fd, self, (size_t)n) != n)
-			_exit(99);
-		close(fd);
-		alarm(5);
-		_exit(fn());
-	}
-	int status;
-	must(waitpid(pid, &status, 0), "waitpid");
+	to_do = fn;
+	int status = cgroup_run(cgroups.sandbox, in_time, NULL);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
@@ -294,7 +266,7 @@ static void a_rule_opens_what_it_names(void **state)
 static uint32_t attached(enum bpf_attach_type type)
 {
 	uint32_t ids[8], count = ARRAY_LEN(ids);
-	assert_int_equal(bpf_prog_query(parent, type, 0, NULL, ids, &count), 0);
+	assert_int_equal(bpf_prog_query(cgroups.fd, type, 0, NULL, ids, &count), 0);
 	return count;
 }
 
@@ -307,9 +279,10 @@ static void a_restarted_helper_goes_on(void **state)
 	assert_int_equal(inside(tcp_outside), 0); /* with nobody there */
 	assert_true(tcp_arrived(listener));
 	assert_int_not_equal(inside(tcp6), 0);
-	assert_true(netprog_is_attached(parent));
-	assert_int_equal(netprog_load(parent, &(struct net_constants){.level = 2}, &programs), 0);
-	assert_int_equal(netprog_attach(&programs, parent), 0);
+	assert_true(netprog_is_attached(cgroups.fd));
+	assert_int_equal(
+		netprog_load(cgroups.fd, &(struct net_constants){.level = 2}, &programs), 0);
+	assert_int_equal(netprog_attach(&programs, cgroups.fd), 0);
 	assert_int_equal(attached(BPF_CGROUP_INET_EGRESS), 1);
 	assert_int_equal(attached(BPF_CGROUP_INET4_CONNECT), 1);
 	last = 0;
@@ -353,7 +326,7 @@ static void tightening_cuts_what_flows(void **state)
 	assert_true(fd >= 0);
 	set_agent(OTHER_POLICY); /* which permits nothing */
 	char procs[192], text[64] = "";
-	snprintf(procs, sizeof(procs), "%s/cgroup.procs", child_path);
+	snprintf(procs, sizeof(procs), "%s/cgroup.procs", cgroups.sandbox);
 	FILE *f = fopen(procs, "re");
 	assert_non_null(f);
 	assert_non_null(fgets(text, sizeof(text), f));
@@ -397,8 +370,8 @@ static void a_denial_is_on_record(void **state)
 	assert_int_equal(last_denial.hook, NET_HOOK_CONNECT);
 	assert_int_equal(last_denial.port, PORT);
 	assert_int_equal(last_denial.policy, POLICY);
-	assert_true(last_denial.cgroup == child_cgroup);
-	assert_true(last_denial.call_cgroup == child_cgroup);
+	assert_true(last_denial.cgroup == cgroups.id);
+	assert_true(last_denial.call_cgroup == cgroups.id);
 	assert_string_not_equal(last_denial.comm, "");
 }
 
@@ -418,7 +391,7 @@ static int flood(void)
 /* With nobody to empty the ring: what is in it and what the kernel counted as lost is all. */
 static void what_finds_no_room_is_counted(void **state)
 {
-	struct net_tally_key key = {.cgroup = child_cgroup, .which = NET_TALLY_LOST};
+	struct net_tally_key key = {.cgroup = cgroups.id, .which = NET_TALLY_LOST};
 	uint64_t before = 0, lost = 0;
 	struct ring_buffer *ring =
 		ring_buffer__new(programs.maps[NET_MAP_DENIALS], on_denial, NULL, NULL);
@@ -439,14 +412,14 @@ static void what_finds_no_room_is_counted(void **state)
 
 static uint64_t tally(enum net_tally which)
 {
-	struct net_tally_key key = {.cgroup = child_cgroup, .which = which};
+	struct net_tally_key key = {.cgroup = cgroups.id, .which = which};
 	uint64_t n;
 	return bpf_map_lookup_elem(programs.maps[NET_MAP_TALLIES], &key, &n) == 0 ? n : 0;
 }
 
 static void set_tally(enum net_tally which, uint64_t n)
 {
-	struct net_tally_key key = {.cgroup = child_cgroup, .which = which};
+	struct net_tally_key key = {.cgroup = cgroups.id, .which = which};
 	must(bpf_map_update_elem(programs.maps[NET_MAP_TALLIES], &key, &n, BPF_ANY), "tally");
 }
 
@@ -460,7 +433,7 @@ static size_t take_flows(struct net_flow *sum)
 	while (bpf_map_get_next_key(programs.maps[NET_MAP_FLOWS], NULL, &key) == 0) {
 		must(bpf_map_lookup_and_delete_elem(programs.maps[NET_MAP_FLOWS], &key, &f),
 			"flow");
-		assert_true(key.cgroup == child_cgroup && f.call_cgroup == child_cgroup);
+		assert_true(key.cgroup == cgroups.id && f.call_cgroup == cgroups.id);
 		sum->sent_packets += f.sent_packets;
 		sum->sent_bytes += f.sent_bytes;
 		sum->state |= f.state;

@@ -10,6 +10,7 @@
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
+#include "tests/bpf/cgroups.h"
 #include "tests/tap.h"
 
 extern const unsigned char record_wrapped_object[], record_wrapped_object_end[];
@@ -71,25 +72,13 @@ static void the_kernel_counts_alike(void **state)
  * records, which are in no map, are asserted where they are declared. */
 static void both_sides_have_one_layout(void **state)
 {
-	static const struct {
-		const char *name;
-		size_t bytes;
-	} types[] = {
+	static const struct layout_type types[] = {
 		{"record_agent", sizeof(struct record_agent)},
 		{"record_call", sizeof(struct record_call)},
 		{"record_constants", sizeof(struct record_constants)},
 	};
-	struct bpf_object *o = bpf_object__open_mem(
-		record_object, (size_t)(record_object_end - record_object), NULL);
-	assert_non_null(o);
-	const struct btf *btf = bpf_object__btf(o);
-	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
-		int id = btf__find_by_name_kind(btf, types[i].name, BTF_KIND_STRUCT);
-		if (id < 0)
-			fail_msg("the programs know no %s", types[i].name);
-		assert_int_equal(btf__resolve_size(btf, (unsigned)id), types[i].bytes);
-	}
-	bpf_object__close(o);
+	layout_check(record_object, (size_t)(record_object_end - record_object), types,
+		ARRAY_LEN(types));
 }
 
 int main(void)

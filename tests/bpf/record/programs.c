@@ -16,6 +16,7 @@
 #include <sys/statfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "tests/bpf/cgroups.h"
 #include "tests/tap.h"
 
 extern const unsigned char record_object[], record_object_end[];
@@ -24,27 +25,13 @@ enum { LEVEL = 2, SMALL_RING = 4096, EVENTS_MAX = 4096 };
 
 static struct recordprog programs;
 static struct record_sensor *sensor;
-static char parent_path[96], child_path[128], call_path[160], why[700];
-static int parent = -1;
-static uint64_t sandbox, call_cgroup;
+static struct test_cgroups cgroups;
+static char call_path[160], why[700];
+static uint64_t call_cgroup;
 static const struct uuid execution = {{1, 2, 3}}, call = {{9, 8, 7}};
 
 static struct record_exec seen[EVENTS_MAX];
 static size_t seen_count;
-
-static void must(int r, const char *what)
-{
-	if (r < 0)
-		fail_msg("%s: %s", what, strerror(errno));
-}
-
-static uint64_t make_cgroup(const char *path)
-{
-	struct stat st;
-	must(mkdir(path, 0755), path);
-	must(stat(path, &st), path);
-	return st.st_ino;
-}
 
 static int open_sensor(void)
 {
@@ -86,18 +73,10 @@ static void show_refusal(void)
 
 static int set_up(void **state)
 {
-	struct statfs fs;
-	const char *root = "/sys/fs/cgroup/unified";
-	if (statfs(root, &fs) < 0 || fs.f_type != CGROUP2_SUPER_MAGIC)
-		root = "/sys/fs/cgroup";
-	snprintf(parent_path, sizeof(parent_path), "%s/aegis-record-test-%d", root, getpid());
-	snprintf(child_path, sizeof(child_path), "%s/sandbox", parent_path);
-	snprintf(call_path, sizeof(call_path), "%s/call", child_path);
-	(void)make_cgroup(parent_path);
-	sandbox = make_cgroup(child_path);
-	call_cgroup = make_cgroup(call_path);
-	parent = open(parent_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int r = recordprog_load(parent, LEVEL, &programs);
+	cgroups_make(&cgroups, "aegis-record-test");
+	snprintf(call_path, sizeof(call_path), "%s/call", cgroups.sandbox);
+	call_cgroup = cgroup_make(call_path);
+	int r = recordprog_load(cgroups.fd, LEVEL, &programs);
 	if (r == -EOPNOTSUPP) {
 		snprintf(why, sizeof(why), "%s", err_message(r));
 		err_clear();
@@ -105,9 +84,9 @@ static int set_up(void **state)
 		return 0;
 	}
 	if (r == 0)
-		r = recordprog_attach(&programs, parent);
+		r = recordprog_attach(&programs, cgroups.fd);
 	if (r == 0)
-		r = recordprog_admit(&programs, sandbox, execution, 3);
+		r = recordprog_admit(&programs, cgroups.id, execution, 3);
 	if (r == 0)
 		r = recordprog_call(&programs, call_cgroup, call);
 	if (r == 0)
@@ -123,40 +102,13 @@ static int tear_down(void **state)
 {
 	record_sensor_free(sensor);
 	recordprog_close(&programs);
-	close(parent);
-	return rmdir(call_path) < 0 || rmdir(child_path) < 0 || rmdir(parent_path) < 0 ? -1 : 0;
+	return rmdir(call_path) < 0 || cgroups_remove(&cgroups) < 0 ? -1 : 0;
 }
 
 static void need_programs(void)
 {
 	if (!programs.loaded)
 		test_skip("%s", why);
-}
-
-static void enter(const char *cgroup)
-{
-	char path[192];
-	snprintf(path, sizeof(path), "%s/cgroup.procs", cgroup);
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0 || write(fd, "0", 1) != 1)
-		_exit(250);
-	close(fd);
-}
-
-/* Its wait status. */
-static int in_cgroup(const char *cgroup, int (*act)(void), pid_t *ret_pid)
-{
-	int status;
-	pid_t pid = fork();
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		if (cgroup)
-			enter(cgroup);
-		_exit(act());
-	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	*ret_pid = pid;
-	return status;
 }
 
 static void take_all(void)
@@ -209,7 +161,7 @@ static void a_life_is_recorded(void **state)
 
 	need_programs();
 	take_all();
-	assert_true(WIFSIGNALED(in_cgroup(call_path, execute, &pid)));
+	assert_true(WIFSIGNALED(cgroup_run(call_path, execute, &pid)));
 	take_all();
 	const struct record_exec *e = find(RECORD_EXEC, (uint32_t)pid),
 				 *x = find(RECORD_EXIT, (uint32_t)pid);
@@ -227,7 +179,7 @@ static void a_life_is_recorded(void **state)
 	assert_memory_equal(e->event.execution, execution.bytes, sizeof(execution.bytes));
 	assert_memory_equal(e->event.call, call.bytes, sizeof(call.bytes));
 	assert_int_equal(e->event.iteration, 3);
-	assert_int_equal(e->event.cgroup, sandbox);
+	assert_int_equal(e->event.cgroup, cgroups.id);
 	assert_int_equal(e->event.call_cgroup, call_cgroup);
 	assert_int_equal(x->event.start_ns, e->event.start_ns);
 	assert_true(WIFSIGNALED((int)x->event.status));
@@ -241,7 +193,7 @@ static void children_are_recorded_without_a_call(void **state)
 
 	need_programs();
 	take_all();
-	assert_int_equal(WEXITSTATUS(in_cgroup(child_path, fork_once, &pid)), 5);
+	assert_int_equal(WEXITSTATUS(cgroup_run(cgroups.sandbox, fork_once, &pid)), 5);
 	take_all();
 	assert_int_equal(seen_count, 3); /* one born, two dead */
 	const struct record_event *f = &seen[0].event;
@@ -249,7 +201,7 @@ static void children_are_recorded_without_a_call(void **state)
 	assert_int_equal(f->kind, RECORD_FORK);
 	assert_int_equal(f->parent_pid, pid);
 	assert_memory_equal(f->call, none, sizeof(none));
-	assert_int_equal(f->call_cgroup, sandbox);
+	assert_int_equal(f->call_cgroup, cgroups.id);
 	const struct record_exec *x = find(RECORD_EXIT, f->pid);
 	assert_non_null(x);
 	assert_int_equal(x->event.start_ns, f->start_ns);
@@ -263,8 +215,8 @@ static void others_are_not(void **state)
 
 	need_programs();
 	take_all();
-	(void)in_cgroup(NULL, fork_once, &pid);
-	(void)in_cgroup(parent_path, fork_once, &pid);
+	(void)cgroup_run(NULL, fork_once, &pid);
+	(void)cgroup_run(cgroups.parent, fork_once, &pid);
 	take_all();
 	assert_int_equal(seen_count, 0);
 }
@@ -276,7 +228,7 @@ static void what_is_not_let_go_of_is_there_again(void **state)
 
 	need_programs();
 	take_all();
-	(void)in_cgroup(child_path, fork_once, &pid);
+	(void)cgroup_run(cgroups.sandbox, fork_once, &pid);
 	size_t n = record_sensor_next(sensor, &events);
 	assert_int_equal(n, 3);
 	uint64_t sequence = events[0]->sequence;
@@ -296,25 +248,25 @@ static void beyond_the_budget_is_counted(void **state)
 
 	need_programs();
 	take_all();
-	must(record_sensor_counters(sensor, sandbox, &a), "counters");
+	must(record_sensor_counters(sensor, cgroups.id, &a), "counters");
 	uint64_t happened = record_agent_happened(&a), lost = record_agent_lost(&a);
 	a.budget = 20;
 	must(bpf_map_update_elem(
-		     programs.programs.maps[RECORD_MAP_AGENTS], &sandbox, &a, BPF_EXIST),
+		     programs.programs.maps[RECORD_MAP_AGENTS], &cgroups.id, &a, BPF_EXIST),
 		"budget");
 	for (int i = 0; i < FORKS; i++)
-		(void)in_cgroup(child_path, nothing, &pid);
+		(void)cgroup_run(cgroups.sandbox, nothing, &pid);
 	take_all();
-	must(record_sensor_counters(sensor, sandbox, &a), "counters");
+	must(record_sensor_counters(sensor, cgroups.id, &a), "counters");
 	assert_int_equal(record_agent_happened(&a) - happened, FORKS); /* ends */
 	assert_true(record_agent_lost(&a) > lost || seen_count == FORKS);
 	assert_int_equal(seen_count + record_agent_lost(&a) - lost, FORKS);
-	assert_int_equal(record_sensor_told(sensor, sandbox), 0);
-	record_sensor_tell(sensor, sandbox, 17);
-	assert_int_equal(record_sensor_told(sensor, sandbox), 17);
+	assert_int_equal(record_sensor_told(sensor, cgroups.id), 0);
+	record_sensor_tell(sensor, cgroups.id, 17);
+	assert_int_equal(record_sensor_told(sensor, cgroups.id), 17);
 	a.budget = RECORD_BUDGET;
 	must(bpf_map_update_elem(
-		     programs.programs.maps[RECORD_MAP_AGENTS], &sandbox, &a, BPF_EXIST),
+		     programs.programs.maps[RECORD_MAP_AGENTS], &cgroups.id, &a, BPF_EXIST),
 		"budget");
 }
 
@@ -327,10 +279,10 @@ static void another_helper_goes_on(void **state)
 	need_programs();
 	take_all();
 	recordprog_close(&programs);
-	must(recordprog_load(parent, LEVEL, &again), "load");
-	must(recordprog_attach(&again, parent), "attach");
-	must(recordprog_adopt(&again, sandbox, execution, 3), "adopt");
-	(void)in_cgroup(child_path, fork_once, &pid);
+	must(recordprog_load(cgroups.fd, LEVEL, &again), "load");
+	must(recordprog_attach(&again, cgroups.fd), "attach");
+	must(recordprog_adopt(&again, cgroups.id, execution, 3), "adopt");
+	(void)cgroup_run(cgroups.sandbox, fork_once, &pid);
 	take_all();
 	assert_int_equal(seen_count, 3); /* neither lost nor twice */
 	programs = again;
@@ -371,14 +323,14 @@ static void a_full_ring_is_counted(void **state)
 		assert_non_null(links[n++]);
 	}
 	int agents = bpf_object__find_map_fd_by_name(o, "record_agents");
-	must(bpf_map_update_elem(agents, &sandbox, &agent, BPF_ANY), "admit");
+	must(bpf_map_update_elem(agents, &cgroups.id, &agent, BPF_ANY), "admit");
 	for (int i = 0; i < FORKS; i++)
-		(void)in_cgroup(child_path, nothing, &pid);
+		(void)cgroup_run(cgroups.sandbox, nothing, &pid);
 	struct ring_buffer *ring = ring_buffer__new(
 		bpf_object__find_map_fd_by_name(o, "record_ring"), count_one, &recorded, NULL);
 	assert_non_null(ring);
 	assert_true(ring_buffer__consume(ring) > 0);
-	must(bpf_map_lookup_elem(agents, &sandbox, &a), "counters");
+	must(bpf_map_lookup_elem(agents, &cgroups.id, &a), "counters");
 	const struct record_count *c = &a.count[RECORD_EXIT];
 	assert_int_equal(c->happened, FORKS);
 	assert_true(c->full > 0);
