@@ -81,11 +81,14 @@ static const struct table_field provider_fields[] = {
 		.doc = "Whether all conversations are recorded, for type replay: true "
 		       "(recording-NAME.jsonl in the data directory) or a file (our addition)."},
 	{0}};
+/* As upstream's guide to providers has it, against its own reference. */
+static const struct table_renamed provider_renamed[] = {{"base_url", "endpoint", true}, {0}};
 const struct table config_provider_table = {
 	.name = "LlmProvider",
 	.doc = "A provider of language models.",
 	.bytes = sizeof(struct config_provider),
 	.fields = provider_fields,
+	.renamed = provider_renamed,
 	.check = config_check_provider,
 };
 

@@ -373,6 +373,8 @@ int rule_allow_command(struct rule_set_builder *b, const char *command,
 {
 	struct arena *scratch CLEANUP(arena_cleanup) = arena_new(LIMIT_RULE_SET_BYTES);
 	struct rule_command c = {.command = command};
+	const char *said =
+		strcmp(command, CONTEXT_ANY_BUT_SHELL) == 0 ? "any but a shell" : command;
 	struct buf condition CLEANUP(buf_fini) = buf_init(LIMIT_RULE_SET_BYTES);
 	int r = scratch ? 0 : err_raise(-ENOMEM, "rules: out of memory");
 
@@ -384,7 +386,7 @@ int rule_allow_command(struct rule_set_builder *b, const char *command,
 		r = rule_begin(b,
 			&(struct rule_head){.origin = o,
 				.code = DECISION_COMMAND_NOT_ALLOWED,
-				.accepts = span_cstr(command)});
+				.accepts = span_cstr(said)});
 	if (r == 0)
 		r = buf_error(&condition);
 	if (r < 0)

@@ -405,6 +405,18 @@ static void doubts_are_warnings(void **state)
 	parsed_fini(&p);
 }
 
+static void the_guide_has_another_name(void **state)
+{
+	struct parsed p = parse_spec("  llm_providers: [{name: a, type: openai, base_url: "
+				     "\"http://127.0.0.1:1/v1\", " MODELS "}]\n");
+	assert_int_equal(p.result, 0);
+	assert_string_equal(p.config->llm_providers.items[0].endpoint, "http://127.0.0.1:1/v1");
+	assert_string_equal(report_of(&p),
+		"c:6:43: warning: spec.llm_providers[0].base_url: another name for \"endpoint\"; "
+		"write that\n");
+	parsed_fini(&p);
+}
+
 static void loopback_is_told_apart(void **state)
 {
 	static const struct {
@@ -588,6 +600,7 @@ int main(void)
 		cmocka_unit_test_setup(refusals, clear_environment),
 		cmocka_unit_test_setup(sections_at_the_top_are_sent_home, clear_environment),
 		cmocka_unit_test_setup(doubts_are_warnings, clear_environment),
+		cmocka_unit_test_setup(the_guide_has_another_name, clear_environment),
 		cmocka_unit_test_setup(loopback_is_told_apart, clear_environment),
 		cmocka_unit_test_setup_teardown(the_first_place_wins, enter_folder, leave_folder),
 		cmocka_unit_test_setup_teardown(named_files_must_exist, enter_folder, leave_folder),

@@ -278,6 +278,22 @@ static void commands(void **state)
 	rule_set_unref(s);
 }
 
+static void any_but_a_shell(void **state)
+{
+	(void)state;
+	struct rule_set_builder *b = rule_set_builder_new();
+	assert_int_equal(rule_allow_tool(b, "cmd.run", at("spec.tools[0]")), 0);
+	assert_int_equal(
+		rule_allow_command(b, CONTEXT_ANY_BUT_SHELL, NULL, 0, at("spec.tools[0]")), 0);
+	struct rule_set *s = rule_set_seal(b);
+	rule_set_builder_free(b);
+	assert_non_null(s);
+	assert_true(decide_command(s, "git push").allowed);
+	assert_span(decide_command(s, "sh -c ls").reason,
+		"command 'sh -c' is not allowed; allowed programs: any but a shell");
+	rule_set_unref(s);
+}
+
 static void rates(void **state)
 {
 	(void)state;
@@ -397,6 +413,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(tools, setup, teardown),
 		cmocka_unit_test_setup_teardown(paths, setup, teardown),
 		cmocka_unit_test_setup_teardown(commands, setup, teardown),
+		cmocka_unit_test_setup_teardown(any_but_a_shell, setup, teardown),
 		cmocka_unit_test_setup_teardown(rates, setup, teardown),
 		cmocka_unit_test_setup_teardown(rates_go_over, setup, teardown),
 		cmocka_unit_test_setup_teardown(empty_set_allows_nothing, setup, teardown),
