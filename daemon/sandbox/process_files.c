@@ -15,18 +15,20 @@ struct ask_files {
 	int listener;
 };
 
-/* Whether -ENOENT means that the helper does not have the sandbox any more. */
-static AWAITS bool is_lost(struct helper *h, const struct ask_files *a, int r, int64_t deadline_ns)
+/* What `r` means: -ENOENT may be the sandbox, which went with its helper or connection. */
+static AWAITS int meaning(struct helper *h, const struct ask_files *a, int r, int64_t deadline_ns)
 {
 	struct helper_sandbox found;
 
 	if (r != -ENOENT)
-		return false;
-	if (helper_sandbox_get(h, a->sandbox->id, a->sandbox->execution, &found, deadline_ns) !=
-		-ENOENT)
-		return false;
-	err_clear();
-	return true;
+		return err_trace(r);
+	int known =
+		helper_sandbox_get(h, a->sandbox->id, a->sandbox->execution, &found, deadline_ns);
+	if (known == -ENOENT) {
+		err_clear();
+		return PROCESS_START_AGAIN;
+	}
+	return err_trace(known < 0 ? known : r);
 }
 
 static int do_mount(struct helper *h, struct helper_request *q, int64_t deadline_ns)
@@ -35,7 +37,7 @@ static int do_mount(struct helper *h, struct helper_request *q, int64_t deadline
 	int r = helper_files_mount(h, a->sandbox->id, a->sandbox->execution, a->volume,
 		a->files->tenant, a->read_only, deadline_ns);
 
-	return is_lost(h, a, r, deadline_ns) ? PROCESS_START_AGAIN : err_trace(r);
+	return meaning(h, a, r, deadline_ns);
 }
 
 static int do_begin(struct helper *h, struct helper_request *q, int64_t deadline_ns)
@@ -47,7 +49,7 @@ static int do_begin(struct helper *h, struct helper_request *q, int64_t deadline
 		err_clear();
 		return 0;
 	}
-	return is_lost(h, a, r, deadline_ns) ? PROCESS_START_AGAIN : err_trace(r);
+	return meaning(h, a, r, deadline_ns);
 }
 
 static int do_open(struct helper *h, struct helper_request *q, int64_t deadline_ns)
