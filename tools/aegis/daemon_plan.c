@@ -176,7 +176,19 @@ void daemon_log_path(const struct daemon_plan *p, enum daemon_name which, char *
 	snprintf(ret, size, "%s/%s.log", p->state_dir, daemon_names[which]);
 }
 
-/* Base name of the program that runs as pid; a replaced one counts too. */
+static bool has_comm(pid_t pid, const char *name)
+{
+	char path[64];
+	struct buf text CLEANUP(buf_fini) = buf_init(64);
+
+	snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+	bool same = fd_read_file(path, &text) == 0 && span_is(span_trim(buf_view(&text)), name);
+	err_clear();
+	return same;
+}
+
+/* Base name of the program that runs as pid. One that was replaced counts too, whatever it was
+ * called when it was put out of the way. */
 static bool runs_program(pid_t pid, const char *name)
 {
 	char link[64], exe[PATH_MAX];
@@ -189,7 +201,7 @@ static bool runs_program(pid_t pid, const char *name)
 	if (deleted)
 		*deleted = '\0';
 	const char *base = strrchr(exe, '/');
-	return base && strcmp(base + 1, name) == 0;
+	return (base && strcmp(base + 1, name) == 0) || (deleted && has_comm(pid, name));
 }
 
 pid_t daemon_running(const struct daemon_plan *p, enum daemon_name which, int *ret_pidfd)

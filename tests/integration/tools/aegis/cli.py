@@ -195,6 +195,23 @@ def check_schema():
                out="| field | type | required |")
 
 
+def check_replaced(folders):
+    """A program that was put out of the way by a new build is still the one that runs."""
+    path = os.path.join(FOLDER, "old", "aegisd")
+    write("old/aegisd", "")
+    shutil.copy(shutil.which("sleep"), path)
+    with subprocess.Popen([path, "600"]) as process:
+        try:
+            os.rename(path, path + ".gone")
+            os.unlink(path + ".gone")
+            write("run/aegisd.pid", f"{process.pid}\n")
+            _, out, _ = run("daemon", "status", "-c", "d.yaml", *folders)
+            tap.ok("a program that was replaced still runs", f"aegisd        running ({process.pid})" in out, out)
+        finally:
+            process.kill()
+    shutil.rmtree(os.path.join(FOLDER, "run"))
+
+
 def check_daemon():
     folders = ["--run-dir", os.path.join(FOLDER, "run"), "--state-dir", os.path.join(FOLDER, "state")]
     write("d.yaml", CONFIG.replace("  database: {url: \"env:DB_URL\"}\n",
@@ -207,6 +224,7 @@ def check_daemon():
     else:
         expect("uninstall of nothing", ["daemon", "uninstall"], 1, err="no service is installed")
 
+    check_replaced(folders)
     copy = os.path.join(FOLDER, "bin")
     os.makedirs(copy)
     shutil.copy(AEGIS, copy)
