@@ -102,11 +102,19 @@ struct {
 	__type(value, __u64);
 } net_tallies SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, NET_CALLS_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64); /* cgroup of the call */
+	__type(value, struct net_call);
+} net_calls SEC(".maps");
+
 /* One question, and what was found on the way to its answer. */
 struct net_question {
 	struct net_peer peer;
 	__u64 cgroup;
-	__u64 call_cgroup;
+	__u64 call_cgroup; /* that of the sandbox: in no call */
 	__u32 policy;
 	__u32 slot;
 	__u32 rule;
@@ -158,19 +166,12 @@ static __always_inline __u32 find_name(struct net_question *q, int has_ports)
 	return flow ? flow->name : 0;
 }
 
-/* `has_ports`: of both sides, as a packet has and a call has not. */
-static __always_inline enum net_verdict decide(struct net_question *q, int has_ports)
+static __always_inline enum net_verdict decide_by_policy(struct net_question *q, int has_ports)
 {
 	struct net_prefix_key prefix = {.bits = 32 + 128, .policy = q->policy};
 	struct net_name_key key = {.policy = q->policy};
 	enum net_verdict v = NET_DENY_DEFAULT;
-	__u8 resolver[16];
 
-	for (int i = 0; i < 16; i++)
-		resolver[i] = net_constants.resolver[i];
-	if (net_to_resolver(resolver, &q->peer))
-		return NET_ALLOW;
-	q->flows = 1;
 	__builtin_memcpy(prefix.address, q->peer.address, 16);
 	const struct net_rules *rules = bpf_map_lookup_elem(&net_prefixes, &prefix);
 	if (rules)
@@ -186,6 +187,32 @@ static __always_inline enum net_verdict decide(struct net_question *q, int has_p
 	if (!rules)
 		return NET_DENY_DEFAULT;
 	return net_match(rules, q->peer.protocol, q->peer.port, &q->rule);
+}
+
+/* `has_ports`: of both sides, as a packet has and a call has not. */
+static __always_inline enum net_verdict decide(struct net_question *q, int has_ports)
+{
+	const struct net_call *call = NULL;
+	__u32 outside = q->policy;
+	__u8 resolver[16];
+
+	for (int i = 0; i < 16; i++)
+		resolver[i] = net_constants.resolver[i];
+	if (net_to_resolver(resolver, &q->peer))
+		return NET_ALLOW;
+	q->flows = 1;
+	if (q->call_cgroup != q->cgroup)
+		call = bpf_map_lookup_elem(&net_calls, &q->call_cgroup);
+	if (!call)
+		return decide_by_policy(q, has_ports);
+	q->policy = call->policy;
+	enum net_verdict v = decide_by_policy(q, has_ports);
+	if (v != NET_ALLOW || bpf_ktime_get_boot_ns() < call->ends_ns)
+		return v;
+	q->policy = outside;
+	q->rule = 0;
+	v = decide_by_policy(q, has_ports);
+	return v == NET_DENY_DEFAULT ? NET_DENY_LEASE : v;
 }
 
 static __always_inline void tally(__u64 cgroup, enum net_tally which)
@@ -240,7 +267,6 @@ static __always_inline void record(const struct net_question *q, enum net_verdic
 	d->name = q->name;
 	d->call_cgroup = q->call_cgroup;
 	if (has_task) {
-		d->call_cgroup = bpf_get_current_cgroup_id();
 		d->pid = (__u32)(bpf_get_current_pid_tgid() >> 32);
 		bpf_get_current_comm(d->comm, sizeof(d->comm));
 	}
@@ -350,9 +376,12 @@ static __always_inline int cgroup_packet(struct __sk_buff *skb, int out, __u8 ho
 {
 	struct net_question q = {
 		.hook = hook, .cgroup = bpf_skb_ancestor_cgroup_id(skb, net_constants.level)};
-	enum net_verdict v = packet(skb, out, &q);
+	enum net_verdict v;
 
-	q.call_cgroup = bpf_skb_cgroup_id(skb);
+	q.call_cgroup = bpf_skb_ancestor_cgroup_id(skb, net_constants.level + 1);
+	if (!q.call_cgroup)
+		q.call_cgroup = q.cgroup;
+	v = packet(skb, out, &q);
 	if (v == NET_ALLOW) {
 		count_allowed(&q, skb->len);
 		if (q.flows)
@@ -385,6 +414,17 @@ static __always_inline int same_bytes(const __u8 *a, const __u8 *b, int n)
 	return 1;
 }
 
+/* What comes over a link may have lost its socket. That the packet is of this conversation was
+ * decided by the socket, in net_egress, which entered it. */
+static __always_inline __u64 call_of_flow(const struct net_question *q)
+{
+	struct net_flow_key key;
+
+	flow_key(q, &key);
+	const struct net_flow *flow = bpf_map_lookup_elem(&net_flows, &key);
+	return flow ? flow->call_cgroup : q->cgroup;
+}
+
 static __always_inline enum net_verdict link_packet(
 	struct __sk_buff *skb, const struct net_link *l, struct net_question *q)
 {
@@ -413,6 +453,7 @@ static __always_inline enum net_verdict link_packet(
 		return NET_DENY_SOURCE;
 	if (q->peer.control)
 		return NET_DENY_PROTOCOL;
+	q->call_cgroup = call_of_flow(q);
 	return decide(q, 1);
 }
 
@@ -438,6 +479,14 @@ int net_link(struct __sk_buff *skb)
 
 /* ---- calls ---- */
 
+static __always_inline void find_task(struct net_question *q)
+{
+	q->cgroup = bpf_get_current_ancestor_cgroup_id(net_constants.level);
+	q->call_cgroup = bpf_get_current_ancestor_cgroup_id(net_constants.level + 1);
+	if (!q->call_cgroup)
+		q->call_cgroup = q->cgroup;
+}
+
 /* The address that a call names; the wildcard stands for loopback, as it does for connect(2). */
 static __always_inline void peer_of_call(struct bpf_sock_addr *ctx, int ipv6, struct net_peer *ret)
 {
@@ -460,10 +509,11 @@ static __always_inline void peer_of_call(struct bpf_sock_addr *ctx, int ipv6, st
 
 static __always_inline int call(struct bpf_sock_addr *ctx, int ipv6, __u8 hook)
 {
-	struct net_question q = {
-		.hook = hook, .cgroup = bpf_get_current_ancestor_cgroup_id(net_constants.level)};
-	enum net_verdict v = find_agent(&q);
+	struct net_question q = {.hook = hook};
+	enum net_verdict v;
 
+	find_task(&q);
+	v = find_agent(&q);
 	peer_of_call(ctx, ipv6, &q.peer);
 	if (v == NET_ALLOW && q.peer.protocol != NET_PROTO_TCP && q.peer.protocol != NET_PROTO_UDP)
 		v = NET_DENY_PROTOCOL;
@@ -503,10 +553,11 @@ int net_sendmsg6(struct bpf_sock_addr *ctx)
  * is a mistake or an attempt. */
 static __always_inline int own_address(struct bpf_sock_addr *ctx, int ipv6)
 {
-	struct net_question q = {.hook = NET_HOOK_BIND,
-		.cgroup = bpf_get_current_ancestor_cgroup_id(net_constants.level)};
-	enum net_verdict v = find_agent(&q);
+	struct net_question q = {.hook = NET_HOOK_BIND};
+	enum net_verdict v;
 
+	find_task(&q);
+	v = find_agent(&q);
 	peer_of_call(ctx, ipv6, &q.peer);
 	if (v == NET_ALLOW && !net_is_loopback(q.peer.address))
 		v = NET_DENY_INBOUND;
@@ -533,9 +584,11 @@ int net_bind6(struct bpf_sock_addr *ctx)
 SEC("cgroup/sock_create")
 int net_socket(struct bpf_sock *ctx)
 {
-	struct net_question q = {.hook = NET_HOOK_SOCKET,
-		.cgroup = bpf_get_current_ancestor_cgroup_id(net_constants.level)};
-	enum net_verdict v = find_agent(&q);
+	struct net_question q = {.hook = NET_HOOK_SOCKET};
+	enum net_verdict v;
+
+	find_task(&q);
+	v = find_agent(&q);
 	__u32 type = ctx->type, protocol = ctx->protocol;
 
 	if (v == NET_ALLOW && !(type == 1 && protocol == NET_PROTO_TCP) &&

@@ -8,6 +8,11 @@
  * never reused while anything refers to it, so that a change of policy is: enter the new one whole
  * under a new number, then write that number into `net_agents`, which is one atomic store.
  *
+ * A dispatched call is its own cgroup below the sandbox's, and may have a policy of its own in
+ * `net_calls`, which says all that holds in it: what holds outside and its lease, forbids included.
+ * When its time is over the entry grants nothing that the sandbox's policy does not, by itself, and
+ * still forbids what it forbade.
+ *
  * Longest prefix is not forbid-wins: each entry of `net_prefixes` therefore carries the rules of
  * every prefix that contains it, forbidding ones first; the first rule that matches port and
  * protocol decides, and none means denied.
@@ -19,6 +24,7 @@
 enum {
 	NET_RULES_MAX = 16, /* of one prefix or name */
 	NET_AGENTS_MAX = 4096,
+	NET_CALLS_MAX = 16384,
 	NET_PREFIXES_MAX = 1 << 18,
 	NET_NAMES_MAX = 1 << 16,
 	NET_LEARNED_MAX = 1 << 17,
@@ -41,6 +47,7 @@ enum net_map {
 	NET_MAP_NUMBERS,
 	NET_MAP_DENIALS,
 	NET_MAP_TALLIES,
+	NET_MAP_CALLS,
 	NET_MAPS,
 };
 
@@ -56,6 +63,14 @@ struct net_constants {
 struct net_agent {
 	__u32 policy;
 	__u32 slot; /* its counters: index into net_counters */
+};
+
+/* Of a dispatched call, by its cgroup. */
+struct net_call {
+	__u64 sandbox; /* cgroup of the sandbox that it is in */
+	__u64 ends_ns; /* from then on it grants nothing */
+	__u32 policy;
+	__u32 unused;
 };
 
 struct net_rule {
@@ -147,6 +162,7 @@ enum net_verdict {
 	NET_DENY_DEFAULT = 9, /* no rule speaks of it */
 	NET_DENY_INBOUND = 10, /* a connection from outside */
 	NET_DENY_SOCKET = 11, /* a kind of socket that no rule can speak of */
+	NET_DENY_LEASE = 12, /* a rule permitted it, while its call had time left */
 	NET_VERDICTS,
 	NET_VERDICT_SLOTS = 16, /* room for counts: a new verdict changes no layout */
 };

@@ -100,6 +100,7 @@ AWAITS void record_resolution(
 	void *ctx, const struct sandbox_origin *o, const struct resolver_record *r);
 AWAITS void record_flow(
 	void *ctx, const struct sandbox_origin *o, const struct sensor_flow *f, struct span name);
+AWAITS void record_lease(void *ctx, const struct sandbox_origin *o, const struct sandbox_lease *l);
 AWAITS void record_settle(void *ctx);
 
 /* The same for what sandboxes did. */

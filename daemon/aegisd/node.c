@@ -87,6 +87,7 @@ static int sandboxes_open(struct node *n)
 				.lost = record_gap,
 				.resolved = record_resolution,
 				.lsm_denied = record_lsm_denial,
+				.leased = record_lease,
 				.flow = record_flow,
 				.settle = record_settle,
 				.recorded = record_events,

@@ -125,6 +125,15 @@ static void address_put(struct json_writer *w, const uint8_t *address)
 	json_field_cstr(w, "address", text);
 }
 
+/* The facts of a call that has rules of its own: what happened in it was decided by them. */
+static void call_put(struct json_writer *w, const struct sandbox_origin *o)
+{
+	if (o->call_program.n)
+		json_field_span(w, "call_program", o->call_program);
+	if (o->call_tool.n)
+		json_field_span(w, "call_tool", o->call_tool);
+}
+
 void record_denial(void *ctx, const struct sandbox_origin *o, const struct net_denial *d,
 	struct span policy_id)
 {
@@ -143,6 +152,9 @@ void record_denial(void *ctx, const struct sandbox_origin *o, const struct net_d
 	json_field_i64(&w, "port", d->port);
 	json_field_i64(&w, "protocol", d->protocol);
 	json_field_cstr(&w, "reason", sensor_verdict_text((enum net_verdict)d->verdict));
+	/* A lease that was over had no part in it. */
+	if (d->verdict != NET_DENY_LEASE)
+		call_put(&w, o);
 	json_field_span(&w, "policy_id", policy_id);
 	json_field_i64(&w, "cgroup", (int64_t)d->cgroup);
 	json_field_i64(&w, "call_cgroup", (int64_t)d->call_cgroup);
@@ -231,10 +243,36 @@ void record_flow(
 	json_field_i64(&w, "received_bytes", (int64_t)f->counts.received_bytes);
 	json_field_i64(&w, "received_packets", (int64_t)f->counts.received_packets);
 	json_field_cstr(&w, "end", flow_end_text(f->end));
+	call_put(&w, o);
 	json_field_i64(&w, "cgroup", (int64_t)f->key.cgroup);
 	json_field_i64(&w, "call_cgroup", (int64_t)f->counts.call_cgroup);
 	json_field_i64(&w, "boot_time_ns", (int64_t)f->counts.opened_ns);
 	json_field_i64(&w, "last_ns", (int64_t)f->counts.last_ns);
+	json_end(&w);
+	record_post(journal_of(ctx), &record, &b);
+}
+
+void record_lease(void *ctx, const struct sandbox_origin *o, const struct sandbox_lease *l)
+{
+	struct buf b CLEANUP(buf_fini) = buf_init(LIMIT_AUDIT_PAYLOAD_BYTES);
+	struct json_writer w = json_writer(&b);
+	struct audit_record record = {.source = AUDIT_KERNEL,
+		.kind = l->opened ? SPAN(AUDIT_KIND_LEASE_OPENED) : SPAN(AUDIT_KIND_LEASE_ENDED),
+		.execution_id = o->execution,
+		.call_id = o->call,
+		.iteration = o->iteration};
+
+	json_object(&w);
+	json_field_i64(&w, "iteration", o->iteration);
+	call_put(&w, o);
+	if (l->opened) {
+		json_field_i64(&w, "permits", (int64_t)l->permits);
+		json_field_i64(&w, "lasts_ms", l->lasts_ms);
+	} else {
+		json_field_cstr(&w, "reason", l->why);
+	}
+	json_field_i64(&w, "cgroup", (int64_t)o->identity);
+	json_field_i64(&w, "call_cgroup", (int64_t)l->identity);
 	json_end(&w);
 	record_post(journal_of(ctx), &record, &b);
 }

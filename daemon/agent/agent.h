@@ -63,7 +63,15 @@ struct agent_task {
 	const struct json *input_data; /* object */
 };
 
+/* What calls of a tool may besides, each for its own processes and no longer than it runs. */
+struct agent_lease {
+	const char *tool; /* "cmd.run" */
+	agent_strings programs; /* of these calls: argv[0] as it stands there */
+	agent_strings destinations;
+};
+
 struct agent_security {
+	TABLE_LIST_OF(struct agent_lease) leases;
 	struct {
 		int mode; /* enum agent_network_mode */
 		agent_strings allowlist;

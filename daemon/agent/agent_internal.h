@@ -104,6 +104,7 @@ void agent_check_volume(struct table_run *run, const struct doc *d, void *object
 void agent_check_validator(struct table_run *run, const struct doc *d, void *object);
 void agent_check_output(struct table_run *run, const struct doc *d, void *object);
 void agent_check_tool(struct table_run *run, const struct doc *d, void *object);
+void agent_check_lease(struct table_run *run, const struct doc *d, void *object);
 void agent_check_network(struct table_run *run, const struct doc *d, void *object);
 void agent_check_spec(struct table_run *run, const struct doc *d, void *object);
 

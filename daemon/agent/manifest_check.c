@@ -37,6 +37,21 @@ void agent_check_network(struct table_run *run, const struct doc *d, void *objec
 	check_connect(run, d, "denylist", &s->network.denylist);
 }
 
+void agent_check_lease(struct table_run *run, const struct doc *d, void *object)
+{
+	const struct agent_lease *l = object;
+
+	for (size_t i = 0; i < l->programs.count; i++)
+		if (!*l->programs.items[i])
+			table_problem(run, d, "programs", "a program has a name");
+	for (size_t i = 0; i < l->programs.count; i++)
+		if (strcmp(l->programs.items[i], "sh") == 0)
+			table_warning(run, d, "programs",
+				"sh runs every line that needs a shell, whatever it is, so all of "
+				"them have the lease");
+	check_connect(run, d, "destinations", &l->destinations);
+}
+
 /* The id of a volume, or a template that is to yield one. */
 static void check_source(struct table_run *run, const struct doc *d, const char *text)
 {

@@ -276,6 +276,41 @@ static const struct table resources_table = {
 	.renamed = resources_renamed,
 };
 
+static const struct table_field lease_fields[] = {
+	{.name = "tool",
+		.type = TABLE_STRING,
+		AT(agent_lease, tool),
+		.pattern = "cmd\\.run",
+		.pattern_says = "cmd.run, the tool whose calls run in the sandbox",
+		.otherwise = "cmd.run",
+		.doc = "Whose calls have it."},
+	{.name = "programs",
+		STRINGS,
+		AT(agent_lease, programs),
+		.flags = TABLE_REQUIRED,
+		.min = 1,
+		.example = "[git]",
+		.doc = "Which of its calls: those that run one of these programs, named as the "
+		       "call names it. A name without a folder is a program of the runtime."},
+	{.name = "destinations",
+		STRINGS,
+		AT(agent_lease, destinations),
+		.flags = TABLE_REQUIRED,
+		.min = 1,
+		.example = "[\"github.com:443\"]",
+		.doc = "Domain names and address blocks that processes of such a call may reach, "
+		       "and nobody else, until it ends."},
+	{0}};
+static const struct table lease_table = {
+	.check = agent_check_lease,
+	.name = "Lease",
+	.doc = "Rights that exist only while a single call runs.",
+	.bytes = sizeof(struct agent_lease),
+	.fields = lease_fields,
+};
+static const struct table_field lease_item = {
+	.name = "lease", .type = TABLE_OBJECT, .table = &lease_table};
+
 static const struct table_field security_fields[] = {{.name = "network",
 							     .type = TABLE_OBJECT,
 							     .table = &network_table,
@@ -288,6 +323,13 @@ static const struct table_field security_fields[] = {{.name = "network",
 		.type = TABLE_OBJECT,
 		.table = &resources_table,
 		.doc = "What it may use up."},
+	{.name = "leases",
+		.type = TABLE_LIST,
+		.item = &lease_item,
+		.item_bytes = sizeof(struct agent_lease),
+		.max = 64,
+		AT(agent_security, leases),
+		.doc = "What single calls may reach besides, each while it runs."},
 	{0}};
 static const struct table security_table = {
 	.name = "Security",

@@ -183,6 +183,18 @@ static int allow_network(struct making *k)
 	return err_trace(r);
 }
 
+static int allow_lease(struct making *k, size_t i)
+{
+	const struct agent_lease *l = &k->m->spec.security.leases.items[i];
+	int r = 0;
+
+	for (size_t n = 0; r == 0 && n < l->destinations.count; n++)
+		r = rule_lease_connect(k->b, l->destinations.items[n], l->tool, l->programs.items,
+			l->programs.count,
+			origin(k, "spec.security.leases[%zu].destinations[%zu]", i, n));
+	return err_trace(r);
+}
+
 static bool workspace_is_read_only(const struct agent_manifest *m)
 {
 	if (m->spec.security.filesystem.read_only)
@@ -207,6 +219,8 @@ static int make_rules(struct making *k)
 		r = allow_paths(k, "fs:write", "write", &m->spec.security.filesystem.write);
 	if (r == 0)
 		r = allow_network(k);
+	for (size_t i = 0; r == 0 && i < m->spec.security.leases.count; i++)
+		r = allow_lease(k, i);
 	return err_trace(r);
 }
 

@@ -41,6 +41,8 @@ const char *audit_source_name(enum audit_source s); /* "event" */
 #define AUDIT_KIND_EXITED "ProcessExited"
 #define AUDIT_KIND_RING "RingCreated"
 #define AUDIT_KIND_FLOW "NetworkFlow"
+#define AUDIT_KIND_LEASE_OPENED "LeaseOpened"
+#define AUDIT_KIND_LEASE_ENDED "LeaseEnded"
 #define AUDIT_KIND_COUNTED "KernelCounted"
 #define AUDIT_KIND_NETWORK_DENIED "NetworkDenied"
 #define AUDIT_KIND_KERNEL_DENIED "KernelDenied"

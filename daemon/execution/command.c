@@ -37,6 +37,21 @@ static AWAITS int started_record(struct iteration *it, struct uuid id, const cha
 	return err_trace(r);
 }
 
+/* Before it is dispatched. It ends in the kernel when nobody would wait for the result any more. */
+static AWAITS int lease_open(struct iteration *it, const struct tool_dispatch *d, struct arena *a,
+	uint64_t identity, bool again)
+{
+	int64_t left_ms = (it->deadline_ns - rt_now_ns()) / NS_PER_MS;
+
+	it->command.program = arena_span(a, d->argv[0]);
+	if (d->argv[0].n > 0 && !it->command.program.p)
+		return err_raise(-ENOMEM, "cmd.run: request memory used up");
+	it->command.lasts_ms = MAX((int64_t)0, MIN(left_ms, d->timeout_ms + DISPATCH_SLACK_MS));
+	it->command.again = again;
+	it->command.identity = identity;
+	return err_trace(iteration_lease(it));
+}
+
 static void dispatch_put(
 	struct iteration *it, const char *id_text, const struct tool_dispatch *d, struct buf *b)
 {
@@ -116,11 +131,14 @@ int command_dispatch(void *iteration, struct span call_id, const struct tool_dis
 		return err_raise(-EPIPE, "cmd.run: the sandbox is gone");
 	uuid_text(id, id_text);
 	r = sandbox_call_open(it->f->sandbox, id, &identity, deadline_in_ms(SANDBOX_DEADLINE_MS));
+	if (r < 0)
+		return err_trace(r);
+	it->command.id = id;
+	r = lease_open(it, d, a, identity, again);
 	if (r == 0 && !again)
 		r = started_record(it, id, id_text, d, identity);
 	if (r < 0)
 		return err_trace(r);
-	it->command.id = id;
 	it->command.active = true;
 	dispatch_put(it, id_text, d, &b);
 	r = buf_error(&b);
@@ -137,6 +155,10 @@ int command_dispatch(void *iteration, struct span call_id, const struct tool_dis
 	/* Nothing can fail without a call's name to copy. */
 	(void)!flow_files_set_origin(it->f, it->number, SPAN(""));
 	/* Cancelled: its sandbox ends, or it is taken up again after a restart. */
+	if (r == -ECANCELED && it->f->cancel_asked &&
+		sandbox_call_end_rights(it->f->sandbox, id) < 0)
+		err_clear(); /* they end by their time */
+	it->command.identity = 0; /* whoever changes policies now leaves it alone */
 	int closed = r == -ECANCELED ? 0 : call_close(it, id);
 	if (r < 0 || closed < 0)
 		return err_trace(r < 0 ? r : closed);

@@ -204,6 +204,11 @@ struct outstanding {
 	struct uuid id; /* call id and dispatch id */
 	bool active;
 	bool arrived;
+	uint64_t identity; /* of its cgroup; 0: not known (yet) */
+	struct span program; /* argv[0], in the iteration's arena */
+	int64_t lasts_ms; /* what a lease lasts, from its dispatch on */
+	bool again; /* it was dispatched by a former daemon */
+	bool ruled; /* it has rules of its own */
 	struct tool_dispatch_result result; /* in the iteration's arena */
 };
 
@@ -228,6 +233,7 @@ struct iteration {
 	int letters; /* messages inside execution_dispatch, and others who hold the iteration */
 	struct conversation *conversation; /* NULL: none was begun */
 	struct outstanding command;
+	struct rule_calls calls; /* what the rules that the kernel decides by say of calls */
 	struct waitq command_wake;
 	struct list done_dispatches; /* struct done_dispatch */
 
@@ -261,6 +267,9 @@ AWAITS int iteration_run(struct flow *f) MUST_USE;
 AWAITS int iteration_open(struct iteration *it) MUST_USE;
 /* Hands the flow's rules to the tools, the files and the kernel, for the iteration. */
 AWAITS int iteration_take_rules(struct iteration *it) MUST_USE;
+/* Gives the command that is out, whose cgroup is known, the rules of its own that policy has for
+ * it, if any: a lease. */
+AWAITS int iteration_lease(struct iteration *it) MUST_USE;
 /* Ends the sandbox, if need be, and records how it ended. */
 AWAITS int iteration_close(struct iteration *it) MUST_USE;
 /* Validates and records the end. As iteration_run. */

@@ -61,6 +61,7 @@ struct lowering {
 	struct decision_request who;
 	struct arena *arena;
 	struct kernel_rules *ret;
+	struct rule_calls *ret_calls;
 };
 
 static int lower(void *arg)
@@ -70,7 +71,23 @@ static int lower(void *arg)
 
 	if (r == 0)
 		r = rule_set_path_rules(l->rules, &l->who, l->arena, l->ret);
+	if (r == 0)
+		r = rule_set_call_rules(l->rules, &l->who, l->arena, l->ret_calls);
 	return err_trace(r);
+}
+
+static int lower_call(void *arg)
+{
+	struct lowering *l = arg;
+
+	return err_trace(rule_set_kernel_rules(l->rules, &l->who, l->arena, l->ret));
+}
+
+static struct decision_request who_of(const struct flow *f)
+{
+	return (struct decision_request){.execution_id = span_cstr(f->id_text),
+		.agent = span_cstr(f->manifest->metadata.name),
+		.tenant = f->tenant};
 }
 
 /* What the kernel decides by, of the execution's set of policies: whom the sandbox may talk to,
@@ -81,11 +98,10 @@ static AWAITS int kernel_rules(struct iteration *it, struct arena *a, struct ker
 	struct flow *f = it->f;
 	struct lowering l = {
 		.rules = f->rules,
-		.who = {.execution_id = span_cstr(f->id_text),
-			.agent = span_cstr(f->manifest->metadata.name),
-			.tenant = f->tenant},
+		.who = who_of(f),
 		.arena = a,
 		.ret = ret,
+		.ret_calls = &it->calls,
 	};
 	struct rule_set *held = rule_set_ref(f->rules);
 	int r = offload_call(f->x->deps.files, lower, &l,
@@ -127,6 +143,47 @@ static AWAITS int take_kernel_rules(struct iteration *it)
 			it->f->sandbox, &rules, deadline_in_ms(SANDBOX_DEADLINE_MS));
 	if (r == 0)
 		r = sandbox_set_paths(it->f->sandbox, &paths, deadline_in_ms(SANDBOX_DEADLINE_MS));
+	if (r == 0 && it->command.identity)
+		r = iteration_lease(it);
+	return err_trace(r);
+}
+
+/* By one set: another that comes meanwhile is lowered, too. */
+static AWAITS int lease_once(struct iteration *it, struct arena *a)
+{
+	struct flow *f = it->f;
+	struct kernel_rules rules = {0};
+	struct rule_set *held = rule_set_ref(f->rules);
+	struct lowering l = {.rules = held, .who = who_of(f), .arena = a, .ret = &rules};
+
+	l.who.call_tool = SPAN("cmd.run");
+	l.who.call_program = it->command.program;
+	int r = offload_call(f->x->deps.files, lower_call, &l, deadline_in_ms(SANDBOX_DEADLINE_MS));
+	rule_set_unref(held);
+	const struct sandbox_call_rules q = {.network = &rules,
+		.tool = l.who.call_tool,
+		.program = l.who.call_program,
+		.lasts_ms = it->command.lasts_ms,
+		.again = it->command.again};
+	if (r == 0)
+		r = sandbox_call_set_rules(f->sandbox, it->command.id, it->command.identity, &q,
+			deadline_in_ms(SANDBOX_DEADLINE_MS));
+	if (r == 0)
+		it->command.ruled = true;
+	return err_trace(r);
+}
+
+int iteration_lease(struct iteration *it)
+{
+	struct arena *a CLEANUP(arena_cleanup) = arena_new(LIMIT_ITERATION_ARENA_BYTES);
+	uint64_t taken;
+	int r = a ? 0 : err_raise(-ENOMEM, "lease: out of memory");
+
+	do {
+		taken = rule_set_generation(it->f->rules);
+		if (r == 0 && (it->calls.asked || it->command.ruled))
+			r = lease_once(it, a);
+	} while (r == 0 && taken != rule_set_generation(it->f->rules));
 	return err_trace(r);
 }
 
@@ -245,6 +302,7 @@ static AWAITS int start_sandbox(struct iteration *it)
 	s.prompt = prompt;
 	s.env = env;
 	s.network = &rules;
+	s.network_in_calls = it->calls.permitted;
 	s.paths = &paths;
 	if (f->x->deps.files_mediated) {
 		files.tenant = arena_cstr(it->arena, f->tenant);

@@ -17,6 +17,7 @@ static const char *const map_names[NET_MAPS] = {
 	[NET_MAP_NUMBERS] = "net_numbers",
 	[NET_MAP_DENIALS] = "net_denials",
 	[NET_MAP_TALLIES] = "net_tallies",
+	[NET_MAP_CALLS] = "net_calls",
 };
 
 static const struct progset_program programs[] = {

@@ -17,11 +17,6 @@ static struct helper_link *link_of(struct sandbox *s)
 	return process_driver_of(s->driver)->link;
 }
 
-static struct sandbox_usage usage_of(const struct helper_usage *u)
-{
-	return (struct sandbox_usage){u->cpu_us, u->memory_peak_bytes, u->oom_kills};
-}
-
 /* ---- requests ---- */
 
 struct ask_sandbox {
@@ -201,85 +196,9 @@ static int process_adopt(struct sandbox_driver *d, const struct sandbox_entry *e
 	return err_trace(r);
 }
 
-/* ---- calls ---- */
-
-struct ask_call {
-	struct helper_request request;
-	struct sandbox *sandbox;
-	struct uuid call;
-	enum helper_call_rest rest;
-	uint64_t identity;
-	struct helper_usage usage;
-};
-
-static AWAITS int find_call(struct helper *h, struct ask_call *a, int64_t deadline_ns)
-{
-	struct helper_call *list;
-	size_t count;
-	int r = helper_call_list(
-		h, a->sandbox->id, a->sandbox->execution, &list, &count, deadline_ns);
-
-	if (r < 0)
-		return err_trace(r);
-	r = -EEXIST;
-	for (size_t i = 0; i < count; i++)
-		if (uuid_eq(list[i].call, a->call)) {
-			a->identity = list[i].cgroup_id;
-			r = 0;
-		}
-	free(list);
-	return r < 0 ? err_raise(r, "that call was closed already") : 0;
-}
-
-static int do_call_open(struct helper *h, struct helper_request *q, int64_t deadline_ns)
-{
-	struct ask_call *a = container_of(q, struct ask_call, request);
-	int r = helper_call_cgroup_open(
-		h, a->sandbox->id, a->sandbox->execution, a->call, &a->identity, deadline_ns);
-
-	if (r == -EEXIST)
-		r = find_call(h, a, deadline_ns);
-	return err_trace(r);
-}
-
-static int do_call_close(struct helper *h, struct helper_request *q, int64_t deadline_ns)
-{
-	struct ask_call *a = container_of(q, struct ask_call, request);
-	int r = helper_call_cgroup_close(
-		h, a->sandbox->id, a->sandbox->execution, a->call, a->rest, &a->usage, deadline_ns);
-
-	return r == -ENOENT ? 0 : err_trace(r);
-}
-
 static bool process_holds(const struct sandbox *s, pid_t pid)
 {
 	return membership_in(pid, s->identity);
-}
-
-static int process_call_open(
-	struct sandbox *s, struct uuid call, uint64_t *ret_identity, int64_t deadline_ns)
-{
-	struct ask_call a = {.request.fn = do_call_open, .sandbox = s, .call = call};
-	int r = helper_ask(link_of(s), &a.request, deadline_ns);
-
-	if (r == 0)
-		*ret_identity = a.identity;
-	return err_trace(r);
-}
-
-static int process_call_close(struct sandbox *s, struct uuid call, bool keep_rest,
-	struct sandbox_usage *ret, int64_t deadline_ns)
-{
-	struct ask_call a = {.request.fn = do_call_close,
-		.sandbox = s,
-		.call = call,
-		.rest = keep_rest ? HELPER_CALL_KEEP : HELPER_CALL_KILL};
-	int r = helper_ask(link_of(s), &a.request, deadline_ns);
-
-	if (r < 0)
-		return err_trace(r);
-	*ret = usage_of(&a.usage);
-	return r == HELPER_CALL_HAD_REST ? SANDBOX_CALL_HAD_REST : 0;
 }
 
 /* ---- ending ---- */
@@ -324,8 +243,8 @@ static AWAITS int process_ending(struct sandbox *s, struct sandbox_ending *ret, 
 		if (r < 0)
 			return err_trace(r);
 		if (a.found.state == HELPER_SANDBOX_ENDED) {
-			*ret = (struct sandbox_ending){
-				end_of(a.found.end), a.found.end_status, usage_of(&a.found.usage)};
+			*ret = (struct sandbox_ending){end_of(a.found.end), a.found.end_status,
+				process_usage(&a.found.usage)};
 			return 0;
 		}
 		if (rt_now_ns() >= deadline_ns)
@@ -390,6 +309,7 @@ static void process_forget(struct sandbox *s)
 	struct process_driver *d = process_driver_of(s->driver);
 
 	bool alive = s->state != SANDBOX_RELEASED && s->state != SANDBOX_ENDED;
+	process_calls_forget(p, alive);
 	process_network_end(p, alive);
 	p->paths = alive ? lsm_policy_forget(p->paths) : lsm_policy_unref(p->paths);
 	list_remove(&p->alive_link);
@@ -417,6 +337,8 @@ int sandbox_process_open(const struct sandbox_process_options *o, struct sandbox
 		.adopt = process_adopt,
 		.call_open = process_call_open,
 		.call_close = process_call_close,
+		.call_set_rules = process_call_set_rules,
+		.call_end_rights = process_call_end_rights,
 		.stop = process_stop,
 		.wait = process_wait,
 		.set_network = process_set_network,

@@ -47,6 +47,8 @@ struct sandbox_origin process_origin(
 		}
 	if (d->record && call_cgroup && call_cgroup != cgroup)
 		o.call = record_sensor_call(d->record, call_cgroup);
+	if (p && call_cgroup && call_cgroup != cgroup)
+		process_call_origin(p, call_cgroup, &o);
 	return o;
 }
 

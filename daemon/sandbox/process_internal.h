@@ -60,6 +60,7 @@ struct process_sandbox {
 	struct list link; /* in the driver's `networked`, while it has an agent */
 	struct sensor_agent *agent; /* NULL: none yet, after an adoption */
 	struct resolver *resolver;
+	struct list calls; /* struct process_call, see process_call.c */
 	struct list alive_link; /* in the driver's `alive` */
 	struct lsm_policy_entry *paths; /* NULL: none */
 	bool own_paths; /* what the kernel has of it is of this process, not a former one's */
@@ -109,6 +110,26 @@ AWAITS int process_files_open(
 
 AWAITS int process_workspace_object(struct sandbox_driver *d, struct uuid execution, int type,
 	struct span handle, int *ret_fd, int64_t deadline_ns) MUST_USE;
+
+/* ---- process_call.c ---- */
+
+static inline struct sandbox_usage process_usage(const struct helper_usage *u)
+{
+	return (struct sandbox_usage){u->cpu_us, u->memory_peak_bytes, u->oom_kills};
+}
+
+AWAITS int process_call_open(
+	struct sandbox *s, struct uuid call, uint64_t *ret_identity, int64_t deadline_ns) MUST_USE;
+AWAITS int process_call_close(struct sandbox *s, struct uuid call, bool keep_rest,
+	struct sandbox_usage *ret, int64_t deadline_ns) MUST_USE;
+AWAITS int process_call_set_rules(struct sandbox *s, struct uuid call, uint64_t identity,
+	const struct sandbox_call_rules *rules, int64_t deadline_ns) MUST_USE;
+AWAITS int process_call_end_rights(struct sandbox *s, struct uuid call) MUST_USE;
+/* Which call that is, if it has rules of its own; spans live as long as the sandbox. */
+void process_call_origin(
+	const struct process_sandbox *p, uint64_t call_cgroup, struct sandbox_origin *o);
+/* Before the network's end. `alive`: the calls go on without us. */
+AWAITS void process_calls_forget(struct process_sandbox *p, bool alive);
 
 /* ---- process_lsm.c ---- */
 

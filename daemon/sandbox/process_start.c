@@ -142,6 +142,7 @@ static struct process_sandbox *process_new(
 		.identity = h->cgroup_id,
 		.listener = TAKE_FD(fds->listener),
 		.log = TAKE_FD(fds->log)};
+	list_init(&p->calls);
 	p->pidfd = TAKE_FD(fds->pidfd);
 	p->network = h->network;
 	p->uid = h->uid;
@@ -241,7 +242,7 @@ static AWAITS int enter_policies(struct process_driver *d, struct ask_create *a,
 		r = process_lsm_ready(d, deadline_ns);
 	if (r == 0)
 		r = process_paths_policy(d, spec->paths, &a->paths);
-	if (r == 0 && spec->network && spec->network->net_count > 0)
+	if (r == 0 && spec->network && (spec->network->net_count > 0 || spec->network_in_calls))
 		r = process_network_policy(d, spec->network, &a->policy, deadline_ns);
 	a->spec.network_policy = a->policy ? sensor_policy_number(a->policy) : 0;
 	a->spec.file_policy = a->paths ? lsm_policy_number(a->paths) : 0;

@@ -58,6 +58,23 @@ int sandbox_call_open(
 	return err_trace(s->driver->ops->call_open(s, call, ret_identity, deadline_ns));
 }
 
+int sandbox_call_set_rules(struct sandbox *s, struct uuid call, uint64_t identity,
+	const struct sandbox_call_rules *rules, int64_t deadline_ns)
+{
+	if (!s->driver->ops->call_set_rules)
+		return rules->network->net_count > 0
+			? err_raise(-EOPNOTSUPP, "calls in sandboxes of kind %s have no network",
+				  s->driver->ops->kind)
+			: 0;
+	return err_trace(s->driver->ops->call_set_rules(s, call, identity, rules, deadline_ns));
+}
+
+int sandbox_call_end_rights(struct sandbox *s, struct uuid call)
+{
+	return s->driver->ops->call_end_rights ? err_trace(s->driver->ops->call_end_rights(s, call))
+					       : 0;
+}
+
 int sandbox_call_close(struct sandbox *s, struct uuid call, bool keep_rest,
 	struct sandbox_usage *ret, int64_t deadline_ns)
 {

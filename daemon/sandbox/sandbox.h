@@ -91,6 +91,7 @@ struct sandbox_spec {
 	char *const *env; /* "NAME=value", NULL-ended: on top of sandbox_base_env; may be NULL */
 	const struct kernel_rules *network; /* whom it may talk to, from its first instruction on;
 					       NULL or no rules: its own loopback alone */
+	bool network_in_calls; /* even if it has no rules: some call may (sandbox_call_set_rules) */
 	const struct lsm_table *paths; /* what sandbox_lower_paths() made, from its first
 					  instruction on; NULL or empty: nothing is said */
 	const struct sandbox_files *files; /* NULL: its workspace's directory is bound in */
@@ -146,6 +147,14 @@ struct sandbox_paths {
 	struct arena *arena; /* for what comes of it */
 };
 
+/* What holds within a dispatched call, instead of what holds outside of calls. */
+struct sandbox_call_rules {
+	const struct kernel_rules *network; /* all of them, those of outside included */
+	struct span tool, program; /* of the call: for records */
+	int64_t lasts_ms; /* what it permits ends then, by the kernel's clock, whoever is alive */
+	bool again; /* the call was dispatched by a former daemon: its time goes on */
+};
+
 /* The operations of a kind. All AWAIT. `s` is as the driver's start or adopt made it. */
 struct sandbox_ops {
 	const char *kind; /* "process" */
@@ -159,6 +168,10 @@ struct sandbox_ops {
 		struct sandbox *s, struct uuid call, uint64_t *ret_identity, int64_t deadline_ns);
 	int (*call_close)(struct sandbox *s, struct uuid call, bool keep_rest,
 		struct sandbox_usage *ret, int64_t deadline_ns);
+	int (*call_set_rules)(struct sandbox *s, struct uuid call, uint64_t identity,
+		const struct sandbox_call_rules *rules,
+		int64_t deadline_ns); /* NULL: this kind has no network */
+	int (*call_end_rights)(struct sandbox *s, struct uuid call); /* NULL likewise */
 	int (*stop)(struct sandbox *s, enum sandbox_stop_how how, int64_t deadline_ns);
 	int (*wait)(struct sandbox *s, struct sandbox_ending *ret, int64_t deadline_ns);
 	int (*release)(struct sandbox *s, int64_t deadline_ns);
@@ -225,7 +238,18 @@ AWAITS int sandbox_files_open(
 AWAITS int sandbox_call_open(
 	struct sandbox *s, struct uuid call, uint64_t *ret_identity, int64_t deadline_ns) MUST_USE;
 
-/* 0 or SANDBOX_CALL_HAD_REST. A call that is closed already: 0 with a usage of zeros. */
+/* Rules of the call's own, from its next packet on; to be called before it is dispatched, and again
+ * when policies change. What they permit ends with their time, or when the call is closed; what
+ * they forbid and the sandbox's own rules do not is forbidden as long as processes of the call are
+ * left. On failure what held before holds: for a new call, the sandbox's own rules. */
+AWAITS int sandbox_call_set_rules(struct sandbox *s, struct uuid call, uint64_t identity,
+	const struct sandbox_call_rules *rules, int64_t deadline_ns) MUST_USE;
+
+/* At once, while the call goes on; for one that was cancelled. Needs nobody else. */
+AWAITS int sandbox_call_end_rights(struct sandbox *s, struct uuid call) MUST_USE;
+
+/* Ends its rights, then kills what is left of it. 0 or SANDBOX_CALL_HAD_REST. A call that is closed
+ * already: 0 with a usage of zeros. */
 AWAITS int sandbox_call_close(struct sandbox *s, struct uuid call, bool keep_rest,
 	struct sandbox_usage *ret, int64_t deadline_ns) MUST_USE;
 
@@ -292,8 +316,19 @@ AWAITS struct sandbox_driver *sandbox_driver_close(struct sandbox_driver *d); /*
 struct sandbox_origin {
 	struct uuid execution; /* nil: of a sandbox that is not known */
 	struct uuid call; /* nil: of no call, or of one that is not known */
+	struct span call_tool; /* of a call that has rules of its own; else empty */
+	struct span call_program;
 	uint32_t iteration;
 	uint64_t identity; /* of the sandbox's cgroup */
+};
+
+/* A call was given rules of its own, or they were changed, or what they permit has ended. */
+struct sandbox_lease {
+	bool opened;
+	uint64_t identity; /* of the call's cgroup */
+	size_t permits; /* opened: rules that permit, those of outside included */
+	int64_t lasts_ms; /* opened: from now on */
+	const char *why; /* it ended */
 };
 
 /* What the kernel denied to sandboxes and saw them do, and what their resolvers had to say. What is
@@ -311,6 +346,8 @@ struct sandbox_network_observer {
 	 * empty: no rule names the file. */
 	AWAITS void (*lsm_denied)(void *ctx, const struct sandbox_origin *o,
 		const struct lsm_denial *d, struct span policy_id, struct span path);
+	AWAITS void (*leased)(
+		void *ctx, const struct sandbox_origin *o, const struct sandbox_lease *l);
 	/* A conversation is over; `name` gave its address, empty: none that is known. */
 	AWAITS void (*flow)(void *ctx, const struct sandbox_origin *o, const struct sensor_flow *f,
 		struct span name);

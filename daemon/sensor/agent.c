@@ -29,6 +29,7 @@ int sensor_agent_new(
 		return err_raise(-ENOMEM, "no memory for an agent's network");
 	a->sensor = s;
 	a->cgroup = cgroup;
+	list_init(&a->calls);
 	list_init(&a->names);
 	map_init(&a->by_text, SENSOR_NAMES_MAX);
 	int r = bind_policy(a, p);
@@ -55,7 +56,7 @@ static int enter_name(
 	return err_trace(sensor_put(a->sensor, NET_MAP_NAMES, &key, &rules));
 }
 
-static void take_out_names(struct sensor_agent *a, const struct sensor_policy *p)
+void sensor_agent_take_out_names(struct sensor_agent *a, const struct sensor_policy *p)
 {
 	list_for_each (node, &a->names) {
 		const struct learned_name *n = list_entry(node, struct learned_name, link);
@@ -64,24 +65,33 @@ static void take_out_names(struct sensor_agent *a, const struct sensor_policy *p
 	}
 }
 
-int sensor_agent_set_policy(struct sensor_agent *a, struct sensor_policy *p)
+int sensor_agent_enter_names(struct sensor_agent *a, const struct sensor_policy *p)
 {
 	int r = 0;
 
-	if (p == a->policy)
-		return 0;
 	list_for_each (node, &a->names) {
 		r = enter_name(a, p, list_entry(node, struct learned_name, link));
 		if (r < 0)
 			break;
 	}
-	if (r == 0)
-		r = bind_policy(a, p);
+	if (r < 0)
+		sensor_agent_take_out_names(a, p);
+	return err_trace(r);
+}
+
+int sensor_agent_set_policy(struct sensor_agent *a, struct sensor_policy *p)
+{
+	if (p == a->policy)
+		return 0;
+	int r = sensor_agent_enter_names(a, p);
+	if (r < 0)
+		return err_trace(r);
+	r = bind_policy(a, p);
 	if (r < 0) {
-		take_out_names(a, p);
+		sensor_agent_take_out_names(a, p);
 		return err_trace(r);
 	}
-	take_out_names(a, a->policy);
+	sensor_agent_take_out_names(a, a->policy);
 	sensor_policy_unref(a->policy);
 	a->policy = sensor_policy_ref(p);
 	return 0;
@@ -98,6 +108,25 @@ uint64_t sensor_agent_cgroup(const struct sensor_agent *a)
 }
 
 /* ---- what it learned ---- */
+
+/* Under every policy that its packets may be decided by. */
+static int enter_name_everywhere(struct sensor_agent *a, const struct learned_name *n)
+{
+	int r = enter_name(a, a->policy, n);
+
+	list_for_each (node, &a->calls)
+		if (r == 0)
+			r = enter_name(a, list_entry(node, struct sensor_call, link)->policy, n);
+	return err_trace(r);
+}
+
+static void take_out_name(
+	struct sensor_agent *a, const struct sensor_policy *p, const struct learned_name *n)
+{
+	struct net_name_key key = {.policy = p->number, .name = n->number};
+
+	sensor_take_out(a->sensor, NET_MAP_NAMES, &key);
+}
 
 static void forget_address(
 	struct sensor_agent *a, const struct learned_name *n, struct learned_address *l)
@@ -143,15 +172,16 @@ static int find_or_add_name(struct sensor_agent *a, struct span text, struct lea
 	list_init(&n->addresses);
 	int r = sensor_next_number(a->sensor, NET_NUMBER_NAME, &n->number);
 	if (r == 0)
-		r = enter_name(a, a->policy, n);
+		r = enter_name_everywhere(a, n);
 	if (r == 0) {
 		r = map_put(&a->by_text, n->text, n);
 		if (r < 0)
 			r = err_raise(-ENOSPC, "more than %d names asked for", SENSOR_NAMES_MAX);
 	}
 	if (r < 0) {
-		struct net_name_key key = {.policy = a->policy->number, .name = n->number};
-		sensor_take_out(a->sensor, NET_MAP_NAMES, &key);
+		take_out_name(a, a->policy, n);
+		list_for_each (node, &a->calls)
+			take_out_name(a, list_entry(node, struct sensor_call, link)->policy, n);
 		free(n);
 		return err_trace(r);
 	}
@@ -229,7 +259,8 @@ struct sensor_agent *sensor_agent_free(struct sensor_agent *a)
 {
 	if (!a)
 		return NULL;
-	take_out_names(a, a->policy);
+	sensor_agent_drop_calls(a, true);
+	sensor_agent_take_out_names(a, a->policy);
 	free_memory(a, true);
 	return NULL;
 }
@@ -239,6 +270,7 @@ struct sensor_agent *sensor_agent_forget(struct sensor_agent *a)
 	if (!a)
 		return NULL;
 	a->policy->kept = true;
+	sensor_agent_drop_calls(a, false);
 	free_memory(a, false);
 	return NULL;
 }

@@ -74,6 +74,8 @@ const char *sensor_verdict_text(enum net_verdict v)
 		return "no rule permits it";
 	case NET_DENY_INBOUND:
 		return "nothing may come in";
+	case NET_DENY_LEASE:
+		return "the call that had a lease of it is over";
 	case NET_DENY_SOCKET:
 		return "a kind of socket that no rule can speak of";
 	case NET_VERDICTS:

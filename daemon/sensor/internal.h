@@ -37,8 +37,17 @@ struct learned_name {
 	char bytes[];
 };
 
+struct sensor_call {
+	struct list link; /* in the agent's */
+	struct sensor_agent *agent;
+	struct sensor_policy *policy;
+	uint64_t cgroup;
+	uint64_t ends_ns;
+};
+
 struct sensor_agent {
 	struct sensor *sensor;
+	struct list calls;
 	struct sensor_policy *policy;
 	uint64_t cgroup;
 	struct list names;
@@ -51,6 +60,12 @@ int sensor_put(struct sensor *s, enum net_map map, const void *key, const void *
 int sensor_get(const struct sensor *s, enum net_map map, const void *key, void *ret) MUST_USE;
 void sensor_take_out(struct sensor *s, enum net_map map, const void *key);
 int sensor_next_number(struct sensor *s, enum net_number which, uint32_t *ret) MUST_USE;
+
+/* The rules of a policy about what an agent has learned, in the kernel; all or none. */
+int sensor_agent_enter_names(struct sensor_agent *a, const struct sensor_policy *p) MUST_USE;
+void sensor_agent_take_out_names(struct sensor_agent *a, const struct sensor_policy *p);
+/* Forgets the calls in memory; `take_out`: in the kernel, too. */
+void sensor_agent_drop_calls(struct sensor_agent *a, bool take_out);
 
 uint64_t sensor_boot_ns(void); /* CLOCK_BOOTTIME, as the programs see it */
 

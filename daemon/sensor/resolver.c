@@ -39,50 +39,86 @@ static bool take_from_allowance(struct resolver *v)
 	return true;
 }
 
-static int rules_about(struct resolver *v, const struct dns_name *name, struct net_rules *ret)
+/* The n-th policy by which a packet of the sandbox may be decided now: its own, and those of its
+ * calls. NULL at the end. */
+static const struct sensor_policy *policy_at(struct resolver *v, size_t n)
 {
-	const struct sensor_policy *p = sensor_agent_policy(v->agent);
+	if (n == 0)
+		return sensor_agent_policy(v->agent);
+	const struct sensor_call *c = sensor_agent_call(v->agent, n - 1);
+	return c ? sensor_call_policy(c) : NULL;
+}
+
+static int rules_about(
+	const struct sensor_policy *p, const struct dns_name *name, struct net_rules *ret)
+{
 	return sensor_name_rules(sensor_policy_rules(p), span_of(name->text, name->n), ret);
 }
 
-/* Whether policy lets the name be asked for, and who said no. */
+/* Who said no; the sandbox's own policy before those of its calls. */
+static void denied_by(
+	const struct sensor_policy *p, const struct net_rules *rules, struct resolver_record *rec)
+{
+	if (rules->count > 0 && rec->policy_id.n == 0)
+		rec->policy_id = sensor_policy_rules(p)->net[rules->rule[0].id - 1].policy_id;
+}
+
+/* Whether some policy lets the name be asked for: whoever may not reach it gets its address, and
+ * nothing from there. */
 static bool permitted(struct resolver *v, const struct dns_query *q, struct resolver_record *rec)
 {
-	const struct kernel_rules *all = sensor_policy_rules(sensor_agent_policy(v->agent));
-	struct net_rules rules = {.count = 0};
+	const struct sensor_policy *p;
 
-	if (rules_about(v, &q->name, &rules) == 0 && sensor_may_resolve(&rules))
-		return true;
-	err_clear();
+	for (size_t i = 0; (p = policy_at(v, i)); i++) {
+		struct net_rules rules = {.count = 0};
+		if (rules_about(p, &q->name, &rules) == 0 && sensor_may_resolve(&rules)) {
+			rec->policy_id = (struct span){0};
+			return true;
+		}
+		err_clear();
+		denied_by(p, &rules, rec);
+	}
 	rec->denied = true;
 	rec->reason = RESOLVER_NOT_PERMITTED;
-	if (rules.count > 0)
-		rec->policy_id = all->net[rules.rule[0].id - 1].policy_id;
 	return false;
 }
 
 /* An alias of a permitted name is the outside's doing: it needs no rule, but none may forbid it. */
-static bool aliases_permitted(
-	struct resolver *v, const struct dns_answer *answer, struct resolver_record *rec)
+static bool aliases_permitted_by(
+	const struct sensor_policy *p, const struct dns_answer *answer, struct resolver_record *rec)
 {
-	const struct kernel_rules *all = sensor_policy_rules(sensor_agent_policy(v->agent));
-
 	for (size_t i = 0; i < answer->alias_count; i++) {
 		struct net_rules rules = {.count = 0};
-		int r = rules_about(v, &answer->aliases[i], &rules);
+		int r = rules_about(p, &answer->aliases[i], &rules);
 		if (r == 0 && (rules.count == 0 || sensor_may_resolve(&rules)))
 			continue;
 		err_clear();
+		denied_by(p, &rules, rec);
 		rec->denied = true;
 		rec->reason = RESOLVER_ALIAS_FORBIDDEN;
-		if (rules.count > 0)
-			rec->policy_id = all->net[rules.rule[0].id - 1].policy_id;
 		return false;
 	}
 	return true;
 }
 
-/* Leaves out what leads inside, unless a rule about addresses says that this is meant. */
+/* By every policy that the name is permitted by: its addresses are learned for all of them. */
+static bool aliases_permitted(struct resolver *v, const struct dns_query *q,
+	const struct dns_answer *answer, struct resolver_record *rec)
+{
+	const struct sensor_policy *p;
+
+	for (size_t i = 0; (p = policy_at(v, i)); i++) {
+		struct net_rules rules = {.count = 0};
+		bool named = rules_about(p, &q->name, &rules) == 0 && sensor_may_resolve(&rules);
+		err_clear();
+		if (named && !aliases_permitted_by(p, answer, rec))
+			return false;
+	}
+	return true;
+}
+
+/* Leaves out what leads inside, unless a rule about addresses says that this is meant: one that
+ * holds outside of calls, since what is learned is learned for the whole sandbox. */
 static void drop_internal(
 	struct resolver *v, struct dns_answer *answer, struct resolver_record *rec)
 {
@@ -111,7 +147,7 @@ static enum dns_rcode settle(struct resolver *v, const struct dns_query *q,
 		return answer->rcode == DNS_NXDOMAIN ? DNS_NXDOMAIN : DNS_SERVFAIL;
 	}
 	/* Policy may have changed while the answer was on its way. */
-	if (!permitted(v, q, rec) || !aliases_permitted(v, answer, rec))
+	if (!permitted(v, q, rec) || !aliases_permitted(v, q, answer, rec))
 		return DNS_REFUSED;
 	drop_internal(v, answer, rec);
 	if (answer->count == 0) {

@@ -24,6 +24,7 @@ static const char *const map_names[NET_MAPS] = {
 	"net_numbers",
 	"net_denials",
 	"net_tallies",
+	"net_calls",
 };
 
 enum { POLICY_ARENA_BYTES = 128 << 20 };

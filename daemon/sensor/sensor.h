@@ -121,6 +121,33 @@ uint64_t sensor_agent_cgroup(const struct sensor_agent *a);
 int sensor_agent_learn(struct sensor_agent *a, struct span name, const uint8_t (*addresses)[16],
 	size_t count, uint32_t ttl_s) MUST_USE;
 
+/*
+ * A dispatched call of it, by the call's own cgroup [6]. `p` holds in the call instead of the
+ * agent's policy: it is all that is true there, what is outside of calls included. Names that the
+ * agent has learned are reachable in the call as the rules of `p` permit, too, and its resolver
+ * answers for names that `p` permits while there is time; internal addresses it still gives out for
+ * names only as the rules of the agent permit.
+ *
+ * The rights of a call end after `lasts_ms` by the kernel's clock, whoever is alive then; what `p`
+ * forbids stays forbidden. If the kernel has an entry of that cgroup, as after a restart, that
+ * entry's time goes on; `again` and none is there: its time is over. `p` is this call's alone; a
+ * reference is taken. -ENOSPC beyond NET_CALLS_MAX.
+ */
+struct sensor_call;
+int sensor_call_new(struct sensor_agent *a, uint64_t cgroup, struct sensor_policy *p,
+	int64_t lasts_ms, bool again, struct sensor_call **ret) MUST_USE;
+/* Another policy, in the same time. On failure the old one holds. */
+int sensor_call_set_policy(struct sensor_call *c, struct sensor_policy *p) MUST_USE;
+const struct sensor_policy *sensor_call_policy(const struct sensor_call *c);
+int64_t sensor_call_lasts_ms(const struct sensor_call *c); /* from now on */
+bool sensor_call_is_over(const struct sensor_call *c);
+/* Its rights end with the next packet; what its policy forbids stays forbidden. */
+int sensor_call_end(struct sensor_call *c) MUST_USE;
+/* The n-th of its calls that has time left, NULL at the end. */
+const struct sensor_call *sensor_agent_call(const struct sensor_agent *a, size_t n);
+/* Its cgroup is gone; the agent's end frees calls, too. NULL; NULL is allowed. */
+struct sensor_call *sensor_call_free(struct sensor_call *c);
+
 /* Takes back what was learned; its cgroup is the helper's to dismiss. NULL is allowed. */
 struct sensor_agent *sensor_agent_free(struct sensor_agent *a);
 

@@ -34,6 +34,7 @@ static int numbers_in_use(const struct sensor *s, struct numbers *ret)
 {
 	uint64_t cgroup, *at = NULL, next;
 	struct net_agent entry;
+	struct net_call call;
 	int r = 0;
 
 	while (r == 0 && bpf_map_get_next_key(s->maps[NET_MAP_AGENTS], at, &next) == 0) {
@@ -41,6 +42,13 @@ static int numbers_in_use(const struct sensor *s, struct numbers *ret)
 		at = &cgroup;
 		if (bpf_map_lookup_elem(s->maps[NET_MAP_AGENTS], &cgroup, &entry) == 0)
 			r = add_number(ret, entry.policy);
+	}
+	at = NULL;
+	while (r == 0 && bpf_map_get_next_key(s->maps[NET_MAP_CALLS], at, &next) == 0) {
+		cgroup = next;
+		at = &cgroup;
+		if (bpf_map_lookup_elem(s->maps[NET_MAP_CALLS], &cgroup, &call) == 0)
+			r = add_number(ret, call.policy);
 	}
 	list_for_each (node, &s->policies)
 		if (r == 0)
@@ -75,6 +83,15 @@ static bool address_unused(const struct sensor *s, const struct numbers *used, c
 			entry.expires_ns <= sensor_boot_ns());
 }
 
+static bool call_unused(const struct sensor *s, const struct numbers *used, const void *key)
+{
+	struct net_call entry;
+	struct net_agent agent;
+
+	return bpf_map_lookup_elem(s->maps[NET_MAP_CALLS], key, &entry) == 0 &&
+		bpf_map_lookup_elem(s->maps[NET_MAP_AGENTS], &entry.sandbox, &agent) < 0;
+}
+
 static size_t sweep_map(struct sensor *s, enum net_map map, const struct numbers *used,
 	bool (*unused)(const struct sensor *s, const struct numbers *used, const void *key))
 {
@@ -82,6 +99,7 @@ static size_t sweep_map(struct sensor *s, enum net_map map, const struct numbers
 		struct net_prefix_key prefix;
 		struct net_name_key name;
 		struct net_learned_key address;
+		uint64_t call;
 	} kept, next;
 	bool first = true;
 	size_t gone = 0;
@@ -102,12 +120,14 @@ static size_t sweep_map(struct sensor *s, enum net_map map, const struct numbers
 int sensor_sweep(struct sensor *s, size_t *ret_gone)
 {
 	struct numbers used = {0};
+	/* First, because its policy is in use as long as it is there. */
+	size_t calls = sweep_map(s, NET_MAP_CALLS, &used, call_unused);
 	int r = numbers_in_use(s, &used);
 
 	if (r == 0)
 		sensor_wait_for_programs();
 	if (r == 0)
-		*ret_gone = sweep_map(s, NET_MAP_PREFIXES, &used, prefix_unused) +
+		*ret_gone = calls + sweep_map(s, NET_MAP_PREFIXES, &used, prefix_unused) +
 			sweep_map(s, NET_MAP_NAMES, &used, policy_unused) +
 			sweep_map(s, NET_MAP_ADDRESSES, &used, address_unused);
 	free(used.items);

@@ -54,6 +54,9 @@ struct decision_request {
 	struct span address; /* of "net:connect": IPv4 or IPv6 as text */
 	uint16_t port; /* of "net:connect" */
 	struct span protocol; /* of "net:connect": "tcp", "udp" */
+	struct span call_tool; /* of "net:connect": the tool of the dispatched call whose process
+				  connects; empty: no call's does */
+	struct span call_program; /* as that call names it: argv[0] */
 };
 
 /* The answer, complete enough to be decided again (decisions, [2]). */
@@ -122,6 +125,10 @@ int rule_rate_limit(struct rule_set_builder *b, const char *tool_pattern, uint32
 int rule_allow_connect(
 	struct rule_set_builder *b, const char *entry, struct rule_origin o) MUST_USE;
 int rule_deny_connect(struct rule_set_builder *b, const char *entry, struct rule_origin o) MUST_USE;
+/* A lease: the same as rule_allow_connect(), for processes of calls of `tool` that run one of
+ * `programs`, as argv[0] of the call names it. */
+int rule_lease_connect(struct rule_set_builder *b, const char *entry, const char *tool,
+	const char *const *programs, size_t count, struct rule_origin o) MUST_USE;
 /* -EINVAL with what is accepted. */
 int context_check_connect(const char *entry) MUST_USE;
 
@@ -279,13 +286,22 @@ const char *rule_fate_text(enum rule_fate f); /* "its action is another one" */
 int policy_explain(const struct rule_set *s, const struct decision_request *q, struct arena *a,
 	struct decision *ret, struct rule_verdict **ret_verdicts, size_t *ret_count) MUST_USE;
 
-/* What the set says of net:connect, for the execution, agent and tenant of `who`, as rules for the
+/* What the set says of net:connect, for the execution, agent and tenant of `who`, outside of calls,
+ * or within the call that `who` names, as rules for the
  * kernel: same verdicts as policy_decide(), forbidding rules first. -EOPNOTSUPP with policy, file
  * and line for a policy that the kernel cannot check exactly. *ret lives in the arena, also when
  * the set is gone. Needs stack as sealing does. */
 struct kernel_rules;
 int rule_set_kernel_rules(const struct rule_set *s, const struct decision_request *who,
 	struct arena *a, struct kernel_rules *ret) MUST_USE;
+
+/* Whether it says anything else within some call. */
+struct rule_calls {
+	bool asked; /* some policy about net:connect asks for the call */
+	bool permitted; /* some policy may permit a connection, at least within some call */
+};
+int rule_set_call_rules(const struct rule_set *s, const struct decision_request *who,
+	struct arena *a, struct rule_calls *ret) MUST_USE;
 
 /* Adds to *ret what the set forbids of fs:read, fs:write and exec, likewise. A policy about exec
  * that asks for the command is none of them: it is about calls of cmd.run, whose words the kernel

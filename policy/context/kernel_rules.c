@@ -134,6 +134,17 @@ static int lower_forbid(
 	return err_trace(cut_permits(l, &terms, info));
 }
 
+/* What of the question's context is known beforehand: the call. */
+static struct value_record known_context(const struct question *q)
+{
+	const struct value_record *all = q->request.context->record;
+
+	for (size_t i = 0; i < all->count; i++)
+		if (span_is(all->members[i].key, "call"))
+			return (struct value_record){.count = 1, .members = &all->members[i]};
+	return value_record_empty;
+}
+
 int kernel_residuals(struct arena *a, const struct rule_set *s, const struct decision_request *who,
 	const char *resource_type, const struct span *unknown, size_t unknown_count,
 	struct cedar_residuals *ret)
@@ -147,7 +158,10 @@ int kernel_residuals(struct arena *a, const struct rule_set *s, const struct dec
 		return r < 0 ? err_trace(r) : no_memory();
 	for (size_t i = 0; i < set_half_count(s, SET_VERDICTS); i++)
 		policies.items[policies.count++] = set_half_at(s, SET_VERDICTS, i);
+	const struct value_record call = known_context(&question);
+	const struct cedar_value context = {.type = VALUE_RECORD, .record = &call};
 	const struct cedar_known known = {
+		.context = &context,
 		.principal = question.request.principal,
 		.action = question.request.action,
 		.resource = {.type = span_cstr(resource_type)},
@@ -161,10 +175,11 @@ int kernel_residuals(struct arena *a, const struct rule_set *s, const struct dec
 	return err_trace(cedar_partial(a, &policies, &known, ret));
 }
 
-static int residuals_of(
-	struct lowering *l, const struct decision_request *who, struct cedar_residuals *ret)
+/* `calls`: in which call is not known either. */
+static int residuals_of(struct lowering *l, const struct decision_request *who, bool calls,
+	struct cedar_residuals *ret)
 {
-	static const struct span context[] = {{"ip", 2}, {"port", 4}, {"protocol", 8}};
+	static const struct span context[] = {{"ip", 2}, {"port", 4}, {"protocol", 8}, {"call", 4}};
 	struct decision_request q = *who;
 
 	q.action = SPAN("net:connect");
@@ -172,13 +187,13 @@ static int residuals_of(
 	q.domain = SPAN("");
 	q.path_count = 0;
 	return err_trace(kernel_residuals(l->arena, l->set, &q, l->domain ? "Domain" : "Address",
-		context, ARRAY_LEN(context), ret));
+		context, ARRAY_LEN(context) - (calls ? 0 : 1), ret));
 }
 
 static int run(struct lowering *l, const struct decision_request *who)
 {
 	struct cedar_residuals residuals;
-	int r = residuals_of(l, who, &residuals);
+	int r = residuals_of(l, who, false, &residuals);
 
 	if (r < 0)
 		return err_trace(r);
@@ -303,4 +318,50 @@ int rule_set_kernel_rules(const struct rule_set *s, const struct decision_reques
 		return err_trace(r);
 	*ret = (struct kernel_rules){.net = made.items, .net_count = made.count};
 	return 0;
+}
+
+/* ---- calls ---- */
+
+static bool asks_for_call(const struct residual *r)
+{
+	const struct span call = SPAN("call");
+
+	if (r->state != RESIDUAL_OPEN)
+		return false;
+	bool of_context = r->count > 0 && r->kids[0]->state == RESIDUAL_OPEN &&
+		r->kids[0]->op == EXPR_VAR && r->kids[0]->var == VAR_CONTEXT;
+	if (of_context &&
+		((r->op == EXPR_ATTR && span_eq(r->name, call)) ||
+			(r->op == EXPR_HAS && span_eq(r->names[0], call))))
+		return true;
+	/* Whatever else looks at the context as a whole may see it. */
+	if (of_context && r->op != EXPR_ATTR && r->op != EXPR_HAS)
+		return true;
+	for (size_t i = 0; i < r->count; i++)
+		if (asks_for_call(r->kids[i]))
+			return true;
+	return false;
+}
+
+int rule_set_call_rules(const struct rule_set *s, const struct decision_request *who,
+	struct arena *a, struct rule_calls *ret)
+{
+	struct rule_calls found = {0};
+	int r = 0;
+
+	for (int domain = 0; r == 0 && domain <= 1; domain++) {
+		struct lowering l = {.arena = a, .set = s, .domain = domain != 0};
+		struct cedar_residuals residuals = {0};
+		r = residuals_of(&l, who, true, &residuals);
+		for (size_t i = 0; r == 0 && i < residuals.count; i++) {
+			const struct cedar_residual *x = &residuals.items[i];
+			found.asked = found.asked || asks_for_call(x->condition);
+			found.permitted = found.permitted ||
+				(!set_info(s, cedar_policy_id(x->policy))->forbids &&
+					x->condition->state != RESIDUAL_ERROR);
+		}
+	}
+	if (r == 0)
+		*ret = found;
+	return err_trace(r);
 }

@@ -127,7 +127,27 @@ static void put_head(struct buf *b, const struct net_entry *e, bool permit)
 	}
 }
 
-static void put_policy(struct buf *b, const struct net_entry *e, bool permit)
+/* Whose processes a lease is for; NULL: it is none. */
+struct lessee {
+	const char *tool;
+	const char *const *programs;
+	size_t program_count;
+};
+
+static void put_lessee(struct buf *b, const struct lessee *l)
+{
+	buf_puts(b, "\nwhen { context has call && context.call.tool == ");
+	cedar_print_string(b, span_cstr(l->tool));
+	buf_puts(b, " && [");
+	for (size_t i = 0; i < l->program_count; i++) {
+		buf_puts(b, i ? ", " : "");
+		cedar_print_string(b, span_cstr(l->programs[i]));
+	}
+	buf_puts(b, "].contains(context.call.program) }");
+}
+
+static void put_policy(
+	struct buf *b, const struct net_entry *e, bool permit, const struct lessee *lessee)
 {
 	put_head(b, e, permit);
 	if (e->kind == NET_RANGE) {
@@ -146,10 +166,13 @@ static void put_policy(struct buf *b, const struct net_entry *e, bool permit)
 		cedar_print_string(b, span_cstr(e->text));
 		buf_puts(b, " }");
 	}
+	if (lessee)
+		put_lessee(b, lessee);
 	buf_puts(b, ";\n");
 }
 
-static int add(struct rule_set_builder *b, bool permit, const char *entry, struct rule_origin o)
+static int add(struct rule_set_builder *b, bool permit, const char *entry,
+	const struct lessee *lessee, struct rule_origin o)
 {
 	struct arena *a CLEANUP(arena_cleanup) = arena_new(16 * 1024);
 	struct rule_head head = {.origin = o, .code = DECISION_DOMAIN_NOT_ALLOWED};
@@ -162,16 +185,24 @@ static int add(struct rule_set_builder *b, bool permit, const char *entry, struc
 		head.accepts = span_cstr(entry);
 	r = rule_begin(b, &head);
 	if (r == 0)
-		put_policy(&b->text, &e, permit);
+		put_policy(&b->text, &e, permit, lessee);
 	return err_trace(r);
 }
 
 int rule_allow_connect(struct rule_set_builder *b, const char *entry, struct rule_origin o)
 {
-	return err_trace(add(b, true, entry, o));
+	return err_trace(add(b, true, entry, NULL, o));
 }
 
 int rule_deny_connect(struct rule_set_builder *b, const char *entry, struct rule_origin o)
 {
-	return err_trace(add(b, false, entry, o));
+	return err_trace(add(b, false, entry, NULL, o));
+}
+
+int rule_lease_connect(struct rule_set_builder *b, const char *entry, const char *tool,
+	const char *const *programs, size_t count, struct rule_origin o)
+{
+	const struct lessee lessee = {tool, programs, count};
+
+	return err_trace(add(b, true, entry, &lessee, o));
 }

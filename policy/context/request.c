@@ -382,13 +382,30 @@ static int tool_resource(struct making *m, struct span path, struct cedar_uid *r
 	return err_trace(r);
 }
 
+static int add_call(struct making *m)
+{
+	struct value_record *record = arena_raw(m->arena, sizeof(*record));
+	struct value_member *f = arena_raw(m->arena, 2 * sizeof(*f));
+
+	if (!record || !f)
+		return no_memory();
+	f[0] = (struct value_member){SPAN("program"), string_value(m->q->call_program)};
+	f[1] = (struct value_member){SPAN("tool"), string_value(m->q->call_tool)};
+	*record = (struct value_record){.count = 2, .members = f};
+	add_context(m, SPAN("call"), (struct cedar_value){.type = VALUE_RECORD, .record = record});
+	return 0;
+}
+
+/* Its context is in order of the keys. */
 static int net_resource(struct making *m, struct cedar_uid *ret)
 {
 	const struct decision_request *q = m->q;
 	struct cedar_value ip = {.type = VALUE_IP};
 	struct entity *e;
-	int r = 0;
+	int r = q->call_tool.n ? add_call(m) : 0;
 
+	if (r < 0)
+		return err_trace(r);
 	if (q->address.n) {
 		struct ext_ip *parsed = arena_raw(m->arena, sizeof(*parsed));
 		if (!parsed)

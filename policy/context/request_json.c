@@ -24,10 +24,12 @@ void decision_request_put(struct json_writer *w, const struct decision_request *
 	json_field_span(w, "action", q->action);
 	put_some(w, "address", q->address);
 	json_field_span(w, "agent", q->agent);
-	if (q->argv_count) {
+	if (q->argv_count)
 		put_spans(w, "argv", q->argv, q->argv_count);
+	put_some(w, "call_program", q->call_program);
+	put_some(w, "call_tool", q->call_tool);
+	if (q->argv_count)
 		json_field_span(w, "cwd", q->cwd);
-	}
 	put_some(w, "domain", q->domain);
 	json_field_span(w, "execution_id", q->execution_id);
 	if (q->path_count)
@@ -65,8 +67,8 @@ static int load_spans(struct arena *a, const struct json *v, const char *key,
 
 static int check_members(const struct json *v)
 {
-	static const char *const strings[] = {"action", "address", "agent", "cwd", "domain",
-		"execution_id", "protocol", "tenant", "volume"};
+	static const char *const strings[] = {"action", "address", "agent", "call_program",
+		"call_tool", "cwd", "domain", "execution_id", "protocol", "tenant", "volume"};
 	static const char *const others[] = {"argv", "paths", "port"};
 
 	json_for_each (m, v) {
@@ -84,7 +86,8 @@ static int check_members(const struct json *v)
 		if (!known)
 			return err_raise(-EINVAL,
 				"request: `" SPAN_FMT
-				"` is not known; accepted: action, address, agent, argv, cwd, "
+				"` is not known; accepted: action, address, agent, argv, "
+				"call_program, call_tool, cwd, "
 				"domain, execution_id, paths, port, protocol, tenant, volume",
 				SPAN_ARG(span_sub(m->key, 0, 60)));
 	}
@@ -106,6 +109,8 @@ int decision_request_load(struct arena *a, const struct json *v, struct decision
 		return err_raise(-EINVAL, "request: `action` is missing");
 	q.address = json_str(v, "address", SPAN(""));
 	q.agent = json_str(v, "agent", SPAN(""));
+	q.call_program = json_str(v, "call_program", SPAN(""));
+	q.call_tool = json_str(v, "call_tool", SPAN(""));
 	q.cwd = json_str(v, "cwd", SPAN(""));
 	q.domain = json_str(v, "domain", SPAN(""));
 	q.execution_id = json_str(v, "execution_id", SPAN(""));

@@ -55,6 +55,8 @@ static int from_packet(struct arena *a, const struct facts *f, const struct audi
 		.address = json_str(f->details, "address", SPAN("")),
 		.port = (uint16_t)port,
 		.protocol = protocol,
+		.call_tool = json_str(f->details, "call_tool", SPAN("")),
+		.call_program = json_str(f->details, "call_program", SPAN("")),
 	};
 	return 0;
 }
