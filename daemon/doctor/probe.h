@@ -76,4 +76,5 @@ void probe_rule_running(const struct doctor_options *o, struct doctor_finding *f
 void probe_rule_leaving(const struct doctor_options *o, struct doctor_finding *f);
 void probe_rule_programs(const struct doctor_options *o, struct doctor_finding *f);
 void probe_rule_neighbours(const struct doctor_options *o, struct doctor_finding *f);
+void probe_rule_leases(const struct doctor_options *o, struct doctor_finding *f);
 void probe_rule_shared(const struct doctor_options *o, struct doctor_finding *f);

@@ -145,6 +145,18 @@ void probe_rule_neighbours(const struct doctor_options *o, struct doctor_finding
 }
 
 /* No packet filter can tell names apart that share an address. */
+void probe_rule_leases(const struct doctor_options *o, struct doctor_finding *f)
+{
+	if (ask(probe_network_policy, o) == DOCTOR_PREVENTED)
+		found(f, DOCTOR_PREVENTED, NULL,
+			"destinations, by the call's own cgroup and the kernel's clock; files and "
+			"programs cannot be leased to a call, and a manifest that asks is refused");
+	else
+		found(f, DOCTOR_NOT_COVERED,
+			"what network.policy needs; without it no destination is reached at all",
+			"no program decides by the cgroup of a call");
+}
+
 void probe_rule_shared(const struct doctor_options *o, struct doctor_finding *f)
 {
 	found(f, DOCTOR_NOT_COVERED, "permit addresses, or names of hosts that serve one owner",

@@ -237,6 +237,19 @@ static void put(
 	memcpy(rule->address, t->address, sizeof(rule->address));
 }
 
+/* Of the same permit, where the address is asked. */
+static bool address_rule_is_made(
+	const struct lowering *l, const struct policy_info *info, const struct net_term *t)
+{
+	for (size_t i = 0; i < l->addresses->permit_count; i++) {
+		const struct lowered *p = &l->addresses->permits[i];
+		for (size_t k = 0; p->info == info && k < p->terms.count; k++)
+			if (net_term_eq(&p->terms.items[k], t))
+				return true;
+	}
+	return false;
+}
+
 static int put_name(struct lowering *l, struct rules *to, const struct policy_info *info,
 	struct span id, const struct net_term *t)
 {
@@ -247,7 +260,11 @@ static int put_name(struct lowering *l, struct rules *to, const struct policy_in
 		return no_memory();
 	if (t->has_not)
 		return cannot(info, NULL);
-	if (t->ranged) { /* of a forbid: it may forbid more, and by address */
+	if (t->ranged && !forbid) /* what a forbid cut down to a block: a name has none */
+		return t->names == TERM_ANY && address_rule_is_made(l, info, t)
+			? 0
+			: cannot(info, NULL);
+	if (t->ranged) { /* it may forbid more, and by address */
 		if (t->names != TERM_ANY)
 			return cannot(info, NULL);
 		put(to, t, SPAN(""), forbid, id);

@@ -84,6 +84,7 @@ struct span facts_tool(const struct facts *f)
 static bool default_reason(struct span reason)
 {
 	return span_is(reason, "no rule permits it") ||
+		span_is(reason, "the call that had a lease of it is over") ||
 		span_is(reason, "policy does not permit the name");
 }
 

@@ -121,6 +121,8 @@ def answer(messages):
     if turn <= len(HOSTS) and HOSTS[turn - 1] in on_visit:
         on_visit[HOSTS[turn - 1]]()
         return [("fs.list", {"path": "/workspace"})]
+    if turn <= len(HOSTS) and HOSTS[turn - 1].startswith("!"):
+        return [("cmd.run", {"command": HOSTS[turn - 1][1:]})]
     if turn <= len(HOSTS) and HOSTS[turn - 1] == "READ":
         return [("fs.read", {"path": "/workspace/fetch.py"})]
     if turn <= len(HOSTS) and HOSTS[turn - 1] == "FLOOD":
@@ -177,6 +179,30 @@ def running(node):
     tap.equal("each change of the execution's set is on record", kinds.count("ExecutionPolicyChanged"), 3)
     tap.ok("and the file tool was denied by it", any(e["kind"] == "ToolPolicyViolation" and "no-read" in json.dumps(e)
            for e in events), events)
+
+
+def leased(node):
+    """What one call may reach, and only it; its lease is on record with the call's id."""
+    hosts = list(HOSTS)
+    HOSTS[:] = ["93.184.216.2 leased", "!env python3 fetch.py 93.184.216.2 other-program",
+                "www.example.test name", "!env python3 fetch.py www.example.test other-program"]
+    seen, end, kernel = run(node, "leased", """{mode: none}
+    leases: [{programs: [python3], destinations: ["93.184.216.2:8080", "www.example.test:8080"]}]""")
+    HOSTS[:] = hosts
+    tap.equal("calls of the program that has a lease reach its destinations, other calls reach nothing", (seen, end),
+              (["/leased", "/name"], "completed"))
+    opened, ended = ([r for r in kernel if r["kind"] == k] for k in ("LeaseOpened", "LeaseEnded"))
+    tap.equal("each call has the rules of its own on record, and their end",
+              [[r["payload"]["call_program"] for r in opened], [r["payload"]["reason"] for r in ended]],
+              [["python3", "env", "python3", "env"], ["its result came"] * 4])
+    tap.equal("with the call's id", [r.get("call_id") for r in opened], [r.get("call_id") for r in ended])
+    commands = [r for r in node.journal_of(ran[-1]) if r["kind"].startswith("Command")]
+    tap.ok("which is that of its dispatch", len({r.get("call_id") for r in opened}) == 4
+           and all(any(r["call_id"] in json.dumps(c) for c in commands) for r in opened), opened)
+    tap.ok("what is permitted is permitted in the program's calls alone",
+           [r["payload"]["permits"] > 0 for r in opened] == [True, False] * 2, opened)
+    tap.ok("denials name the call's program", any(r["kind"] == "NetworkDenied" and
+           r["payload"].get("call_program") == "env" for r in kernel), kernel)
 
 
 def flooded(node):
@@ -277,6 +303,7 @@ def main():
         seen, _, _ = run(node, "empty", "{mode: allow, allowlist: []}")
         tap.equal("an empty allowlist allows nothing", seen, [])
         running(node)
+        leased(node)
         flooded(node)
         tap.equal("the journal holds", node.audit("verify").returncode, 0)
         replayed(node, ran[0])

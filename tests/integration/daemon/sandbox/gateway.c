@@ -50,6 +50,10 @@ static void put_dispatch(struct play *p, struct buf *b)
 	EXPECT_INT(sandbox_call_open(
 			   p->sandbox, call_id(p->at), &s->identity, deadline_in_ms(CALL_MS)),
 		0);
+	if (s->rules)
+		EXPECT_INT(sandbox_call_set_rules(p->sandbox, call_id(p->at), s->identity, s->rules,
+				   deadline_in_ms(CALL_MS)),
+			0);
 	uuid_text(call_id(p->at), id);
 	json_object(&w);
 	json_field_cstr(&w, "type", "dispatch");

@@ -15,6 +15,7 @@ struct play_step {
 	int timeout_s; /* 0: 30 */
 	int output_max; /* 0: 64 KiB */
 	bool background;
+	const struct sandbox_call_rules *rules; /* of its call; NULL: none of its own */
 	void (*before_reply)(void *arg); /* NULL: none */
 	/* What came of it: */
 	uint64_t identity;

@@ -64,7 +64,7 @@ static void serve_names(void *arg)
 
 static struct helper_link *to_helper;
 static struct resolver_servers servers;
-static char denied[4096], resolved[4096];
+static char denied[4096], resolved[4096], leased[4096];
 
 static void on_denied(void *ctx, const struct sandbox_origin *o, const struct net_denial *d,
 	struct span policy_id)
@@ -82,14 +82,22 @@ static void on_resolved(void *ctx, const struct sandbox_origin *o, const struct 
 		r->denied ? "denied" : "answered");
 }
 
+static void on_leased(void *ctx, const struct sandbox_origin *o, const struct sandbox_lease *l)
+{
+	size_t n = strlen(leased);
+	EXPECT(!uuid_is_nil(o->call) && l->identity != 0);
+	snprintf(leased + n, sizeof(leased) - n, "%.*s %s;", (int)o->call_program.n,
+		o->call_program.p, l->opened ? "opened" : l->why);
+}
+
 static struct sandbox_driver *open_driver(void)
 {
 	struct sandbox_process_options o = {.registry = registry,
 		.resolvers = &servers,
-		.observer = {.denied = on_denied, .resolved = on_resolved}};
+		.observer = {.denied = on_denied, .resolved = on_resolved, .leased = on_leased}};
 	struct sandbox_driver *d = NULL;
 
-	denied[0] = resolved[0] = '\0';
+	denied[0] = resolved[0] = leased[0] = '\0';
 	visitors = questions = 0;
 	group_init(&outside);
 	EXPECT(group_spawn(&outside, "web", FIBER_LARGE, serve_web, NULL) == 0);
@@ -294,6 +302,56 @@ static void two_side_by_side(void *arg)
 	close_driver(d);
 }
 
+/* What single calls may, over a real link, while the rest of the sandbox has nothing. */
+static void leases(void *arg)
+{
+	static const struct kernel_rules addresses = {.net = by_address, .net_count = 1},
+					 some_names = {.net = by_name, .net_count = 2},
+					 inside = {.net = by_name + 2, .net_count = 1};
+	static const struct sandbox_call_rules to_web = {.network = &addresses,
+						       .tool = SPAN("cmd.run"),
+						       .program = SPAN("sh"),
+						       .lasts_ms = MS},
+					       to_names = {.network = &some_names,
+						       .tool = SPAN("cmd.run"),
+						       .program = SPAN("python3"),
+						       .lasts_ms = MS},
+					       over = {.network = &addresses,
+						       .tool = SPAN("cmd.run"),
+						       .program = SPAN("late"),
+						       .lasts_ms = 0};
+	static struct play_step steps[] = {
+		{.argv = {"python3", "-c", FETCH("203.0.113.2")}},
+		{.rules = &to_web,
+			.argv = {"sh", "-c",
+				"setsid -f python3 -c \"$0\" > /tmp/child; python3 -c \"$0\"; "
+				"while ! [ -s /tmp/child ]; do sleep 0.05; done; cat /tmp/child",
+				FETCH("203.0.113.2")}},
+		{.argv = {"python3", "-c", FETCH("203.0.113.2")}},
+		{.rules = &to_names, .argv = {"python3", "-c", FETCH("www.example.test")}},
+		{.argv = {"python3", "-c", FETCH("www.example.test")}},
+		{.rules = &over, .argv = {"python3", "-c", FETCH("203.0.113.2")}},
+	};
+	struct play p = {.steps = steps, .count = ARRAY_LEN(steps)};
+	struct sandbox_driver *d = open_driver();
+	struct sandbox_spec spec = spec_of(&inside);
+	spec.network_in_calls = true;
+
+	if (begin(&p, d, &spec))
+		finish(&p, d);
+	EXPECT(strcmp(steps[0].out, "failed 1 PermissionError\n") == 0);
+	EXPECT(strcmp(steps[1].out, "hello\nhello\n") == 0);
+	EXPECT(strcmp(steps[2].out, "failed 1 PermissionError\n") == 0);
+	EXPECT(strcmp(steps[3].out, "hello\n") == 0);
+	EXPECT(strncmp(steps[4].out, "failed", 6) == 0);
+	EXPECT(strcmp(steps[5].out, "failed 1 PermissionError\n") == 0);
+	EXPECT_INT(visitors, 3);
+	EXPECT(strcmp(leased,
+		       "sh opened;sh its result came;python3 opened;python3 its result came;"
+		       "late opened;late its time was over;") == 0);
+	close_driver(d);
+}
+
 /* Enforcement goes on while nobody is there, and after both came back. */
 static void restarts(void *arg)
 {
@@ -385,6 +443,7 @@ CASE(without_network)
 CASE(what_rules_permit)
 CASE(names_are_resolved)
 CASE(two_side_by_side)
+CASE(leases)
 CASE(restarts)
 CASE(new_maps_for_several)
 
@@ -408,6 +467,7 @@ int main(void)
 		cmocka_unit_test(what_rules_permit_case),
 		cmocka_unit_test(names_are_resolved_case),
 		cmocka_unit_test(two_side_by_side_case),
+		cmocka_unit_test(leases_case),
 		cmocka_unit_test(restarts_case),
 		cmocka_unit_test(new_maps_for_several_case),
 	};

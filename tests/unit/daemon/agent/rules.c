@@ -189,6 +189,24 @@ static void network(void **state)
 	done(&s);
 }
 
+static void leases(void **state)
+{
+	struct set s = rules_of("  security: {network: {mode: none}, leases: [{programs: [git], "
+				"destinations: [\"pypi.org:443\"]}]}\n  tools: [cmd.run]\n");
+	struct decision_request q = {
+		.action = SPAN("net:connect"), .domain = SPAN("pypi.org"), .port = 443};
+
+	assert_false(connects(&s, "pypi.org"));
+	q.call_tool = SPAN("cmd.run");
+	q.call_program = SPAN("git");
+	struct decision d = ask(&s, &q);
+	assert_true(d.allowed);
+	assert_true(span_is(d.policy_id, "spec.security.leases[0].destinations[0]"));
+	q.call_program = SPAN("./git"); /* which the agent may have written */
+	assert_false(ask(&s, &q).allowed);
+	done(&s);
+}
+
 /* upstream-surface, row 9: a chain passes where only its first word is looked at. */
 static void plain_commands(void **state)
 {
@@ -242,6 +260,7 @@ int main(void)
 		cmocka_unit_test(tools),
 		cmocka_unit_test(filesystem_server),
 		cmocka_unit_test(network),
+		cmocka_unit_test(leases),
 		cmocka_unit_test(plain_commands),
 		cmocka_unit_test(subcommands),
 	};

@@ -25,7 +25,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-static const struct decision_request who = {
+static struct decision_request who = {
 	.execution_id = {"e", 1}, .agent = {"builder", 7}, .tenant = {"t", 1}};
 static const char *const names[] = {
 	"a.org", "x.a.org", "y.x.a.org", "ba.org", "b.org", "org", "c.com"};
@@ -232,7 +232,9 @@ static void put_condition(struct buf *b, int depth)
 		"resource in [Domain::\"a.org\", Domain::\"c.com\"]", "resource is Domain",
 		"resource is Address", "context.ip.isInRange(ip(\"10.0.0.0/8\"))",
 		"context.ip.isInRange(ip(\"2001:db8::/32\"))", "principal in Agent::\"builder\"",
-		"action == Action::\"net:connect\"", "true"};
+		"action == Action::\"net:connect\"", "true", "context has call",
+		"context has call && context.call.program == \"git\"",
+		"[\"git\", \"curl\"].contains(context.call.program)"};
 	if (depth == 0 || pick(3) == 0) {
 		buf_puts(b, atoms[pick(ARRAY_LEN(atoms))]);
 		return;
@@ -260,7 +262,12 @@ static void random_policies(void **state)
 			buf_puts(&b, " };\n");
 		}
 		assert_int_equal(rule_add_cedar(builder, buf_view(&b), "a.cedar"), 0);
+		/* Outside of calls, and in two. */
+		static const char *const programs[] = {"", "git", "make"};
+		who.call_program = span_cstr(programs[i % 3]);
+		who.call_tool = i % 3 ? SPAN("cmd.run") : SPAN("");
 		expect_same(seal(builder));
+		who.call_program = who.call_tool = SPAN("");
 		arena_reset(arena);
 	}
 	may_be_beyond = false;
@@ -281,6 +288,8 @@ static void what_cannot_be_lowered(void **state)
 		"!context.ip.isInRange(ip(\"10.0.0.0/8\")) };",
 		"permit (principal, action, resource is Domain) unless { resource == "
 		"Domain::\"a.org\" };",
+		"permit (principal, action, resource is Domain); forbid (principal, action, "
+		"resource) unless { context has ip && context.ip.isInRange(ip(\"10.0.0.0/8\")) };",
 		"@id(\"odd\") permit (principal, action == Action::\"net:connect\", resource) when "
 		"{ "
 		"context.port + 1 == 80 };",
@@ -308,6 +317,68 @@ static void what_cannot_be_lowered(void **state)
 	rule_set_unref(s);
 }
 
+/* Alone, a lease permits nothing; in its calls it does, and forbids go first. */
+static void leases(void **state)
+{
+	static const char *const programs[] = {"git", "/usr/bin/curl"};
+	static const char *const called[] = {"git", "/usr/bin/curl", "curl", "./git", "sh", ""};
+	struct rule_set_builder *b = rule_set_builder_new();
+	struct rule_calls calls;
+	(void)state;
+	const struct rule_origin o = {.field = "lease"};
+	assert_int_equal(rule_allow_connect(b, "a.org:443", o), 0);
+	assert_int_equal(rule_deny_connect(b, "x.a.org", o), 0);
+	assert_int_equal(rule_lease_connect(b, "*.a.org", "cmd.run", programs, 2, o), 0);
+	assert_int_equal(rule_lease_connect(b, "10.0.0.0/8", "cmd.run", programs, 2, o), 0);
+	struct rule_set *s = seal(b);
+	for (size_t i = 0; i < ARRAY_LEN(called); i++) {
+		struct kernel_rules k;
+		who.call_program = span_cstr(called[i]);
+		who.call_tool = called[i][0] ? SPAN("cmd.run") : SPAN("");
+		assert_int_equal(rule_set_kernel_rules(s, &who, arena, &k), 0);
+		assert_true(rules_say(&k, "a.org", NULL, 443, IPPROTO_TCP));
+		assert_int_equal(rules_say(&k, NULL, "10.0.0.1", 80, IPPROTO_TCP), i < 2);
+		assert_int_equal(rules_say(&k, "z.a.org", NULL, 80, IPPROTO_TCP), i < 2);
+		assert_false(rules_say(&k, "x.a.org", NULL, 80, IPPROTO_TCP));
+		expect_same(rule_set_ref(s));
+	}
+	who.call_tool = SPAN("other.tool");
+	who.call_program = SPAN("git");
+	assert_false(policy_says(s, "z.a.org", NULL, 80, IPPROTO_TCP));
+	who.call_program = who.call_tool = SPAN("");
+	assert_int_equal(rule_set_call_rules(s, &who, arena, &calls), 0);
+	assert_true(calls.asked && calls.permitted);
+	rule_set_unref(s);
+}
+
+static struct rule_calls calls_of(const char *text)
+{
+	struct rule_set_builder *b = rule_set_builder_new();
+	struct rule_calls calls = {0};
+	assert_int_equal(rule_add_cedar(b, span_cstr(text), "a.cedar"), 0);
+	struct rule_set *s = seal(b);
+	assert_int_equal(rule_set_call_rules(s, &who, arena, &calls), 0);
+	rule_set_unref(s);
+	return calls;
+}
+
+static void what_is_said_of_calls(void **state)
+{
+	(void)state;
+	struct rule_calls c = calls_of("permit (principal, action, resource is Domain);");
+	assert_true(c.permitted && !c.asked);
+	c = calls_of("forbid (principal, action, resource) when { context has call };");
+	assert_true(c.asked && !c.permitted);
+	c = calls_of("permit (principal in Agent::\"other\", action, resource) when { context has "
+		     "call };");
+	assert_true(!c.asked && !c.permitted);
+	c = calls_of("permit (principal, action, resource) when { context == {port: 1, protocol: "
+		     "\"tcp\"} };");
+	assert_true(c.asked); /* it sees the call without a name for it */
+	c = calls_of("permit (principal, action == Action::\"fs:read\", resource);");
+	assert_true(!c.asked && !c.permitted);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -316,6 +387,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(contexts, setup, teardown),
 		cmocka_unit_test_setup_teardown(random_policies, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_cannot_be_lowered, setup, teardown),
+		cmocka_unit_test_setup_teardown(leases, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_is_said_of_calls, setup, teardown),
 	};
 	return cmocka_run_group_tests_name("policy/context: kernel rules", tests, NULL, NULL);
 }
