@@ -116,6 +116,38 @@ static AWAITS int call_close(struct iteration *it, struct uuid id)
 	return r < 0 && r != -ESRCH ? err_trace(r) : 0;
 }
 
+/* The call has its cgroup and its rights, and is on record. */
+static AWAITS int call_begin(struct iteration *it, struct uuid id, const char *id_text,
+	const struct tool_dispatch *d, struct arena *a)
+{
+	bool again = it->command.active;
+	uint64_t identity;
+	int r = sandbox_call_open(
+		it->f->sandbox, id, &identity, deadline_in_ms(SANDBOX_DEADLINE_MS));
+
+	if (r < 0)
+		return err_trace(r);
+	it->command.id = id;
+	r = lease_open(it, d, a, identity, again);
+	if (r == 0 && !again)
+		r = started_record(it, id, id_text, d, identity);
+	if (r == 0)
+		it->command.active = true;
+	return err_trace(r);
+}
+
+/* `r`: of waiting for its result. One that was cancelled is not closed: its sandbox ends, or it is
+ * taken up again after a restart. */
+static AWAITS int call_over(struct iteration *it, struct uuid id, int r)
+{
+	it->command.identity = 0; /* whoever changes policies now leaves it alone */
+	if (r == -ECANCELED && it->f->cancel_asked &&
+		sandbox_call_end_rights(it->f->sandbox, id) < 0)
+		err_clear(); /* they end by their time */
+	int closed = r == -ECANCELED ? 0 : call_close(it, id);
+	return err_trace(r < 0 ? r : closed);
+}
+
 int command_dispatch(void *iteration, struct span call_id, const struct tool_dispatch *d,
 	struct arena *a, struct tool_dispatch_result *ret)
 {
@@ -123,23 +155,14 @@ int command_dispatch(void *iteration, struct span call_id, const struct tool_dis
 	struct buf b CLEANUP(buf_fini) = buf_init(2 * LIMIT_COMMAND_BYTES * 6);
 	char id_text[UUID_TEXT_BYTES];
 	struct uuid id;
-	uint64_t identity;
-	bool again = it->command.active;
 
 	int r = uuid_parse(call_id, &id);
 	if (r < 0 || !it->f->sandbox)
 		return err_raise(-EPIPE, "cmd.run: the sandbox is gone");
 	uuid_text(id, id_text);
-	r = sandbox_call_open(it->f->sandbox, id, &identity, deadline_in_ms(SANDBOX_DEADLINE_MS));
+	r = call_begin(it, id, id_text, d, a);
 	if (r < 0)
 		return err_trace(r);
-	it->command.id = id;
-	r = lease_open(it, d, a, identity, again);
-	if (r == 0 && !again)
-		r = started_record(it, id, id_text, d, identity);
-	if (r < 0)
-		return err_trace(r);
-	it->command.active = true;
 	dispatch_put(it, id_text, d, &b);
 	r = buf_error(&b);
 	/* Until its result, what comes through a mount is this call's work. */
@@ -154,14 +177,9 @@ int command_dispatch(void *iteration, struct span call_id, const struct tool_dis
 	r = wait_for_result(it, d);
 	/* Nothing can fail without a call's name to copy. */
 	(void)!flow_files_set_origin(it->f, it->number, SPAN(""));
-	/* Cancelled: its sandbox ends, or it is taken up again after a restart. */
-	if (r == -ECANCELED && it->f->cancel_asked &&
-		sandbox_call_end_rights(it->f->sandbox, id) < 0)
-		err_clear(); /* they end by their time */
-	it->command.identity = 0; /* whoever changes policies now leaves it alone */
-	int closed = r == -ECANCELED ? 0 : call_close(it, id);
-	if (r < 0 || closed < 0)
-		return err_trace(r < 0 ? r : closed);
+	r = call_over(it, id, r);
+	if (r < 0)
+		return err_trace(r);
 	*ret = it->command.result;
 	if (!it->command.arrived) {
 		*ret = (struct tool_dispatch_result){.exit_code = -1,
