@@ -5,6 +5,7 @@
  * whether a connection or a byte arrives.
  */
 #include "daemon/sensor/sensor.h"
+#include "tests/bpf/cgroups.h"
 #include "tests/bpf/net/frame.h"
 #include "tests/shell.h"
 #include <arpa/inet.h>
@@ -26,26 +27,13 @@ enum { PORT = 4433, PATIENCE_MS = 20000, SHORT_MS = 400, LONG_MS = 600000, ROUND
 #define LEASED "192.0.2.2" /* within the call */
 #define DENIED "192.0.2.3" /* nowhere */
 
-static char parent_path[128], sandbox_path[160], call_path[192];
-static int parent = -1, listener = -1;
+static struct test_cgroups cgroups;
+static char call_path[160];
+static int listener = -1;
 static uint64_t sandbox, call;
 static struct sensor *sensor;
 static struct sensor_policy *outside_policy;
 static struct sensor_agent *agent;
-
-static void must(int r, const char *what)
-{
-	if (r < 0)
-		fail_msg("%s: %s", what, strerror(errno));
-}
-
-static uint64_t make_cgroup(const char *path)
-{
-	struct stat st;
-	must(mkdir(path, 0755), path);
-	must(stat(path, &st), path);
-	return st.st_ino;
-}
 
 static void open_sensor(void)
 {
@@ -57,20 +45,11 @@ static void open_sensor(void)
 
 static int set_up(void **state)
 {
-	const char *root = "/sys/fs/cgroup/unified";
-	struct statfs fs;
-
 	signal(SIGPIPE, SIG_IGN);
-	if (statfs(root, &fs) < 0 || fs.f_type != CGROUP2_SUPER_MAGIC)
-		root = "/sys/fs/cgroup";
-	snprintf(parent_path, sizeof(parent_path), "%s/aegis-lease-test-%d", root, getpid());
-	snprintf(sandbox_path, sizeof(sandbox_path), "%s/sandbox", parent_path);
-	snprintf(call_path, sizeof(call_path), "%s/call", sandbox_path);
-	make_cgroup(parent_path);
-	sandbox = make_cgroup(sandbox_path);
-	call = make_cgroup(call_path);
-	parent = open(parent_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	must(parent, parent_path);
+	cgroups_make(&cgroups, "aegis-lease-test");
+	sandbox = cgroups.id;
+	snprintf(call_path, sizeof(call_path), "%s/call", cgroups.sandbox);
+	call = cgroup_make(call_path);
 	must(unshare(CLONE_NEWNET), "new network namespace");
 	assert_true(test_shell("ip link set lo up && for i in 1 2 3; do ip addr add 192.0.2.$i/32 "
 			       "dev lo; done"));
@@ -78,9 +57,9 @@ static int set_up(void **state)
 	listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	must(bind(listener, (struct sockaddr *)&any, sizeof(any)), "bind");
 	must(listen(listener, 64), "listen");
-	int r = netprog_load(parent, &(struct net_constants){.level = 2}, &programs);
+	int r = netprog_load(cgroups.fd, &(struct net_constants){.level = 2}, &programs);
 	if (r == 0)
-		r = netprog_attach(&programs, parent);
+		r = netprog_attach(&programs, cgroups.fd);
 	if (r < 0)
 		print_message("# %s\n", err_message(r));
 	return r;
@@ -88,18 +67,15 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-	netprog_detach(parent);
+	netprog_detach(cgroups.fd);
 	netprog_close(&programs);
-	close(parent);
 	close(listener);
-	const char *const paths[] = {call_path, sandbox_path, parent_path};
-	for (size_t i = 0; i < ARRAY_LEN(paths); i++)
-		while (rmdir(paths[i]) < 0)
-			if (errno != EBUSY)
-				return -1;
-			else
-				usleep(1000); /* whoever was in it is on the way out */
-	return 0;
+	while (rmdir(call_path) < 0)
+		if (errno != EBUSY)
+			return -1;
+		else
+			usleep(1000); /* whoever was in it is on the way out */
+	return cgroups_remove(&cgroups);
 }
 
 /* ---- rules ---- */
@@ -168,16 +144,6 @@ struct worker {
 	int fd;
 };
 
-static bool join(const char *path)
-{
-	char procs[224];
-	snprintf(procs, sizeof(procs), "%s/cgroup.procs", path);
-	int fd = open(procs, O_WRONLY | O_CLOEXEC);
-	bool ok = fd >= 0 && write(fd, "0", 1) == 1;
-	close(fd);
-	return ok;
-}
-
 struct order {
 	char what; /* 'k' make a socket, 'c' connect it, 's' send on it, 'm' move into the call,
 		      'x' leave */
@@ -217,7 +183,7 @@ static void __attribute__((noreturn)) work(int fd)
 		} else if (o.what == 's') {
 			answer = send(kept, "x", 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? errno : 0;
 		} else if (o.what == 'm') {
-			answer = join(call_path) ? 0 : EPERM;
+			cgroup_enter(call_path);
 		}
 		if (write(fd, &answer, sizeof(answer)) != sizeof(answer))
 			break;
@@ -234,8 +200,7 @@ static struct worker hire(const char *path, bool daemonized)
 	must(w.pid, "fork");
 	if (w.pid == 0) {
 		close(pair[0]);
-		if (!join(path))
-			_exit(99);
+		cgroup_enter(path);
 		if (daemonized && (setsid() < 0 || fork() != 0))
 			_exit(0);
 		work(pair[1]);
@@ -321,7 +286,7 @@ static bool byte_within(int fd, int ms)
 
 static void only_processes_of_the_call(void **state)
 {
-	struct worker main_one = hire(sandbox_path, false), plain = hire(call_path, false),
+	struct worker main_one = hire(cgroups.sandbox, false), plain = hire(call_path, false),
 		      daemonized = hire(call_path, true);
 
 	assert_stays_out(&plain, LEASED);
@@ -404,7 +369,7 @@ static void what_is_over_is_called_so(void **state)
 /* A socket is the call's whose process made it, whoever has it. */
 static void sockets_from_elsewhere(void **state)
 {
-	struct worker w = hire(sandbox_path, false);
+	struct worker w = hire(cgroups.sandbox, false);
 	struct sensor_call *c = usual_lease(LONG_MS);
 
 	assert_int_equal(tell(&w, (struct order){.what = 'k'}), 0);
@@ -449,7 +414,7 @@ static void policies_change_meanwhile(void **state)
 
 static void names_in_a_call(void **state)
 {
-	struct worker w = hire(call_path, false), main_one = hire(sandbox_path, false);
+	struct worker w = hire(call_path, false), main_one = hire(cgroups.sandbox, false);
 	struct kernel_net_rule before[] = {
 		{.name = SPAN("early.test"), .port_last = 65535, .policy_id = SPAN("n")},
 		{.name = SPAN("late.test"), .port_last = 65535, .policy_id = SPAN("n")}};
