@@ -5,8 +5,10 @@ the socket of its sandbox, one envelope on many connections and over a kill, ses
 
 import base64
 import concurrent.futures
+import http.client
 import json
 import os
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -49,8 +51,31 @@ CONTEXTS = """
 WORKLOAD = os.path.join(os.path.dirname(os.path.abspath(smcp.__file__)), "client.py")
 
 
+intruder = None  # what a process of the host got that speaks at the sandbox's socket
+
+
+def attest_from_outside():
+    """As root, through the sandbox's own root directory: the socket is the right one, the process is not."""
+    init = next(pid for pid, inside in node.sandbox_processes()
+                if inside == 1 and os.path.exists(f"/proc/{pid}/root/workspace/client.py"))  # others are prepared ones
+    door = http.client.HTTPConnection("localhost", timeout=60)
+    door.sock = socket.socket(socket.AF_UNIX)
+    door.sock.settimeout(60)
+    door.sock.connect(f"/proc/{init}/root/run/aegis/dispatch.sock")
+    door.request("POST", "/v1/smcp/attest", json.dumps(smcp.Client().attestation("", "default")),
+                 {"Content-Type": "application/json"})
+    reply = door.getresponse()
+    return f"{reply.status} {reply.read().decode()}"
+
+
 def answer(messages):
+    global intruder
     turn = model.turns(messages)
+    if turn == 1 and not intruder:
+        try:
+            intruder = attest_from_outside()
+        except (OSError, StopIteration, http.client.HTTPException) as e:
+            intruder = repr(e)
     if turn == 0:
         return [("fs.write", {"path": "/workspace/client.py", "content": nodes.read(WORKLOAD)})]
     if turn == 1:
@@ -315,6 +340,8 @@ def workload():
         return
     tap.equal("it cannot be another execution", (said["other"][0], said["other"][1]["error_code"]),
               (401, "WORKLOAD_VERIFICATION_FAILED"))
+    tap.ok("nor can another process speak for it at its socket",
+           intruder.startswith("401 ") and "does not belong to the sandbox" in intruder, intruder)
     tap.equal("attested by its socket, without any key", said["attest"][0], 200)
     claims = part(said["attest"][1]["security_token"], 1)
     tap.equal("its token says whose it is", (claims["exec_id"], claims["sub"]), (id, id))
