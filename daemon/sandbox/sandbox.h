@@ -168,10 +168,6 @@ struct sandbox_ops {
 		struct sandbox *s, struct uuid call, uint64_t *ret_identity, int64_t deadline_ns);
 	int (*call_close)(struct sandbox *s, struct uuid call, bool keep_rest,
 		struct sandbox_usage *ret, int64_t deadline_ns);
-	int (*call_set_rules)(struct sandbox *s, struct uuid call, uint64_t identity,
-		const struct sandbox_call_rules *rules,
-		int64_t deadline_ns); /* NULL: this kind has no network */
-	int (*call_end_rights)(struct sandbox *s, struct uuid call); /* NULL likewise */
 	int (*stop)(struct sandbox *s, enum sandbox_stop_how how, int64_t deadline_ns);
 	int (*wait)(struct sandbox *s, struct sandbox_ending *ret, int64_t deadline_ns);
 	int (*release)(struct sandbox *s, int64_t deadline_ns);
@@ -194,6 +190,10 @@ struct sandbox_ops {
 	int (*set_paths)(struct sandbox *s, const struct lsm_table *paths,
 		int64_t deadline_ns); /* NULL likewise */
 	bool (*holds)(const struct sandbox *s, pid_t pid); /* NULL: this kind cannot tell */
+	int (*call_set_rules)(struct sandbox *s, struct uuid call, uint64_t identity,
+		const struct sandbox_call_rules *rules,
+		int64_t deadline_ns); /* NULL: this kind has no network */
+	int (*call_end_rights)(struct sandbox *s, struct uuid call); /* NULL likewise */
 };
 
 /* A driver embeds these two. */
