@@ -94,6 +94,7 @@ struct stack_pool {
 	int made; /* slots [0, made) are accessible */
 	int first_free;
 	int used;
+	bool wide; /* the processor has AVX2 */
 };
 
 int stack_pool_init(struct stack_pool *p, size_t stack_bytes, int max) MUST_USE;

@@ -293,9 +293,17 @@ static void body_scrub(void *arg)
 	}
 }
 
+/* As on a processor without AVX2. */
+static void body_scrub_narrow(void *arg)
+{
+	worker_current->small.wide = false;
+	body_scrub(arg);
+}
+
 static void a_stack_is_wiped_before_reuse(void **state)
 {
 	in_fiber(body_scrub);
+	in_fiber(body_scrub_narrow);
 }
 
 __attribute__((noinline)) static int overflow(volatile int depth)
