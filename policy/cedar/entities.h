@@ -34,6 +34,8 @@ int entities_make(struct arena *a, struct entity *items, size_t count,
 int value_from_json(struct arena *a, const struct json *v, struct cedar_value *ret) MUST_USE;
 int value_uid_from_json(struct arena *a, const struct json *v, struct cedar_value *ret) MUST_USE;
 bool value_is_uid(const struct json *v); /* {type, id} */
+/* What stands in the escape {__entity}, if that is an entity; else v itself. */
+const struct json *value_uid_within(const struct json *v);
 bool value_is_expr(const struct json *v); /* {__expr}, which is refused */
 bool value_is_call(const struct json *v); /* {fn, arg} or {fn, args} */
 int value_call_function(const struct json *v, enum ext_fn *ret) MUST_USE;

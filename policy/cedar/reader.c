@@ -2,6 +2,7 @@
 /* Members of JSON objects with messages that say where they stand, for est_read.c, schema_read.c.
  */
 #include "policy/cedar/reader.h"
+#include "policy/cedar/entities.h"
 #include "policy/cedar/no_memory.h"
 #include <stdio.h>
 
@@ -118,11 +119,9 @@ int reader_uid(struct reader *rd, const struct json *v, struct cedar_uid *ret)
 {
 	static const char *const names[] = {"type", "id", NULL};
 	struct span type, id;
-	const struct json *inner = json_get(v, "__entity"), *expr = json_get(v, "__expr");
+	const struct json *expr = json_get(v, "__expr");
 	int r = 0;
-	if (inner && (inner->type == JSON_OBJECT || inner->type == JSON_ARRAY))
-		v = inner;
-	v = reader_named(rd->arena, v, names);
+	v = reader_named(rd->arena, value_uid_within(v), names);
 	if (!v || v->type != JSON_OBJECT || (expr && expr->type == JSON_STRING))
 		r = reader_fail(rd, "an object with `type` and `id`");
 	if (r == 0)

@@ -32,13 +32,17 @@ static bool is_pair(const struct json *v)
 		v->items[1].type == JSON_STRING;
 }
 
+const struct json *value_uid_within(const struct json *v)
+{
+	const struct json *inner = json_get(v, "__entity");
+	return value_is_uid(inner) || is_pair(inner) ? inner : v;
+}
+
 /* Members beside type and id are passed over, as the reference does. */
 int cedar_uid_from_json(const struct json *v, struct cedar_uid *ret)
 {
-	const struct json *inner = json_get(v, "__entity");
 	bool expr = value_is_expr(v);
-	if (value_is_uid(inner) || is_pair(inner))
-		v = inner;
+	v = value_uid_within(v);
 	if (expr || !(value_is_uid(v) || is_pair(v)))
 		return err_raise(-EINVAL, "expected an entity: {\"type\": ..., \"id\": ...}");
 	*ret = is_pair(v) ? cedar_uid_of(v->items[0].text, v->items[1].text)
