@@ -9,6 +9,7 @@
  * new child goes on behind it.
  */
 #include "tests/conformance/policy/cedar/pack.h"
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,12 +61,65 @@ static struct span kind_of(const struct json *c)
 	return json_str(c, "kind", policies ? SPAN("authz") : SPAN(""));
 }
 
+/* The index behind the string that begins at `at`. */
+static size_t string_end(struct span s, size_t at)
+{
+	for (at++; at < s.n && s.p[at] != '"'; at++)
+		at += s.p[at] == '\\';
+	return MIN(at + 1, s.n);
+}
+
+/* The index behind the value of a member that begins at `at`. */
+static size_t value_end(struct span s, size_t at)
+{
+	int depth = 0;
+	while (at < s.n) {
+		char c = s.p[at];
+		if (depth == 0 && (c == ',' || c == '}'))
+			break;
+		depth += (c == '{' || c == '[') - (c == '}' || c == ']');
+		at = c == '"' ? string_end(s, at) : at + 1;
+	}
+	return at;
+}
+
+/* The line with null in place of the policies' JSON form, which for a policy of sixty levels is
+ * nested deeper than our codec reads, as the reference's by default: it is then not compared. */
+static struct span without_forms(struct arena *a, struct span line)
+{
+	struct buf b CLEANUP(buf_fini) = buf_init(FILE_BYTES);
+	int depth = 0;
+	for (size_t at = 0, end; at < line.n; at = end) {
+		struct span rest = span_sub(line, at, line.n);
+		char c = line.p[at];
+		bool key = depth == 1 && c == '"' && at > 0 && strchr("{, ", line.p[at - 1]);
+		depth += (c == '{' || c == '[') - (c == '}' || c == ']');
+		end = c == '"' ? string_end(line, at) : at + 1;
+		if (key &&
+			(span_starts(rest, SPAN("\"est\":")) ||
+				span_starts(rest, SPAN("\"est_templates\":")))) {
+			buf_span(&b, span_sub(line, at, end));
+			buf_puts(&b, ":null");
+			end = value_end(line, end + 1);
+		} else {
+			buf_span(&b, span_sub(line, at, end));
+		}
+	}
+	CHECK(buf_error(&b) == 0);
+	return arena_span(a, buf_view(&b));
+}
+
 static enum verdict run_case(
 	struct arena *a, struct span line, struct buf *why, struct span *ret_name)
 {
 	static const struct json_limits limits = {64 * 1024 * 1024, LIMIT_JSON_DEPTH};
 	const struct json *c;
-	if (json_parse(a, line, &limits, &c) < 0) {
+	int r = json_parse(a, line, &limits, &c);
+	if (r == -E2BIG) {
+		err_clear();
+		r = json_parse(a, without_forms(a, line), &limits, &c);
+	}
+	if (r < 0) {
 		buf_printf(why, "the line is no JSON: %s", err_message(-EINVAL));
 		return VERDICT_FAIL;
 	}

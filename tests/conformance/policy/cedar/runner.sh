@@ -11,12 +11,12 @@ who='"principal":{"type":"U","id":"a"},"action":{"type":"Action","id":"v"},"reso
 good='{"name":"good","policies":"permit(principal,action,resource);","requests":[{'$who',"decision":"allow"}]}'
 
 counts() {
-	output=$("$run" cedar "$dir") && status=0 || status=$?
+	output=$("$run" cedar "$dir") || true
 	printf '%s\n' "$output" | sed 's/^/# /'
 	printf '%s\n' "$output" | tail -n 1
 }
 last() {
-	rm -rf "$dir"/*
+	rm -rf "${dir:?}"/*
 	mkdir -p "$dir/deeper/still"
 	cat >"$dir/deeper/still/cases.jsonl"
 	counts >"$dir/out"
@@ -63,9 +63,17 @@ $good
 END
 )" "2 passed, 2 failed"
 
+deep=$(yes '{"!":{"arg":' | head -n 70 | tr -d '\n')1$(yes '}}' | head -n 70 | tr -d '\n')
+chain=$(yes 'true && ' | head -n 90 | tr -d '\n')true
+is "policies whose JSON is nested deeper than it is read" "$(last <<END
+{"kind":"policyset","text":"permit(principal,action,resource) when { $chain };","accept":true,"n_static":1,"est":[$deep],"est_templates": [$deep],"n_templates":0}
+{"kind":"policyset","text":"permit(principal,action,resource) when { $chain };","accept":false,"est":[$deep]}
+{"kind":"est","json":$deep,"accept":true}
+END
+)" "1 passed, 2 failed"
 is "thousands" "$(yes "$good" | head -n 3000 | last)" "3000 passed, 0 failed"
 
-rm -rf "$dir"/*
+rm -rf "${dir:?}"/*
 printf '%s\n' "$good" >"$dir/b.jsonl"
 printf 'no gzip' >"$dir/a.jsonl.gz"
 printf '%s\n%s\n' "$good" "$good" | gzip | head -c 40 >"$dir/c.jsonl.gz"
