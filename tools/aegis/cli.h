@@ -86,6 +86,7 @@ struct cli {
 	const char *port;
 	const char *log_level;
 	const char *journal; /* aegis-audit */
+	bool names_door; /* --host or --port were given, on the command line */
 	enum cli_format format;
 	bool daemon, version; /* in place of a verb */
 	/* the verb and what it was given */

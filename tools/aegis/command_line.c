@@ -40,6 +40,7 @@ static int check_port(const char *where, const char *text)
 static int set_global(struct cli *c, const struct cli_option *o, const char *value)
 {
 	static const char *const formats[] = {"text", "table", "json", "yaml"};
+	c->names_door |= strcmp(o->name, "host") == 0 || strcmp(o->name, "port") == 0;
 	if (strcmp(o->name, "config") == 0)
 		c->config = value;
 	else if (strcmp(o->name, "host") == 0)

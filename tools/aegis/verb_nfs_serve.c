@@ -29,6 +29,10 @@ static int parse_listen(const char *text, struct sockaddr_in *ret)
 
 static int run(struct cli *c)
 {
+	if (c->names_door)
+		return cli_fail(CLI_INVALID,
+			"--host and --port are about the daemon's HTTP API, which serves no NFS; "
+			"where to listen: --listen ADDRESS:PORT");
 	const char *listen = cli_value(c, "listen");
 	struct nfs_serve_options o = {
 		.directory = c->args[0],

@@ -75,6 +75,7 @@ def check_usage():
     expect("a slip in an option", ["agent", "list", "--confg", "x"], 2, err="did you mean --config?")
     expect("a port in the environment that is none", ["agent", "list"], 2,
            err="AEGIS_PORT eighty: accepted: 1 to 65535", env={"AEGIS_PORT": "eighty"})
+    expect("a port that would do nothing", ["nfs", "serve", ".", "--port", "2049"], 2, err="--listen ADDRESS:PORT")
     expect("a file where a folder is expected", ["nfs", "serve", __file__], 2, err="Not a directory")
     expect("group alone", ["config"], 2, err="aegis config needs a verb; see: aegis help config")
     expect("unknown verb of a group", ["agent", "fly"], 2, err="aegis agent fly: there is no such verb")
