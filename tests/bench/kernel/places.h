@@ -8,7 +8,9 @@
 #include "tests/bench/daemon/helper/launcher.h"
 #include "tests/bench/kernel/probes.h"
 
-enum { POLICIES = 100, PREFIXES = 16, POLICY = 50, SLOT = 1 };
+/* Numbers of policies, beyond those that a sensor gives out. */
+enum { FIRST_POLICY = 1000000, POLICIES = 100, POLICY = FIRST_POLICY + POLICIES / 2 };
+enum { PREFIXES = 16, SLOT = 1 };
 
 enum hooks { HOOKS_NONE, HOOKS_EMPTY, HOOKS_OURS, HOOKS };
 
@@ -27,7 +29,7 @@ struct place {
 void place_make(struct place *p);
 void place_hook(struct place *p, enum hooks h); /* instead of what hangs there */
 void place_remove(struct place *p);
-/* A range of one policy, by its index; the policy permits PROBE_ADDRESS, too. */
+/* From FIRST_POLICY on; each has that many ranges, one of them PROBE_ADDRESS alone. */
 void place_enter_policies(int prefixes_map, uint32_t policies, uint32_t prefixes);
 
 struct container {

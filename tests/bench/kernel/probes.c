@@ -35,17 +35,39 @@ const char *probe_program(void)
 	return path;
 }
 
+static void schedule(pid_t pid, const cpu_set_t *set, bool alone)
+{
+	struct sched_param fifo = {.sched_priority = 20};
+
+	if (sched_setaffinity(pid, sizeof(*set), set) < 0 ||
+		(alone && sched_setscheduler(pid, SCHED_FIFO, &fifo) < 0))
+		fprintf(stderr, "bench kernel: what is measured does not run alone (%s)\n",
+			strerror(errno));
+}
+
+static size_t last_cpu(void)
+{
+	return (size_t)(sysconf(_SC_NPROCESSORS_ONLN) - 1);
+}
+
 void probe_pin(pid_t pid, bool alone)
 {
 	cpu_set_t set;
-	struct sched_param fifo = {.sched_priority = 20};
 
 	CPU_ZERO(&set);
-	CPU_SET((size_t)(sysconf(_SC_NPROCESSORS_ONLN) - 1), &set);
-	if (sched_setaffinity(pid, sizeof(set), &set) < 0 ||
-		(alone && sched_setscheduler(pid, SCHED_FIFO, &fifo) < 0))
-		fprintf(stderr, "bench kernel: the probe does not run alone (%s)\n",
-			strerror(errno));
+	CPU_SET(last_cpu(), &set);
+	schedule(pid, &set, alone);
+}
+
+void probe_beside(void)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	for (size_t i = 0; i < last_cpu(); i++)
+		CPU_SET(i, &set);
+	if (last_cpu() > 0)
+		schedule(0, &set, true);
 }
 
 static long raw_call(long number, long a, long b, long c, long d)

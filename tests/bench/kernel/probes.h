@@ -30,6 +30,8 @@ void probe_start(struct probe *p, unsigned place, const char *cgroup);
 /* Any command that becomes a probe, unpinned. */
 void probe_spawn(struct probe *p, char *const argv[]);
 void probe_pin(pid_t pid, bool alone); /* else it shares the CPU, as a container must */
+/* This process runs before all others on the CPUs that a probe has not. */
+void probe_beside(void);
 void probe_stop(struct probe *p);
 double probe_ns(struct probe *p, const char *operation, long count); /* each; < 0: refused */
 const char *probe_program(void); /* path */
