@@ -160,8 +160,7 @@ static __always_inline void finish(void *event)
 {
 	__u64 waiting = bpf_ringbuf_query(&record_ring, BPF_RB_AVAIL_DATA);
 
-	bpf_ringbuf_submit(
-		event, waiting >= RECORD_WAKE_BYTES ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
+	bpf_ringbuf_submit(event, record_wakes(waiting) ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
 }
 
 SEC("tp_btf/sched_process_fork")

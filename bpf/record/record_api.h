@@ -22,6 +22,7 @@ enum {
 	RECORD_RING_BYTES = 16 * 1024 * 1024,
 	RECORD_WAKE_BYTES = 256 * 1024, /* readers sleep until so much is there, or by their clock
 					 */
+	RECORD_WAKE_SLACK_BYTES = 4096, /* more than a record */
 	RECORD_BUDGET = 16384, /* records of one sandbox in one second */
 	RECORD_SECOND_SHIFT = 30, /* of the nanoseconds in which the budget counts */
 };

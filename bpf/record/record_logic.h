@@ -22,6 +22,16 @@ RECORD_INLINE int record_within_budget(struct record_agent *a, __u64 now_ns)
 	return __sync_fetch_and_add(&a->used, 1) < a->budget;
 }
 
+/* Whether the record that made it so much wakes the reader. Only those do that stand near a
+ * multiple of RECORD_WAKE_BYTES: while a reader is behind, each of them would, and that costs the
+ * agent far more than the record. One that is passed over is met by the next multiple or the
+ * reader's clock. */
+RECORD_INLINE int record_wakes(__u64 waiting_bytes)
+{
+	return waiting_bytes >= RECORD_WAKE_BYTES &&
+		waiting_bytes % RECORD_WAKE_BYTES < RECORD_WAKE_SLACK_BYTES;
+}
+
 /* How many of the arguments are in the record: `bytes` of them fit into `room`. */
 RECORD_INLINE __u32 record_arguments_kept(__u32 bytes, __u32 room)
 {

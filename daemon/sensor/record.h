@@ -6,7 +6,7 @@
 #include "bpf/record/record_api.h"
 #include "daemon/base/base.h"
 
-enum { RECORD_SENSOR_BATCH = 256 }; /* records taken at a time, at most */
+enum { RECORD_SENSOR_BATCH = 4096 }; /* records taken at a time, at most */
 
 struct record_sensor;
 

@@ -10,7 +10,7 @@
 #include "daemon/base/base.h"
 #include "daemon/sensor/losses.h"
 
-enum { SENSOR_RING_BATCH = 256 }; /* records looked at at a time, at most */
+enum { SENSOR_RING_BATCH = 4096 }; /* records looked at at a time, at most */
 
 struct sensor_ring {
 	int epoll;
