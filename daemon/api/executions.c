@@ -137,11 +137,18 @@ static AWAITS void executions_start_route(struct api_call *c)
 	const struct json *body;
 	if (!api_body_object(c, &body))
 		return;
-	struct span name = json_str(body, "agent_id", json_str(body, "agent", SPAN("")));
-	if (name.n == 0) {
-		api_error(c, 400, "bad_json", "agent_id is missing: the agent's id or name");
+	const struct json *given = json_get(body, "agent_id");
+	if (!given)
+		given = json_get(body, "agent");
+	if (!given || given->type != JSON_STRING || given->text.n == 0) {
+		const char *wrong = !given           ? "missing"
+			: given->type != JSON_STRING ? "no string"
+						     : "empty";
+		api_error(c, 400, "bad_json", "agent_id is %s: the agent's id or name is expected",
+			wrong);
 		return;
 	}
+	const struct span name = given->text;
 	int r = deploy_find(&c->api->deploy, api_tenant(c), name, c->arena, &agent, c->deadline_ns);
 	if (r == DEPLOY_NOT_FOUND)
 		api_error(

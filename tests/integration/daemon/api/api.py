@@ -253,6 +253,9 @@ def running(alpha):
             ("deep", '{"agent_id":' + "[" * 100000 + "]" * 100000 + "}", 413, "bad_json"),
             ("too large", "{" + " " * (4 * 1024 * 1024) + "}", 413, "bad_body")):
         expect(f"start with {name}", node.ask("POST", "/v1/executions", body), status, code)
+    for body, wrong in (({}, "missing"), ({"agent_id": 3}, "no string"), ({"agent_id": ""}, "empty")):
+        expect(f"agent_id is {wrong}", node.ask("POST", "/v1/executions", body), 400, "bad_json",
+               [f"agent_id is {wrong}: the agent's id or name is expected"])
     for method, path, body in (("POST", "/v1/executions", {"agent_id": "nobody"}), ("GET", "/v1/agents/nobody", None)):
         expect(f"{method} {path} says so without a route", node.ask(method, path, body), 404, "not_found",
                ["no agent 'nobody' is deployed"])
