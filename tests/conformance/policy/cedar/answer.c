@@ -11,6 +11,7 @@
  * from something refused is left out.
  */
 #include "policy/cedar/ast.h"
+#include "tests/conformance/policy/cedar/links.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -141,36 +142,6 @@ static void put_requests(struct run *run)
 	json_end(run->w);
 }
 
-static const struct cedar_policy *find_policy(const struct run *run, struct span id)
-{
-	for (size_t i = 0; i < run->policies.count; i++)
-		if (span_eq(cedar_policy_id(run->policies.items[i]), id))
-			return run->policies.items[i];
-	return NULL;
-}
-
-static int add_link(struct run *run, const struct json *link)
-{
-	struct span id = json_str(link, "newId", SPAN(""));
-	const struct cedar_policy *t = find_policy(run, json_str(link, "templateId", SPAN("")));
-	const struct json *values = json_get(link, "values");
-	const struct json *principal = json_get(values, "?principal");
-	const struct json *resource = json_get(values, "?resource");
-	struct cedar_uid uids[2];
-	int r = 0;
-	if (!t || !cedar_policy_is_template(t) || find_policy(run, id))
-		return err_raise(-EINVAL, "a link to no template, or under a known id");
-	if (principal)
-		r = cedar_uid_from_json(principal, &uids[0]);
-	if (r == 0 && resource)
-		r = cedar_uid_from_json(resource, &uids[1]);
-	if (r == 0)
-		r = cedar_template_link(run->arena, t, id, principal ? &uids[0] : NULL,
-			resource ? &uids[1] : NULL, &run->policies.items[run->policies.count]);
-	run->policies.count += r == 0;
-	return r;
-}
-
 static int add_links(struct run *run)
 {
 	const struct json *links = json_get(run->c, "links");
@@ -185,7 +156,7 @@ static int add_links(struct run *run)
 		items[i] = run->policies.items[i];
 	run->policies.items = items;
 	for (size_t i = 0; r == 0 && i < links->count; i++)
-		r = add_link(run, &links->items[i]);
+		r = links_add(run->arena, &run->policies, &links->items[i]);
 	return r;
 }
 

@@ -3,6 +3,7 @@
  * Authorisation cases: decision equal, reasons and failed policies equal as sets; the policies'
  * JSON form too, where the case has it.
  */
+#include "tests/conformance/policy/cedar/links.h"
 #include "tests/conformance/policy/cedar/pack.h"
 #include <stdlib.h>
 
@@ -18,35 +19,6 @@ struct loaded {
 	const struct cedar_schema *schema; /* NULL: decide without */
 	const struct cedar_entities *entities;
 };
-
-static const struct cedar_policy *find_policy(const struct cedar_policies *set, struct span id)
-{
-	for (size_t i = 0; i < set->count; i++)
-		if (span_eq(cedar_policy_id(set->items[i]), id))
-			return set->items[i];
-	return NULL;
-}
-
-static int add_link(struct arena *a, struct cedar_policies *set, const struct json *link)
-{
-	const struct cedar_policy *t = find_policy(set, json_str(link, "templateId", SPAN("")));
-	const struct json *values = json_get(link, "values");
-	const struct json *principal = given(values, "?principal");
-	const struct json *resource = given(values, "?resource");
-	struct cedar_uid uids[2];
-	int r = 0;
-	if (!t)
-		return err_raise(-EINVAL, "a link to no template");
-	if (principal)
-		r = cedar_uid_from_json(principal, &uids[0]);
-	if (r == 0 && resource)
-		r = cedar_uid_from_json(resource, &uids[1]);
-	if (r == 0)
-		r = cedar_template_link(a, t, json_str(link, "newId", SPAN("")),
-			principal ? &uids[0] : NULL, resource ? &uids[1] : NULL,
-			&set->items[set->count++]);
-	return r;
-}
 
 /* `policySet`: texts by id, and links. */
 static int load_policy_set(struct arena *a, const struct json *v, struct cedar_policies *set)
@@ -64,7 +36,7 @@ static int load_policy_set(struct arena *a, const struct json *v, struct cedar_p
 	for (size_t i = 0; r == 0 && templates && i < templates->count; i++)
 		r = add_policy(a, set, templates->items[i].text, templates->items[i].key);
 	for (size_t i = 0; r == 0 && links && i < links->count; i++)
-		r = add_link(a, set, &links->items[i]);
+		r = links_add(a, set, &links->items[i]);
 	return r;
 }
 
@@ -72,7 +44,7 @@ static bool compare_est(
 	struct arena *a, const struct cedar_policies *set, const struct json *est, struct buf *why)
 {
 	for (size_t i = 0; est && est->type == JSON_OBJECT && i < est->count; i++) {
-		const struct cedar_policy *p = find_policy(set, est->items[i].key);
+		const struct cedar_policy *p = links_find(set, est->items[i].key);
 		if (!p || est->items[i].type != JSON_OBJECT || !round_trips(a, p, why))
 			continue;
 		if (!json_equal(&est->items[i], policy_json(a, p))) {
