@@ -110,10 +110,13 @@ static void put_bash_verb(struct buf *b, const struct verb *v)
 	buf_puts(b, " ;;\n");
 }
 
-/* The words of verbs, behind `before`. */
-static void put_bash_words(struct buf *b, const struct cli_program *p, const char *before)
+/* The words of verbs, behind `before`, and the options that it has itself. */
+static void put_bash_words(struct buf *b, const struct cli_program *p, const char *before,
+	const struct cli_option *options)
 {
-	buf_printf(b, "\t'%s') words='", before);
+	buf_printf(b, "\t'%s') options+='", before);
+	put_options(b, options);
+	buf_puts(b, "' words='");
 	put_next_words(b, p, NULL);
 	buf_puts(b, "' ;;\n");
 	for (const struct cli_group *g = p->groups; g->name; g++) {
@@ -143,8 +146,8 @@ static void put_bash(struct buf *b, const struct cli_program *p)
 	buf_puts(b, "\tesac\n\tlocal words='' files=0 options='");
 	put_options(b, p->globals);
 	buf_puts(b, "'\n\tcase \"${w[*]}\" in\n");
-	put_bash_words(b, p, "");
-	put_bash_words(b, p, verb_help.name);
+	put_bash_words(b, p, "", NULL);
+	put_bash_words(b, p, verb_help.name, verb_help.options);
 	for (const struct verb *const *v = p->verbs; *v; v++)
 		put_bash_verb(b, *v);
 	buf_puts(b,
@@ -210,9 +213,14 @@ static void put_zsh_options(struct buf *b, const struct cli_option *o)
 	}
 }
 
-static void put_zsh_words(struct buf *b, const struct cli_program *p, const char *before)
+/* Where words of verbs are expected, options may stand, too. */
+static void put_zsh_words(struct buf *b, const struct cli_program *p, const char *before,
+	const struct cli_option *options)
 {
-	buf_printf(b, "\t'%s') first=(", before);
+	buf_printf(b, "\t'%s') if [[ $PREFIX == -* ]]; then _arguments", before);
+	put_zsh_options(b, options);
+	put_zsh_options(b, p->globals);
+	buf_puts(b, "; return; fi\n\t\tfirst=(");
 	put_zsh_list(b, p, NULL);
 	buf_puts(b, "); _describe verb first ;;\n");
 	for (const struct cli_group *g = p->groups; g->name; g++) {
@@ -254,8 +262,8 @@ static void put_zsh(struct buf *b, const struct cli_program *p)
 	buf_puts(b,
 		") skip=1 ;;\n\t\t-*) ;;\n\t\t*) w+=(\"${words[i]}\") ;;\n\t\tesac\n\tdone\n"
 		"\tcase \"${w[*]}\" in\n");
-	put_zsh_words(b, p, "");
-	put_zsh_words(b, p, verb_help.name);
+	put_zsh_words(b, p, "", NULL);
+	put_zsh_words(b, p, verb_help.name, verb_help.options);
 	for (const struct verb *const *v = p->verbs; *v; v++)
 		put_zsh_verb(b, p, *v);
 	buf_printf(b, "\tesac\n}\ncompdef %s %s\n", function, p->name);

@@ -299,6 +299,27 @@ def check_completion():
     expect("unknown shell", ["completion", "tcsh"], 2, err="accepted: bash zsh fish")
 
 
+def check_completion_whole():
+    """Every verb and option that the manual page has is offered, of both programs."""
+    for program in (AEGIS, AEGIS + "-audit"):
+        name = os.path.basename(program)
+        page = subprocess.run([program, "help", "--manual"], capture_output=True, text=True, env=ENV, timeout=60,
+                              check=False).stdout.replace("\\-", "-").split(".SH VERBS")[1].split(".SH EXIT STATUS")[0]
+        wanted = {}
+        for part in re.split(r'^\.SS "', page, flags=re.M)[1:]:
+            words = re.match(r"[a-z -]+?(?= [\[A-Z]| [a-z]+\||\")", part)[0].split()[1:]
+            wanted[" ".join(words)] = set(re.findall(r"^\.B (?:-\w, )?(--[a-z-]+)", part, re.M))
+        script = f"source <({program} completion bash)\n" + "".join(
+            f"COMP_WORDS=({name} {verb} --); COMP_CWORD={1 + len(verb.split())}; _{name.replace('-', '_')}; echo \"${{COMPREPLY[*]}}\"\n"
+            f"COMP_WORDS=({name} {verb}); COMP_CWORD={len(verb.split())}; _{name.replace('-', '_')}; echo \"${{COMPREPLY[*]}}\"\n"
+            for verb in wanted)
+        lines = subprocess.run(["bash", "-c", script], capture_output=True, text=True, cwd=FOLDER, env=ENV, timeout=60,
+                               check=False).stdout.splitlines()
+        missing = [(verb, wanted[verb] - set(options.split()), words) for verb, options, words in
+                   zip(wanted, lines[0::2], lines[1::2]) if wanted[verb] - set(options.split()) or verb.split()[-1] not in words.split()]
+        tap.equal(f"{name}: every verb and option is offered", (missing, len(wanted) > 10, len(lines)), ([], True, 2 * len(wanted)))
+
+
 def check_manual():
     _, out, _ = expect("manual page", ["help", "--manual"], 0, out=".SH NAME")
     tap.ok("manual page names every verb",
@@ -337,6 +358,7 @@ try:
     check_schema()
     check_daemon()
     check_completion()
+    check_completion_whole()
     check_manual()
     check_full_disk()
 finally:
