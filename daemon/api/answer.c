@@ -81,7 +81,10 @@ struct span api_tenant(const struct api_call *c)
 
 struct buf api_reply_begin(void)
 {
-	return buf_init(LIMIT_API_REPLY_BYTES);
+	struct buf b = buf_init(LIMIT_API_REPLY_BYTES);
+
+	(void)buf_reserve(&b, 1024);
+	return b;
 }
 
 void api_reply_end(struct api_call *c, int status, struct buf *b)

@@ -20,6 +20,17 @@ static struct part *part_of_feed(struct event_bus *b)
 	return &b->parts[worker_index(b->home)];
 }
 
+static int record_of(const struct store_event *e, struct arena *a, struct audit_record *ret)
+{
+	struct buf payload CLEANUP(buf_fini) = buf_init(LIMIT_AUDIT_PAYLOAD_BYTES);
+	int r = event_to_record(e, AUDIT_EVENT, &payload, ret);
+
+	if (r < 0)
+		return err_trace(r);
+	ret->payload = arena_span(a, ret->payload);
+	return ret->payload.p ? 0 : err_raise(-ENOMEM, "out of memory");
+}
+
 /* One group. 1 if there may be more. */
 static int feed_group(struct event_bus *b, struct arena *a)
 {
@@ -42,7 +53,7 @@ static int feed_group(struct event_bus *b, struct arena *a)
 	for (size_t i = 0; r == 0 && i < events.count; i++)
 		r = sets_announce(b, part_of_feed(b), events.items[i].details, DEADLINE_NONE);
 	for (size_t i = 0; r == 0 && i < events.count; i++)
-		r = event_to_record(&events.items[i], AUDIT_EVENT, a, &records[i]);
+		r = record_of(&events.items[i], a, &records[i]);
 	if (r == 0)
 		r = journal_append(b->journal, records, events.count, DEADLINE_NONE);
 	if (r < 0)

@@ -10,8 +10,8 @@ int event_fill(struct store_event *e, struct arena *a) MUST_USE;
 /* The same for details that somebody vouches for, with a message. */
 int event_fill_known(struct store_event *e) MUST_USE;
 
-/* The event as a record of the journal; its payload lives in the arena. */
-int event_to_record(const struct store_event *e, enum audit_source source, struct arena *a,
+/* The event as a record of the journal; its payload lives in the buffer, which is empty before. */
+int event_to_record(const struct store_event *e, enum audit_source source, struct buf *b,
 	struct audit_record *ret) MUST_USE;
 
 /* The member of aegis.runtime.v1.ExecutionEvent ("execution_started": {...}), written with its key;

@@ -21,13 +21,12 @@ static void put_text(struct json_writer *w, const char *key, struct span s)
 		json_field_span(w, key, s);
 }
 
-int event_to_record(const struct store_event *e, enum audit_source source, struct arena *a,
+int event_to_record(const struct store_event *e, enum audit_source source, struct buf *b,
 	struct audit_record *ret)
 {
-	struct buf b CLEANUP(buf_fini) = buf_init(LIMIT_AUDIT_PAYLOAD_BYTES);
-	struct json_writer w = json_writer(&b);
+	struct json_writer w = json_writer(b);
 
-	(void)buf_reserve(&b, e->details.n + e->message.n + 512);
+	(void)buf_reserve(b, e->details.n + e->message.n + 512);
 	json_object(&w);
 	event_put_id(&w, "id", e->id);
 	if (e->sequence) {
@@ -42,7 +41,7 @@ int event_to_record(const struct store_event *e, enum audit_source source, struc
 	json_key(&w, "details");
 	json_put_raw(&w, e->details); /* the store keeps valid JSON only */
 	json_end(&w);
-	int r = buf_error(&b);
+	int r = buf_error(b);
 	if (r < 0)
 		return err_trace(r);
 	*ret = (struct audit_record){
@@ -53,9 +52,9 @@ int event_to_record(const struct store_event *e, enum audit_source source, struc
 		.iteration = e->iteration,
 		.wall_ns = e->wall_ns,
 		.event_number = e->number,
-		.payload = arena_span(a, buf_view(&b)),
+		.payload = buf_view(b),
 	};
-	return ret->payload.p ? 0 : err_raise(-ENOMEM, "out of memory");
+	return 0;
 }
 
 /* ---- the journal alone ---- */
@@ -155,6 +154,7 @@ static AWAITS void write_or_wait(struct part *p, struct waiter *w)
 int event_record(struct event_bus *b, struct store_event *e, int64_t deadline_ns)
 {
 	struct arena *a CLEANUP(arena_cleanup) = arena_new(3 * (size_t)LIMIT_STORE_TEXT_BYTES);
+	struct buf payload CLEANUP(buf_fini) = buf_init(LIMIT_AUDIT_PAYLOAD_BYTES);
 	struct part *p = &b->parts[worker_index(worker_self())];
 	struct audit_record record;
 	struct waiter w = {.record = &record};
@@ -174,7 +174,7 @@ int event_record(struct event_bus *b, struct store_event *e, int64_t deadline_ns
 	if (r == 0 && uuid_is_nil(e->id))
 		e->id = uuid_ordered(e->wall_ns);
 	if (r == 0)
-		r = event_to_record(e, AUDIT_CALL, a, &record);
+		r = event_to_record(e, AUDIT_CALL, &payload, &record);
 	if (r < 0)
 		return err_trace(r);
 	waitq_init(&w.woken);

@@ -4,6 +4,9 @@
  * (http_server_options.beside). The connection's fiber goes on reading; each such request is a
  * fiber with a struct conn of its own, which shares the transport of its parent and nothing else.
  *
+ * Answers that are whole at the same time leave in one send: each is gathered behind the one
+ * before, and the last of them sends.
+ *
  * Invariants: answers leave in the order in which the requests came: only the first of `sides` may
  * send, and it stays first until its answer is whole. The connection's own fiber answers nothing
  * while a side is under way. A side whose answer breaks off takes the connection with it.
@@ -65,6 +68,7 @@ static void side_put(struct conn *c, struct conn *x)
 	conn_forget_request(x);
 	buf_reset(&x->out);
 	x->broken = false;
+	x->ready = false;
 	list_push_front(&c->spares, &x->link);
 	c->spare_count++;
 }
@@ -91,6 +95,34 @@ static void pass_turn(struct conn *x)
 		waitq_wake_all(&list_first(&c->sides, struct conn, link)->turn);
 }
 
+static bool next_is_ready(const struct conn *x)
+{
+	const struct list *next = x->link.next;
+
+	return next != &x->parent->sides && list_entry(next, struct conn, link)->ready;
+}
+
+/* In x's turn. True if whoever comes next sends it along; else x->out has all that is to be sent.
+ */
+static AWAITS bool gather(struct conn *x)
+{
+	struct conn *c = x->parent;
+
+	/* Those who were woken with x are about to have their answers whole. */
+	if (c->gathered.len == 0 && c->side_count > 1 && !next_is_ready(x))
+		fiber_yield();
+	if (c->gathered.len == 0 && !next_is_ready(x))
+		return false;
+	buf_span(&c->gathered, buf_view(&x->out));
+	buf_reset(&x->out);
+	if (next_is_ready(x) && !c->gathered.error && c->gathered.len < CONN_OUT_BYTES / 2)
+		return true;
+	struct buf all = c->gathered;
+	c->gathered = x->out;
+	x->out = all;
+	return false;
+}
+
 static void break_off(struct conn *c)
 {
 	c->broken = true;
@@ -106,13 +138,15 @@ static void beside_main(void *arg)
 	s->options.handler(s->options.ctx, &x->request, &x->reply);
 	err_clear();
 	int r = x->reply.begun ? 0 : reply_error(x, 500, "the server has no answer");
+	x->ready = r == 0 && x->reply.ended && !x->broken && !x->out.error;
 	if (r == 0)
 		r = beside_await_turn(x);
 	bool whole = r == 0 && x->reply.ended && !x->broken;
 	if (!whole && !c->broken)
 		break_off(c);
+	bool gathered = whole && gather(x);
 	pass_turn(x);
-	if (whole && conn_send_out(x) < 0)
+	if (whole && !gathered && conn_send_out(x) < 0)
 		c->broken = true;
 	side_put(c, x);
 	c->side_count--;
@@ -125,6 +159,7 @@ void beside_init(struct conn *c)
 {
 	list_init(&c->sides);
 	list_init(&c->spares);
+	c->gathered = buf_init(c->out.max);
 	waitq_init(&c->side_done);
 	waitq_init(&c->turn);
 }
@@ -133,6 +168,7 @@ void beside_fini(struct conn *c)
 {
 	for (struct list *l; (l = list_pop_front(&c->spares));)
 		side_free(list_entry(l, struct conn, link));
+	buf_fini(&c->gathered);
 }
 
 void beside_wait(struct conn *c)

@@ -84,6 +84,8 @@ struct conn {
 	struct waitq side_done;
 	struct conn *parent; /* of a side; else NULL */
 	struct waitq turn; /* a side waits here until it is the first */
+	struct buf gathered; /* answers of sides whose turn is over, for the next one to send */
+	bool ready; /* a side whose answer is whole, and can be gathered */
 	struct span whole; /* a side's body, until it is asked for */
 };
 

@@ -195,7 +195,7 @@ struct entry {
 	bool has_change;
 	struct span blobs[2];
 	size_t blob_count;
-	struct buf details; /* of the event being written */
+	struct buf details[2]; /* of each event */
 	struct json_writer w;
 	struct arena *arena;
 };

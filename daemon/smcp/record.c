@@ -9,16 +9,18 @@ enum {
 
 int entry_begin(struct entry *e)
 {
-	*e = (struct entry){.details = buf_init(LIMIT_STORE_TEXT_BYTES)};
+	*e = (struct entry){0};
+	for (size_t i = 0; i < ARRAY_LEN(e->details); i++)
+		e->details[i] = buf_init(LIMIT_STORE_TEXT_BYTES);
 	e->arena = arena_new(ENTRY_ARENA_BYTES);
-	(void)buf_reserve(&e->details, USUAL_BYTES);
 	return e->arena ? 0 : err_raise(-ENOMEM, "record: out of memory");
 }
 
 void entry_fini(struct entry *e)
 {
 	e->arena = arena_free(e->arena);
-	buf_fini(&e->details);
+	for (size_t i = 0; i < ARRAY_LEN(e->details); i++)
+		buf_fini(&e->details[i]);
 }
 
 struct store_event *entry_event(
@@ -26,12 +28,13 @@ struct store_event *entry_event(
 {
 	static const struct uuid nil;
 	CHECK(e->count < ARRAY_LEN(e->events));
-	struct store_event *v = &e->events[e->count++];
+	struct store_event *v = &e->events[e->count];
+	struct buf *details = &e->details[e->count++];
 
 	*v = event_of(t, x ? x->execution_id : nil, x ? x->agent_id : nil, 0);
 	v->tenant_id = span_cstr(s->o.tenant_id);
-	buf_reset(&e->details);
-	e->w = json_writer(&e->details);
+	(void)buf_reserve(details, USUAL_BYTES);
+	e->w = json_writer(details);
 	json_object(&e->w);
 	if (x) {
 		json_field_cstr(&e->w, "session_id", x->id_text);
@@ -46,11 +49,11 @@ int entry_event_end(struct entry *e)
 	struct store_event *v = &e->events[e->count - 1];
 
 	json_end(&e->w);
-	int r = buf_error(&e->details);
+	int r = buf_error(&e->details[e->count - 1]);
 	if (r < 0)
 		return err_wrap(r, "event " SPAN_FMT, SPAN_ARG(v->type));
-	v->details = arena_span(e->arena, buf_view(&e->details));
-	return v->details.p ? 0 : err_raise(-ENOMEM, "record: out of memory");
+	v->details = buf_view(&e->details[e->count - 1]);
+	return 0;
 }
 
 void entry_change(struct entry *e, enum store_change_kind kind)

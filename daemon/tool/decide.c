@@ -2,11 +2,14 @@
 /* Asking policy on behalf of a call, and keeping the question so that it can be asked again. */
 #include "daemon/tool/internal.h"
 
+enum { USUAL_BYTES = 1024 }; /* of a question */
+
 int tool_request_keep(struct tool_call *c, const struct decision_request *q)
 {
 	struct buf b CLEANUP(buf_fini) = buf_init(2 * LIMIT_TOOL_ARGUMENT_BYTES);
 	struct json_writer w = json_writer(&b);
 
+	(void)buf_reserve(&b, USUAL_BYTES);
 	decision_request_put(&w, q);
 	int r = buf_error(&b);
 	if (r < 0)

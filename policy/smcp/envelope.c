@@ -12,6 +12,8 @@
 #include "policy/smcp/internal.h"
 #include <sodium.h>
 
+enum { USUAL_BYTES = 1024 }; /* of a canonical envelope, without its token */
+
 void smcp_canonical(struct buf *b, const struct json *payload, struct span token, int64_t stamp_s)
 {
 	struct json_writer w;
@@ -230,6 +232,7 @@ static int signature_check(const struct smcp_envelope *e, const struct json *pay
 {
 	struct buf b CLEANUP(buf_fini) = buf_init(2 * (size_t)LIMIT_SMCP_BODY_BYTES);
 
+	(void)buf_reserve(&b, e->security_token.n + USUAL_BYTES);
 	smcp_canonical(&b, payload, e->security_token, e->stamp_s);
 	int r = buf_error(&b);
 	if (r < 0)
