@@ -2,7 +2,9 @@
 /*
  * Pipelined requests that run beside each other, where the server's owner allows it for a request
  * (http_server_options.beside). The connection's fiber goes on reading; each such request is a
- * fiber with a struct conn of its own, which shares the transport of its parent and nothing else.
+ * fiber with a struct conn of its own, which shares the transport of its parent and nothing else. A
+ * fiber stays for the connection's next requests: a stack that is given back is wiped and partly
+ * dropped, which costs more than most answers.
  *
  * Answers that are whole at the same time leave in one send: each is gathered behind the one
  * before, and the last of them sends.
@@ -18,7 +20,7 @@
 enum {
 	SIDES_MAX = 16, /* of one connection; then it is not read any more */
 	SIDE_BODY_BYTES = 16 * 1024, /* a longer one waits for its turn */
-	SPARES_MAX = 4, /* kept for the next ones */
+	REST_MS = 20, /* how long a fiber waits for another request */
 };
 
 /* ---- a side ---- */
@@ -49,28 +51,20 @@ static struct conn *side_new(struct conn *c)
 	return NULL;
 }
 
+/* One that rests, or a new one that has no fiber yet. */
 static struct conn *side_get(struct conn *c)
 {
 	struct list *l = list_pop_front(&c->spares);
 
-	if (!l)
-		return side_new(c);
-	c->spare_count--;
-	return list_entry(l, struct conn, link);
+	return l ? list_entry(l, struct conn, link) : side_new(c);
 }
 
 static void side_put(struct conn *c, struct conn *x)
 {
-	if (c->spare_count == SPARES_MAX) {
+	if (x->has_fiber)
+		list_push_front(&c->spares, &x->link);
+	else
 		side_free(x);
-		return;
-	}
-	conn_forget_request(x);
-	buf_reset(&x->out);
-	x->broken = false;
-	x->ready = false;
-	list_push_front(&c->spares, &x->link);
-	c->spare_count++;
 }
 
 int beside_await_turn(struct conn *x)
@@ -129,10 +123,10 @@ static void break_off(struct conn *c)
 	(void)shutdown(stream_fd(c->transport.stream), SHUT_RDWR);
 }
 
-/* The fiber of a side, whose request is whole. */
-static void beside_main(void *arg)
+/* The request is whole. */
+static AWAITS void side_serve(struct conn *x)
 {
-	struct conn *x = arg, *c = x->parent;
+	struct conn *c = x->parent;
 	struct http_server *s = c->listener->server;
 
 	s->options.handler(s->options.ctx, &x->request, &x->reply);
@@ -148,9 +142,57 @@ static void beside_main(void *arg)
 	pass_turn(x);
 	if (whole && !gathered && conn_send_out(x) < 0)
 		c->broken = true;
-	side_put(c, x);
+	conn_forget_request(x);
+	buf_reset(&x->out);
+	x->broken = x->ready = x->busy = false;
 	c->side_count--;
 	waitq_wake_all(&c->side_done);
+}
+
+/* False if no other request comes. */
+static AWAITS bool side_rest(struct conn *x)
+{
+	struct conn *c = x->parent;
+	int r = 0;
+
+	list_push_front(&c->spares, &x->link);
+	while (!x->busy && !c->over && r == 0)
+		r = waitq_wait(&x->work, deadline_in_ms(REST_MS));
+	if (!x->busy)
+		list_remove(&x->link);
+	return x->busy;
+}
+
+static void side_main(void *arg)
+{
+	struct conn *x = arg, *c = x->parent;
+
+	do
+		side_serve(x);
+	while (side_rest(x));
+	side_free(x);
+	c->side_fibers--;
+	waitq_wake_all(&c->side_done);
+}
+
+static void side_start(struct conn *x)
+{
+	struct conn *c = x->parent;
+
+	x->busy = true;
+	if (x->has_fiber) {
+		waitq_wake_one(&x->work);
+		return;
+	}
+	x->has_fiber = true;
+	c->side_fibers++;
+	if (group_spawn(&c->listener->fibers, "http-beside", c->listener->server->options.stack,
+		    side_main, x) == 0)
+		return;
+	err_clear();
+	c->side_fibers--;
+	side_serve(x);
+	side_free(x);
 }
 
 /* ---- the connection ---- */
@@ -162,12 +204,18 @@ void beside_init(struct conn *c)
 	c->gathered = buf_init(c->out.max);
 	waitq_init(&c->side_done);
 	waitq_init(&c->turn);
+	waitq_init(&c->work);
 }
 
-void beside_fini(struct conn *c)
+void beside_end(struct conn *c)
 {
-	for (struct list *l; (l = list_pop_front(&c->spares));)
-		side_free(list_entry(l, struct conn, link));
+	c->over = true;
+	list_for_each (l, &c->spares)
+		waitq_wake_one(&list_entry(l, struct conn, link)->work);
+	fiber_shield_begin();
+	while (c->side_fibers > 0)
+		(void)!waitq_wait(&c->side_done, DEADLINE_NONE);
+	fiber_shield_end();
 	buf_fini(&c->gathered);
 }
 
@@ -243,10 +291,6 @@ bool beside_start(struct conn *c)
 	move_request(c, x, body);
 	list_push_back(&c->sides, &x->link);
 	c->side_count++;
-	if (group_spawn(&c->listener->fibers, "http-beside", c->listener->server->options.stack,
-		    beside_main, x) < 0) {
-		err_clear();
-		beside_main(x);
-	}
+	side_start(x);
 	return true;
 }

@@ -279,7 +279,6 @@ static void conn_free(struct conn *c)
 	request_body_release(c);
 	buf_fini(&c->reply.headers);
 	buf_fini(&c->reply.event);
-	beside_fini(c);
 	list_remove(&c->link);
 	l->server->stats.open--;
 	pool_put(&l->server->conns, c);
@@ -301,6 +300,7 @@ void conn_main(void *arg)
 		log_debug("%s: %s", c->peer.address, err_message(r));
 	err_clear();
 	beside_wait(c);
+	beside_end(c);
 	part(c);
 	conn_free(c);
 }

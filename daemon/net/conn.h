@@ -80,12 +80,16 @@ struct conn {
 	/* beside.c */
 	struct list sides; /* struct conn: requests under way beside this fiber, in order */
 	struct list spares;
-	int side_count, spare_count;
+	int side_count, side_fibers;
+	bool over; /* no request comes any more */
 	struct waitq side_done;
 	struct conn *parent; /* of a side; else NULL */
 	struct waitq turn; /* a side waits here until it is the first */
 	struct buf gathered; /* answers of sides whose turn is over, for the next one to send */
 	bool ready; /* a side whose answer is whole, and can be gathered */
+	bool busy; /* a side with a request */
+	bool has_fiber;
+	struct waitq work; /* a side without one waits here */
 	struct span whole; /* a side's body, until it is asked for */
 };
 
@@ -139,7 +143,7 @@ AWAITS bool beside_start(struct conn *c);
 AWAITS void beside_wait(struct conn *c); /* until all sides have been answered */
 AWAITS int beside_await_turn(struct conn *side) MUST_USE; /* -EPIPE: the connection is broken */
 void beside_init(struct conn *c);
-void beside_fini(struct conn *c);
+AWAITS void beside_end(struct conn *c); /* after beside_wait, when no other request comes */
 
 /* Answers with the server's own words. */
 AWAITS int reply_error(struct conn *c, int status, const char *reason) MUST_USE;

@@ -12,6 +12,7 @@ enum {
 	ATTESTS_PER_MINUTE = 30, /* of one execution, failures included */
 	ATTESTS_KEPT = 1024,
 	HORIZON_STEP_S = 5,
+	CALL_IDS = 64, /* asked of the kernel at a time */
 	PUBLISH_MS = 60 * 1000,
 };
 
@@ -93,6 +94,8 @@ struct smcp_service {
 	struct smcp_replay *replay;
 	struct attest_note attests[ATTESTS_KEPT]; /* a ring */
 	size_t next_attest;
+	uint8_t random[CALL_IDS][16]; /* of calls to come; names, no secrets */
+	size_t random_left;
 	uint64_t rules_serial; /* counts changes of security contexts and policies */
 	struct map by_id; /* 16 bytes -> struct session, active ones */
 	struct map by_scope; /* struct smcp_rules */

@@ -287,18 +287,25 @@ static AWAITS int call_run(struct invocation *v)
 	return err_trace(r);
 }
 
+static struct uuid id_new(struct smcp_service *s)
+{
+	if (s->random_left == 0) {
+		rt_random(s->random, sizeof(s->random));
+		s->random_left = CALL_IDS;
+	}
+	return uuid_from_random(s->random[--s->random_left]);
+}
+
 static AWAITS int tools_call(struct call *c)
 {
 	struct invocation v = {.call = c, .name = json_str(c->envelope.params, "name", SPAN(""))};
-	uint8_t random[16];
 
 	if (v.name.n == 0 || v.name.n > LIMIT_NAME_BYTES) {
 		answer_rpc_error(
 			c, 422, -32602, SPAN("params.name: the name of a tool is expected"));
 		return 0;
 	}
-	rt_random(random, sizeof(random));
-	v.id = uuid_from_random(random);
+	v.id = id_new(c->s);
 	uuid_text(v.id, v.id_text);
 	int r = call_run(&v);
 	grant_unref(v.grant);
