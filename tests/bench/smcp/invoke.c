@@ -9,6 +9,8 @@
  *   invoke_pipelined   8 connections, 16 requests under way on each
  *   invoke_64x1        64 connections, one each
  *   invoke_p50 ...     at 80 % of what 64 x 1 reached
+ *   sync_p50, _p99     what one append and its fdatasync take there just before: no call is
+ * answered before its record has had one
  *
  * The first two are calls per CPU-second of the server's whole process. Arguments: calls per figure
  * (default 20000). The folder is TMPDIR, else the program's own.
@@ -143,13 +145,42 @@ static double measure(const char *name, int connections, int depth, const char *
 	return (double)got.good * 1e9 / (double)got.wall_ns;
 }
 
-static void latency(
-	const char *name, const struct load_result *got, double share, const char *target)
-{
-	size_t at = (size_t)((double)(got->latency_count - 1) * share);
+struct syncs {
+	int64_t took_ns[256];
+	size_t count;
+};
 
+static int by_size(const void *a, const void *b)
+{
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+	return x < y ? -1 : x > y;
+}
+
+/* Appends as a group of records is written, where the journal is. */
+static void measure_syncs(struct syncs *ret)
+{
+	static const char records[16 * 1024];
+	char path[700];
+
+	snprintf(path, sizeof(path), "%s/syncs", folder);
+	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	CHECK(fd >= 0);
+	ret->count = (size_t)bench_count(ARRAY_LEN(ret->took_ns), 8);
+	for (size_t i = 0; i < ret->count; i++) {
+		int64_t began_ns = clock_mono_ns();
+		CHECK(fd_write_all(fd, span_of(records, sizeof(records))) == 0);
+		CHECK(fdatasync(fd) == 0);
+		ret->took_ns[i] = clock_mono_ns() - began_ns;
+	}
+	close(fd);
+	qsort(ret->took_ns, ret->count, sizeof(ret->took_ns[0]), by_size);
+}
+
+static void latency(
+	const char *name, const int64_t *sorted_ns, size_t count, double share, const char *target)
+{
 	printf("{\"area\":\"smcp\",\"name\":\"%s\",\"value\":%.3f,\"unit\":\"ms\"", name,
-		(double)got->latencies_ns[at] / 1e6);
+		(double)sorted_ns[(size_t)((double)(count - 1) * share)] / 1e6);
 	if (target)
 		printf(",\"target\":\"%s\"", target);
 	printf("}\n");
@@ -161,12 +192,16 @@ static void measure_latency(double per_second)
 	struct arena *a CLEANUP(arena_cleanup) = arena_new(ARENA_BYTES);
 	struct load_requests r = sign_all(calls / 2, a);
 	struct load_result got;
+	struct syncs syncs;
 
+	measure_syncs(&syncs);
 	load_paced(port, &r, 64, per_second, &got);
 	fprintf(stderr, "paced at %.0f/s: %zu good, %zu bad\n", per_second, got.good, got.bad);
-	latency("invoke_p50", &got, 0.5, NULL);
-	latency("invoke_p99", &got, 0.99, "<= 1");
-	latency("invoke_p999", &got, 0.999, NULL);
+	latency("invoke_p50", got.latencies_ns, got.latency_count, 0.5, NULL);
+	latency("invoke_p99", got.latencies_ns, got.latency_count, 0.99, "<= 1");
+	latency("invoke_p999", got.latencies_ns, got.latency_count, 0.999, NULL);
+	latency("sync_p50", syncs.took_ns, syncs.count, 0.5, NULL);
+	latency("sync_p99", syncs.took_ns, syncs.count, 0.99, NULL);
 	free(got.latencies_ns);
 }
 
