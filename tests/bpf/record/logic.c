@@ -41,6 +41,19 @@ static void arguments_are_kept_as_far_as_there_is_room(void **state)
 	assert_int_equal(record_arguments_kept(UINT32_MAX, 576), 576);
 }
 
+/* A reader that is behind is not woken by each record; one that sleeps is, when it is time. */
+static void a_reader_is_woken_now_and_then(void **state)
+{
+	unsigned wakes = 0;
+	for (uint64_t waiting = 0; waiting < 16 * RECORD_WAKE_BYTES;
+		waiting += sizeof(struct record_event))
+		wakes += (unsigned)record_wakes(waiting);
+	assert_int_equal(wakes, 15 * (RECORD_WAKE_SLACK_BYTES / sizeof(struct record_event)));
+	assert_true(RECORD_WAKE_SLACK_BYTES > sizeof(struct record_exec) + 8);
+	assert_false(record_wakes(RECORD_WAKE_BYTES - 1));
+	assert_true(record_wakes(RECORD_WAKE_BYTES));
+}
+
 static void the_kernel_counts_alike(void **state)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, open, .object_name = "record_wrapped");
@@ -87,6 +100,7 @@ int main(void)
 		cmocka_unit_test(a_second_has_its_budget),
 		cmocka_unit_test(arguments_are_kept_as_far_as_there_is_room),
 		cmocka_unit_test(both_sides_have_one_layout),
+		cmocka_unit_test(a_reader_is_woken_now_and_then),
 		cmocka_unit_test(the_kernel_counts_alike),
 	};
 	return cmocka_run_group_tests_name("record logic", tests, NULL, NULL);
