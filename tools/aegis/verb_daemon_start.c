@@ -77,6 +77,27 @@ static int spawn(const struct daemon_plan *p, enum daemon_name which, pid_t *ret
 			: write_pid(p, which, *ret);
 }
 
+/* What the pid file says now. */
+static void read_pid(const struct daemon_plan *p, enum daemon_name which, struct buf *ret)
+{
+	char path[1200];
+	daemon_pid_path(p, which, path, sizeof(path));
+	if (fd_read_file(path, ret) < 0)
+		err_clear();
+}
+
+/* A start that came to nothing leaves the pid file as it was: another process may be named there,
+ * which is perhaps why. */
+static void put_pid_back(const struct daemon_plan *p, enum daemon_name which, const struct buf *was)
+{
+	char path[1200];
+	daemon_pid_path(p, which, path, sizeof(path));
+	if (!was->len)
+		unlink(path);
+	else if (fd_replace_file(path, buf_view(was), 0644) < 0)
+		err_clear();
+}
+
 /* What a process that did not come up said last. */
 static int not_up(
 	const struct daemon_plan *p, enum daemon_name which, size_t log_began, const char *how)
@@ -122,20 +143,24 @@ static int prepare_folders(const struct daemon_plan *p)
 /* *ret is its pid if this call started it, else 0. */
 static int start_helper(const struct daemon_plan *p, pid_t *ret)
 {
+	struct buf was CLEANUP(buf_fini) = buf_init(64);
 	pid_t pid = 0;
 	size_t began = log_bytes(p, DAEMON_HELPER);
 	if (daemon_running(p, DAEMON_HELPER, NULL))
 		return CLI_OK;
 	/* A socket of a dead one says nothing about the new one. */
 	unlink(p->helper_socket);
+	read_pid(p, DAEMON_HELPER, &was);
 	int code = spawn(p, DAEMON_HELPER, &pid);
 	for (int waited = 0; code == CLI_OK; waited += POLL_MS) {
 		if (access(p->helper_socket, F_OK) == 0) {
 			*ret = pid;
 			return CLI_OK;
 		}
-		if (has_exited(pid))
+		if (has_exited(pid)) {
+			put_pid_back(p, DAEMON_HELPER, &was);
 			return not_up(p, DAEMON_HELPER, began, "ended at once");
+		}
 		if (waited > HELPER_WAIT_MS)
 			return not_up(p, DAEMON_HELPER, began, "does not come up");
 		pause_ms(POLL_MS);
@@ -158,16 +183,20 @@ static bool answers(const struct cli *c)
 
 static int start_aegisd(const struct daemon_plan *p, const struct cli *c)
 {
+	struct buf was CLEANUP(buf_fini) = buf_init(64);
 	pid_t pid = 0;
 	size_t began = log_bytes(p, DAEMON_AEGISD);
+	read_pid(p, DAEMON_AEGISD, &was);
 	int code = spawn(p, DAEMON_AEGISD, &pid);
 	for (int waited = 0; code == CLI_OK; waited += POLL_MS) {
 		if (access(p->api_socket, F_OK) == 0 && answers(c)) {
 			printf("aegisd is up (%d), its door is %s\n", pid, p->api_socket);
 			return CLI_OK;
 		}
-		if (has_exited(pid))
+		if (has_exited(pid)) {
+			put_pid_back(p, DAEMON_AEGISD, &was);
 			return not_up(p, DAEMON_AEGISD, began, "ended at once");
+		}
 		if (waited > AEGISD_WAIT_MS)
 			return not_up(p, DAEMON_AEGISD, began, "does not answer");
 		pause_ms(POLL_MS);
