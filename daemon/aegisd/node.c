@@ -327,10 +327,15 @@ static AWAITS int smcp_start(struct node *n)
 		&n->mcp));
 }
 
-/* Volumes whose time is over go by themselves. */
+/* What a former process left of uploads goes, then volumes whose time is over. */
 static AWAITS void reap(void *arg)
 {
 	struct node *n = arg;
+	int r = volumes_sweep(&n->volumes, DEADLINE_NONE);
+
+	if (r < 0 && r != -ECANCELED)
+		err_log(r, "look for uploads that were cut short");
+	err_clear();
 
 	while (rt_sleep_until(deadline_in_ms(REAP_MS)) == 0)
 		if (volumes_reap(&n->volumes, rt_wall_ns(), deadline_in_ms(REAP_MS)) < 0)

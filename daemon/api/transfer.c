@@ -8,7 +8,7 @@
 #include <sodium.h>
 #include <stdio.h>
 
-enum { PIECE_BYTES = 64 * 1024, SNIFFED_BYTES = 16, PART_NAME_BYTES = 64 };
+enum { PIECE_BYTES = 64 * 1024, SNIFFED_BYTES = 16 };
 
 static const struct {
 	const char *bytes;
@@ -210,7 +210,7 @@ struct upload {
 	struct api_files *f;
 	struct span path; /* where it is to stand */
 	struct span name; /* its last component */
-	char part_name[PART_NAME_BYTES]; /* until then */
+	char part_name[VOLUME_PART_BYTES]; /* until then */
 	struct fsal_object *dir, *file; /* held; NULL: not begun */
 	struct summary summary;
 	bool answered;
@@ -231,17 +231,13 @@ static AWAITS int begin(struct upload *u)
 	struct fsal_made made;
 	struct fsal_attr attr;
 	struct fsal_object *there;
-	uint8_t random[16];
-	char id[UUID_TEXT_BYTES];
 	int r = fsal_walk(&f->call, f->at, u->path, true, &there);
 
 	if (r == 0 && (fsal_getattr(&f->call, there, &attr) != 0 || S_ISDIR(attr.mode)))
 		return -EISDIR;
 	if (r != 0 && r != -ENOENT)
 		return r;
-	rt_random(random, sizeof(random));
-	uuid_text(uuid_from_random(random), id);
-	snprintf(u->part_name, sizeof(u->part_name), ".upload-%s", id);
+	volume_part_name(u->part_name);
 	u->name = last_component(u->path);
 	struct span above = span_sub(u->path, 0, u->path.n - u->name.n);
 	r = fsal_mkdirs(&f->call, f->at, span_sub(above, 0, above.n ? above.n - 1 : 0));

@@ -122,6 +122,7 @@ enum {
 	/* Volumes */
 	LIMIT_VOLUME_HOLDERS = 64, /* executions that have one at a time */
 	LIMIT_VOLUME_MOUNTS = 8, /* of one sandbox, beside its workspace */
+	LIMIT_VOLUME_MAKING_S = 120, /* for the file system of one with a limit of size */
 	LIMIT_VOLUME_PLACE_BYTES = 256, /* where one is mounted, below /workspace */
 	LIMIT_UPLOAD_BYTES = 1024 * 1024 * 1024, /* one file that comes in over HTTP */
 	LIMIT_UPLOADS = 16, /* and downloads, at a time */

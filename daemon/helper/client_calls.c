@@ -11,6 +11,8 @@
 
 #define NO_TAIL span_of(NULL, 0)
 
+enum { LIMIT_ASK_FIRST_MS = 10, LIMIT_ASK_MAX_MS = 500 }; /* while an image is being made */
+
 static struct client_reply reply_into(void *payload, size_t bytes)
 {
 	struct client_reply y = {.payload = payload, .payload_max = bytes};
@@ -65,9 +67,19 @@ AWAITS int helper_workspace_limit(
 			"a size limit of %llu bytes and %llu inodes: the kernel can hold sandboxes "
 			"to 256 KiB up to 16 TiB and at most 2^31 inodes",
 			(unsigned long long)bytes, (unsigned long long)inodes);
-	int r = client_call(
-		h, WIRE_WORKSPACE_LIMIT, &w.header, sizeof(w), NO_TAIL, &y, deadline_ns);
-	return err_trace(shaped(r, &y, 0, 0));
+	int pause_ms = LIMIT_ASK_FIRST_MS;
+	for (;;) {
+		int r = client_call(
+			h, WIRE_WORKSPACE_LIMIT, &w.header, sizeof(w), NO_TAIL, &y, deadline_ns);
+		r = shaped(r, &y, 0, 0);
+		if (r == HELPER_LIMIT_UNDERWAY)
+			r = rt_sleep_until(MIN(deadline_in_ms(pause_ms), deadline_ns));
+		else
+			return err_trace(r);
+		if (r < 0)
+			return err_trace(r);
+		pause_ms = MIN(2 * pause_ms, (int)LIMIT_ASK_MAX_MS);
+	}
 }
 
 AWAITS int helper_workspace_object(struct helper *h, struct uuid execution, int type,

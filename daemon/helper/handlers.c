@@ -41,6 +41,8 @@ static int handle_workspace_remove(struct monitor *m, const void *request, struc
 	const struct wire_execution *w = request;
 	if (sandbox_of_execution(&m->sandboxes, w->execution))
 		return err_raise(-EBUSY, "a sandbox of this execution is listed");
+	if (sandbox_has_volume(&m->sandboxes, w->execution))
+		return err_raise(-EBUSY, "a sandbox that lives has this volume");
 	return err_trace(workspace_remove(&m->host.workspaces, w->execution));
 }
 

@@ -69,7 +69,7 @@ AWAITS int helper_workspace_open(
 	struct helper *h, struct uuid execution, int *ret_fd, int64_t deadline_ns) MUST_USE;
 
 /* Removes it. The caller has emptied it: -ENOTEMPTY; -EBUSY while a sandbox of that execution is
- * listed; -ENOENT. */
+ * listed, or one of whatever execution lives that has it; -ENOENT. */
 AWAITS int helper_workspace_remove(
 	struct helper *h, struct uuid execution, int64_t deadline_ns) MUST_USE;
 
@@ -79,7 +79,8 @@ AWAITS int helper_workspace_remove(
 
 /* Makes it a file system of that size [24], if it is not one yet, and sees that it is mounted;
  * before it is opened. One that is there keeps its size. -EOPNOTSUPP: this host cannot;
- * -ENOTEMPTY: it has files already; -ERANGE. */
+ * -ENOTEMPTY: it has files already; -ERANGE; -ETIME: making it took longer than
+ * LIMIT_VOLUME_MAKING_S. Nobody else waits for the helper meanwhile. */
 AWAITS int helper_workspace_limit(struct helper *h, struct uuid id, uint64_t bytes, uint64_t inodes,
 	int64_t deadline_ns) MUST_USE;
 
@@ -181,9 +182,9 @@ struct helper_sandbox_fds {
 void helper_sandbox_fds_close(struct helper_sandbox_fds *fds);
 
 /* Makes and starts a sandbox; when it returns, aegis-bootstrap runs, confined (launch.h says what
- * it finds). -EBUSY no uid slot is left, -EEXIST a sandbox of that execution and iteration is
- * still listed, -ENOENT runtime, workspace or place, -E2BIG argv, environment or places,
- * -EOPNOTSUPP. */
+ * it finds). -EBUSY no uid slot is left, or a sandbox of another execution lives that may write to
+ * a volume as this one may, -EEXIST a sandbox of that execution and iteration is still listed,
+ * -ENOENT runtime, workspace or place, -E2BIG argv, environment or places, -EOPNOTSUPP. */
 AWAITS int helper_sandbox_create(struct helper *h, const struct helper_sandbox_spec *spec,
 	struct helper_sandbox *ret, struct helper_sandbox_fds *ret_fds,
 	int64_t deadline_ns) MUST_USE;

@@ -13,24 +13,18 @@
 #include <fcntl.h>
 #include <linux/loop.h>
 #include <linux/mount.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 enum {
 	LOOP_DEVICES_MAX = 4096,
 	LOOP_ATTEMPTS = 16, /* others take devices, too */
-	INODES_OF_EXT4 = 11, /* its own: the root, lost+found, reserved ones */
-	JOURNAL_BYTES_MIN = 16 << 20, /* smaller images would be journal for the most part */
 };
-
-#define MKFS "/usr/sbin/mkfs.ext4"
 
 static int images_open(const struct workspaces *w, int *ret_dir)
 {
@@ -38,69 +32,6 @@ static int images_open(const struct workspaces *w, int *ret_dir)
 		return err_sys(-errno, "make images/ in the state directory");
 	*ret_dir = openat(w->state, "images", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	return *ret_dir < 0 ? err_sys(-errno, "open images/ in the state directory") : 0;
-}
-
-/* ---- making the file ---- */
-
-static __attribute__((noreturn)) void mkfs_in_child(int file, uint64_t inodes, bool journal)
-{
-	char count[32];
-	char *argv[] = {"mkfs.ext4", "-q", "-F", "-m", "0", "-E",
-		"lazy_itable_init=1,lazy_journal_init=1,nodiscard", "-O",
-		journal ? "has_journal" : "^has_journal", "/proc/self/fd/3", NULL, NULL, NULL};
-	char *envp[] = {"PATH=/usr/sbin:/usr/bin", "LC_ALL=C", NULL};
-	snprintf(count, sizeof(count), "%llu", (unsigned long long)inodes + INODES_OF_EXT4);
-	if (inodes) { /* options stand before the file */
-		argv[11] = argv[9];
-		argv[9] = "-N";
-		argv[10] = count;
-	}
-	int null = open("/dev/null", O_RDWR);
-	int copy = fcntl(file, F_DUPFD, 10);
-	if (null < 0 || copy < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(null, 2) < 0 ||
-		dup2(copy, 3) < 0)
-		_exit(126);
-	(void)syscall(SYS_close_range, 4U, ~0U, 0);
-	execve(MKFS, argv, envp);
-	_exit(127);
-}
-
-static int mkfs(int file, uint64_t bytes, uint64_t inodes)
-{
-	int status;
-	pid_t pid = fork();
-	if (pid == 0)
-		mkfs_in_child(file, inodes, bytes >= JOURNAL_BYTES_MIN);
-	if (pid < 0)
-		return err_sys(-errno, "fork");
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return err_sys(-errno, "wait for " MKFS);
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
-		return err_raise(-EOPNOTSUPP, MKFS " is not there: install e2fsprogs");
-	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-		return err_raise(-EIO, MKFS " failed with wait status %d", status);
-	return 0;
-}
-
-/* Under another name until it is whole. */
-static int image_make(int dir, const char *name, uint64_t bytes, uint64_t inodes, int *ret_file)
-{
-	char fresh[UUID_TEXT_BYTES + 8];
-	snprintf(fresh, sizeof(fresh), "%s.new", name);
-	AUTO_FD file =
-		openat(dir, fresh, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (file < 0 || ftruncate(file, (off_t)bytes) < 0)
-		return err_sys(-errno, "make the image %s", fresh);
-	int r = mkfs(file, bytes, inodes);
-	if (r == 0 && (fsync(file) < 0 || renameat(dir, fresh, dir, name) < 0))
-		r = err_sys(-errno, "keep the image %s", name);
-	if (r < 0) {
-		(void)unlinkat(dir, fresh, 0);
-		return err_trace(r);
-	}
-	*ret_file = TAKE_FD(file);
-	return 0;
 }
 
 /* ---- the device ---- */
@@ -245,7 +176,7 @@ static int check_empty(int fd, const char *name)
 	return entries < 3 ? 0 : err_raise(-ENOTEMPTY, "workspace %s has files and no image", name);
 }
 
-int workspace_limit(const struct workspaces *w, struct uuid id, uint64_t bytes, uint64_t inodes)
+int workspace_limit(struct workspaces *w, struct uuid id, uint64_t bytes, uint64_t inodes)
 {
 	char name[UUID_TEXT_BYTES];
 	AUTO_FD fd = -1;
@@ -264,8 +195,8 @@ int workspace_limit(const struct workspaces *w, struct uuid id, uint64_t bytes, 
 		r = check_empty(fd, name);
 	bool fresh = file < 0;
 	if (r == 0 && fresh)
-		r = image_make(dir, name, bytes, inodes, &file);
-	if (r < 0)
+		r = image_make(&w->making, dir, id, &(struct image_size){bytes, inodes}, &file);
+	if (r != 0)
 		return err_trace(r);
 	r = image_mount(w, name, file);
 	/* Where none can be mounted, the directory must do without, and not be hidden for ever. */
@@ -281,10 +212,12 @@ static void unmount(const struct workspaces *w, const char *name)
 	(void)umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW); /* EINVAL: no mount */
 }
 
-int image_remove(const struct workspaces *w, struct uuid id)
+int image_remove(struct workspaces *w, struct uuid id)
 {
 	char name[UUID_TEXT_BYTES];
 	uuid_text(id, name);
+	if (uuid_eq(w->making.id, id))
+		image_making_stop(&w->making);
 	unmount(w, name);
 	AUTO_FD dir = openat(w->state, "images", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (dir < 0)

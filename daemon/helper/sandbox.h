@@ -111,6 +111,8 @@ struct sandbox *sandbox_by_id(const struct sandbox_set *set, uint64_t id); /* re
 /* Whether one of that execution and iteration is listed. */
 bool sandbox_is_listed(const struct sandbox_set *set, const struct sandbox_key *key);
 bool sandbox_of_execution(const struct sandbox_set *set, struct uuid execution);
+/* Whether something that lives, of whatever execution, has that volume. */
+bool sandbox_has_volume(const struct sandbox_set *set, struct uuid volume);
 struct helper_sandbox sandbox_view(const struct sandbox_set *set, const struct sandbox *s);
 
 int sandbox_stop(struct sandbox_set *set, struct sandbox *s, enum helper_stop how) MUST_USE;
@@ -142,6 +144,13 @@ void sandbox_unlist(struct sandbox_set *set, struct sandbox *s);
 void sandbox_pool_put(struct sandbox_set *set, struct sandbox *s);
 void sandbox_pool_remove(struct sandbox_set *set, struct sandbox *s);
 void sandbox_call_name(struct uuid call, char ret[CGROUP_NAME_BYTES]);
+
+/* ---- sandbox_volumes.c ---- */
+
+/* One execution at a time may write to a volume: -EBUSY names it. */
+int sandbox_volumes_check(const struct sandbox_set *set, const struct wire_create *w) MUST_USE;
+/* Notes in its mark what it has, before it gets it. */
+void sandbox_volumes_note(struct sandbox *s, const struct wire_create *w);
 
 /* ---- sandbox_files.c ---- */
 

@@ -122,6 +122,7 @@ static int obtain(struct sandbox_set *set, size_t runtime, const struct wire_lim
 /* Makes the prepared sandbox that of `w`. */
 static int occupy(struct sandbox_set *set, struct sandbox *s, const struct wire_create *w)
 {
+	sandbox_volumes_note(s, w);
 	int r = lsmprog_bind(&set->host->lsm, s->cgroup_id, w->file_policy);
 	if (r == 0)
 		r = recordprog_admit(&set->host->record, s->cgroup_id, w->execution, w->iteration);
@@ -162,6 +163,8 @@ int sandbox_create(
 {
 	size_t runtime = 0;
 	int r = check_new(set, w, &runtime);
+	if (r == 0)
+		r = sandbox_volumes_check(set, w);
 	if (r < 0)
 		return err_trace(r);
 	r = create(set, w, runtime, ret);

@@ -14,7 +14,8 @@
 
 enum {
 	WIRE_MAGIC = 0x41474831, /* "AGH1" */
-	WIRE_VERSION = 8, /* changes with every change of this header */
+	WIRE_VERSION = 9, /* changes with every change of this header */
+	HELPER_LIMIT_UNDERWAY = 1,
 	WIRE_MESSAGE_BYTES = 232,
 	WIRE_FDS_MAX = NET_MAPS,
 	WIRE_LIST_MAX = 64, /* sandboxes in one reply; ask again after the last id */
@@ -105,7 +106,7 @@ struct wire_object { /* WORKSPACE_OBJECT */
 	uint8_t handle[HELPER_HANDLE_BYTES];
 };
 
-struct wire_limit { /* WORKSPACE_LIMIT */
+struct wire_limit { /* WORKSPACE_LIMIT; code HELPER_LIMIT_UNDERWAY: ask again in a moment */
 	struct wire_header header;
 	struct uuid execution;
 	uint64_t bytes; /* HELPER_IMAGE_BYTES_MIN..HELPER_IMAGE_BYTES_MAX */

@@ -15,7 +15,8 @@
 
 int workspaces_init(struct workspaces *w, int state_dir, uid_t uid, gid_t gid)
 {
-	*w = (struct workspaces){.dir = -1, .uid = uid, .gid = gid};
+	*w = (struct workspaces){
+		.dir = -1, .uid = uid, .gid = gid, .making = {.pidfd = -1, .file = -1, .dir = -1}};
 	w->state = fcntl(state_dir, F_DUPFD_CLOEXEC, 0);
 	if (w->state < 0)
 		return err_sys(-errno, "keep the state directory");
@@ -34,11 +35,13 @@ int workspaces_init(struct workspaces *w, int state_dir, uid_t uid, gid_t gid)
 	 * which gets each workspace by descriptor. */
 	if (fchmod(w->dir, 0700) < 0)
 		return err_sys(-errno, "close workspaces/ to everybody else");
+	images_sweep(w->state);
 	return 0;
 }
 
 void workspaces_fini(struct workspaces *w)
 {
+	image_making_stop(&w->making);
 	images_detach(w);
 	fd_cleanup(&w->state);
 	fd_cleanup(&w->dir);
@@ -118,7 +121,7 @@ int workspace_object(const struct workspaces *w, struct uuid execution, int type
 	return err_trace(r);
 }
 
-int workspace_remove(const struct workspaces *w, struct uuid execution)
+int workspace_remove(struct workspaces *w, struct uuid execution)
 {
 	char name[UUID_TEXT_BYTES];
 	uuid_text(execution, name);

@@ -125,6 +125,14 @@ AWAITS int volume_files_open(const struct volumes *v, struct uuid id, struct rul
 struct fsal_attachment *volume_files_at(const struct volume_files *f); /* its door is `f` */
 AWAITS void volume_files_close(struct volume_files *f); /* NULL is allowed */
 
+/* What a file is called until all of it has come: a name that no two have. Whoever writes one has
+ * the volume open for writing. */
+enum { VOLUME_PART_BYTES = 48 };
+void volume_part_name(char ret[VOLUME_PART_BYTES]);
+/* Removes files of such names, which a former process left. Once, after volumes_settle; volumes
+ * that an execution may write to are passed over. */
+AWAITS int volumes_sweep(const struct volumes *v, int64_t deadline_ns) MUST_USE;
+
 /* At the start, before executions are taken up: finishes what a former process began, and takes
  * volumes back from executions of which `lives` is false. */
 AWAITS int volumes_settle(const struct volumes *v,

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -401,6 +402,25 @@ def images_can_be_mounted():
     return True
 
 
+def cut_short():
+    """A daemon that dies in mid-upload: what has come of it goes at the next start."""
+    id = node.ask("POST", "/v1/volumes", {"label": "half"}).json["id"]
+    root = f"{node.state}/workspaces/{id}"
+    def parts():
+        return [n for _, _, names in os.walk(root) for n in names if n.startswith(".upload-")]
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(node.socket)
+        s.sendall(f"POST /v1/volumes/{id}/files/upload?path=in/late HTTP/1.1\r\nHost: localhost\r\n"
+                  "Content-Length: 1000000\r\n\r\n".encode() + b"x" * 70000)
+        node.wait_for("a part of an upload", parts)
+        node.kill("aegisd")
+    tap.equal("what has come of an upload is there", len(parts()), 1)
+    node.start_aegisd()
+    node.wait_for("that it goes", lambda: not parts())
+    tap.equal("and nothing of it stays", node.ask("GET", f"/v1/volumes/{id}/files?path=in").json["count"], 0)
+    tap.equal("the volume is deleted", node.ask("DELETE", f"/v1/volumes/{id}").status, 200)
+
+
 def limits():
     """The kernel holds a program that writes past the file layer; a delete gives back."""
     a = node.ask("POST", "/v1/volumes", {"label": "small", "size_limit_bytes": 4 << 20})
@@ -501,6 +521,7 @@ def run():
     beside(id)
     reading_together(id)
     files()
+    cut_short()
     limits()
     settling()
     command_line()

@@ -508,6 +508,84 @@ static void body_usage(void *arg)
 	end(&f);
 }
 
+static void table_is_sound(void **state)
+{
+	assert_int_equal(state_table_check(&volume_states), 0);
+}
+
+/* ---- what uploads left ---- */
+
+static void put_file(const struct fixture *f, struct uuid id, const char *name)
+{
+	char path[256];
+
+	place(&f->disk, id, path);
+	snprintf(path + strlen(path), sizeof(path) - strlen(path), "/%s", name);
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	EXPECT(fd >= 0);
+	close(fd);
+}
+
+static bool has_file(const struct fixture *f, struct uuid id, const char *name)
+{
+	char path[256];
+
+	place(&f->disk, id, path);
+	snprintf(path + strlen(path), sizeof(path) - strlen(path), "/%s", name);
+	return access(path, F_OK) == 0;
+}
+
+static void sweep_later(void *arg)
+{
+	EXPECT_INT(volumes_sweep(arg, DEADLINE_NONE), 0);
+}
+
+static void body_sweep(void *arg)
+{
+	struct fixture f;
+	struct store_volume a, lent, row;
+	struct volume_files *open_files;
+	struct group g;
+	char part[VOLUME_PART_BYTES], below[16 + VOLUME_PART_BYTES], other[16 + VOLUME_PART_BYTES];
+	char path[128];
+
+	begin(&f);
+	struct rule_set_builder *b = rule_set_builder_new();
+	struct rule_set *rules = rule_set_seal(b);
+	rule_set_builder_free(b);
+	volume_part_name(part);
+	snprintf(below, sizeof(below), "x/%s", part);
+	snprintf(other, sizeof(other), "x/%.*s", (int)strlen(part) - 1, part);
+	EXPECT_INT(create(&f, "swept", 0, &a), 0);
+	EXPECT_INT(create(&f, "lent", 0, &lent), 0);
+	EXPECT_INT(attach(&f, lent.id, 0, &row), 0);
+	place(&f.disk, a.id, path);
+	snprintf(path + strlen(path), sizeof(path) - strlen(path), "/x");
+	EXPECT_INT(mkdir(path, 0700), 0);
+	put_file(&f, a.id, part);
+	put_file(&f, a.id, below);
+	put_file(&f, a.id, other);
+	put_file(&f, lent.id, part);
+
+	/* While somebody writes there, his is not touched. */
+	EXPECT_INT(volume_files_open(
+			   &f.v, a.id, rules, true, f.arena, &open_files, &f.why, DEADLINE_NONE),
+		0);
+	group_init(&g);
+	EXPECT_INT(group_spawn(&g, "sweep", FIBER_LARGE, sweep_later, &f.v), 0);
+	for (int i = 0; i < 20; i++)
+		fiber_yield();
+	EXPECT(has_file(&f, a.id, part));
+	volume_files_close(open_files);
+	EXPECT_INT(group_join(&g, DEADLINE_NONE), 0);
+	group_close(&g);
+	EXPECT(!has_file(&f, a.id, part) && !has_file(&f, a.id, below));
+	EXPECT(has_file(&f, a.id, other)); /* no name of ours */
+	EXPECT(has_file(&f, lent.id, part)); /* its agent's */
+	rule_set_unref(rules);
+	end(&f);
+}
+
 #define IN_FIBER(name) \
 	static void name(void **state) \
 	{ \
@@ -520,11 +598,7 @@ IN_FIBER(many)
 IN_FIBER(expiry)
 IN_FIBER(names)
 IN_FIBER(usage)
-
-static void table_is_sound(void **state)
-{
-	assert_int_equal(state_table_check(&volume_states), 0);
-}
+IN_FIBER(sweep)
 
 int main(void)
 {
@@ -537,6 +611,7 @@ int main(void)
 		cmocka_unit_test(expiry),
 		cmocka_unit_test(names),
 		cmocka_unit_test(usage),
+		cmocka_unit_test(sweep),
 	};
 	return cmocka_run_group_tests_name("daemon/volume", tests, NULL, NULL);
 }
