@@ -4,6 +4,7 @@
 kernel lets through, and what it denied is in the journal. A web server and a resolver
 stand outside."""
 
+import http.client
 import http.server
 import json
 import os
@@ -132,6 +133,14 @@ def answer(messages):
     return "done"
 
 
+def status_of(node, execution):
+    """None while nobody answers."""
+    try:
+        return node.call("GET", f"/v1/executions/{execution}")[1]["status"]
+    except (OSError, http.client.HTTPException):
+        return None
+
+
 def run(node, name, network):
     """Runs an agent that asks for each host in turn, and returns what reached the web server, how the
     execution ended, and the kernel's records of it."""
@@ -144,8 +153,8 @@ def run(node, name, network):
         raise RuntimeError(f"execute {status} {body}\n{node.logs()}")
     execution = body["execution_id"]
     ran.append(execution)
-    node.wait_for("the execution's end", lambda: node.call("GET", f"/v1/executions/{execution}")[1]["status"]
-                  in ("completed", "failed", "cancelled"), seconds=120)
+    node.wait_for("the execution's end", lambda: status_of(node, execution)
+                  in ("completed", "failed", "cancelled"), seconds=240)
     end = node.call("GET", f"/v1/executions/{execution}")[1]["status"]
     kernel = [r for r in node.journal_of(execution) if r["source"] == "kernel"]
     return list(visits), end, kernel
@@ -203,6 +212,34 @@ def leased(node):
            [r["payload"]["permits"] > 0 for r in opened] == [True, False] * 2, opened)
     tap.ok("denials name the call's program", any(r["kind"] == "NetworkDenied" and
            r["payload"].get("call_program") == "env" for r in kernel), kernel)
+
+
+def leased_over_a_kill(node):
+    """aegisd is killed in the middle of a call that has a lease, which holds meanwhile; who comes back goes on with
+    the time that is left."""
+    alone = threading.Event()
+
+    def back():
+        alone.wait(10)  # where files are mounted, the program may wait for aegisd itself
+        node.start_aegisd()
+
+    def crash():
+        node.kill("aegisd")
+        threading.Thread(target=back, daemon=True).start()
+    on_visit["/crash"] = crash
+    on_visit["/alone"] = alone.set
+    hosts = list(HOSTS)
+    HOSTS[:] = ["93.184.216.2 crash alone", "!env python3 fetch.py 93.184.216.2 afterwards"]
+    seen, end, kernel = run(node, "leased-over-a-kill", """{mode: none}
+    leases: [{programs: [python3], destinations: ["93.184.216.2:8080"]}]""")
+    HOSTS[:] = hosts
+    tap.equal("a lease holds while aegisd is dead, and for that call alone afterwards", (seen, end),
+              (["/crash", "/alone"], "completed"))
+    times = [r["payload"]["lasts_ms"] for r in kernel if r["kind"] == "LeaseOpened"
+             and r["payload"]["call_program"] == "python3"]
+    tap.ok("a restart lengthens nothing", times and times == sorted(times, reverse=True), times)
+    ended = [r["payload"]["call_program"] for r in kernel if r["kind"] == "LeaseEnded"]
+    tap.equal("each ends once", ended, ["python3", "env"])
 
 
 def flooded(node):
@@ -304,6 +341,7 @@ def main():
         tap.equal("an empty allowlist allows nothing", seen, [])
         running(node)
         leased(node)
+        leased_over_a_kill(node)
         flooded(node)
         tap.equal("the journal holds", node.audit("verify").returncode, 0)
         replayed(node, ran[0])
