@@ -261,6 +261,17 @@ static int open_guard(struct host *h)
 	return err_trace(guardprog_open(&c, &h->guard));
 }
 
+/* Once: asking costs each start three system calls. */
+static void read_rlimits(struct host *h)
+{
+	for (int i = 0; i < RLIM_NLIMITS; i++) {
+		struct rlimit own = {0, 0};
+		if (getrlimit((__rlimit_resource_t)i, &own) < 0)
+			own.rlim_max = 0;
+		h->rlimit_max[i] = own.rlim_max;
+	}
+}
+
 int host_open(struct host *h, const struct host_options *o)
 {
 	*h = (struct host){.options = *o,
@@ -278,6 +289,7 @@ int host_open(struct host *h, const struct host_options *o)
 	/* The key lives in this memory. */
 	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	fd_raise_limit(); /* five for each sandbox and two for each slot */
+	read_rlimits(h);
 	int (*const parts[])(struct host *) = {reserve_descriptors, open_run_dir, open_state_dir,
 		open_registry, open_bootstrap, open_means};
 	int r = check_options(o);

@@ -69,6 +69,7 @@ struct host {
 	char transports_path[80]; /* likewise */
 	char resolv_conf[64];
 	int landlock_abi;
+	rlim_t rlimit_max[RLIM_NLIMITS]; /* the helper's own: a sandbox can have no more */
 	bool spared; /* the helper's oom_score_adj is negative, and must not be inherited */
 };
 

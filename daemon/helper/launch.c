@@ -131,12 +131,9 @@ static void unplace(const struct host *h)
 		(void)dup3(h->null, fd, O_CLOEXEC);
 }
 
-static struct rlimit limit_of(int resource, uint64_t wanted)
+static struct rlimit limit_of(const struct host *h, int resource, uint64_t wanted)
 {
-	struct rlimit own;
-	if (getrlimit((__rlimit_resource_t)resource, &own) < 0)
-		own.rlim_max = 0;
-	uint64_t v = MIN(wanted, (uint64_t)own.rlim_max);
+	uint64_t v = MIN(wanted, (uint64_t)h->rlimit_max[resource]);
 	return (struct rlimit){v, v};
 }
 
@@ -166,9 +163,9 @@ static void plan_init(const struct host *h, const struct sandbox *s, const struc
 		.spared = h->spared,
 		/* The highest: they can be lowered at the assignment, but where root lacks
 		 * CAP_SYS_RESOURCE (in containers) never raised again. */
-		.limits = {{RLIMIT_NOFILE, limit_of(RLIMIT_NOFILE, 1048576)},
-			{RLIMIT_FSIZE, limit_of(RLIMIT_FSIZE, UINT64_MAX)},
-			{RLIMIT_NPROC, limit_of(RLIMIT_NPROC, 32768)}},
+		.limits = {{RLIMIT_NOFILE, limit_of(h, RLIMIT_NOFILE, 1048576)},
+			{RLIMIT_FSIZE, limit_of(h, RLIMIT_FSIZE, UINT64_MAX)},
+			{RLIMIT_NPROC, limit_of(h, RLIMIT_NPROC, 32768)}},
 	};
 	while (p->join_count < CGROUP_V1_MAX && dirs->join[p->join_count] >= 0)
 		p->join_count++;
@@ -304,7 +301,7 @@ static int resize_private(const struct wire_limits *l)
 	return 0;
 }
 
-static int set_rlimits(const struct sandbox *s, const struct wire_limits *l)
+static int set_rlimits(const struct host *h, const struct sandbox *s, const struct wire_limits *l)
 {
 	const struct {
 		__rlimit_resource_t resource;
@@ -315,14 +312,14 @@ static int set_rlimits(const struct sandbox *s, const struct wire_limits *l)
 		{RLIMIT_NPROC, l->pids},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		struct rlimit v = limit_of((int)rows[i].resource, rows[i].v);
+		struct rlimit v = limit_of(h, (int)rows[i].resource, rows[i].v);
 		if (prlimit(s->mark.pid, rows[i].resource, &v, NULL) < 0)
 			return err_sys(-errno, "set a resource limit of a sandbox");
 	}
 	return 0;
 }
 
-static int send_start(const struct sandbox *s, const struct wire_create *w)
+static int send_start(const struct host *h, const struct sandbox *s, const struct wire_create *w)
 {
 	struct launch_start start = {
 		.header = {LAUNCH_MAGIC, LAUNCH_START, 0, 0},
@@ -331,9 +328,9 @@ static int send_start(const struct sandbox *s, const struct wire_create *w)
 		.envc = w->envc,
 		.argv_bytes = w->argv_bytes,
 		.env_bytes = w->env_bytes,
-		.open_files = limit_of(RLIMIT_NOFILE, w->limits.open_files).rlim_cur,
-		.file_bytes = limit_of(RLIMIT_FSIZE, w->limits.file_bytes).rlim_cur,
-		.pids = limit_of(RLIMIT_NPROC, w->limits.pids).rlim_cur,
+		.open_files = limit_of(h, RLIMIT_NOFILE, w->limits.open_files).rlim_cur,
+		.file_bytes = limit_of(h, RLIMIT_FSIZE, w->limits.file_bytes).rlim_cur,
+		.pids = limit_of(h, RLIMIT_NPROC, w->limits.pids).rlim_cur,
 	};
 	start.header.bytes = (uint32_t)sizeof(start) + w->argv_bytes + w->env_bytes;
 	memcpy(start.execution, w->execution.bytes, sizeof(start.execution));
@@ -361,7 +358,7 @@ static int furnish_and_start(const struct host *h, const struct sandbox *s, cons
 	if (r == 0 && w->place_count)
 		r = files_place(s->pidfd, w->places, w->place_count, trees + 1, client);
 	if (r == 0)
-		r = send_start(s, w);
+		r = send_start(h, s, w);
 	CHECK(setns(h->mount_ns, CLONE_NEWNS) == 0);
 	return err_trace(r);
 }
@@ -407,7 +404,7 @@ static int assign(struct host *h, struct sandbox *s, const struct wire_create *w
 	/* Of pid 1, whose first program has set them for itself: it starts others only when they
 	 * are opened. */
 	if (r == 0)
-		r = set_rlimits(s, &w->limits);
+		r = set_rlimits(h, s, &w->limits);
 	if (r < 0)
 		return err_trace(r);
 	s->limits = w->limits;
