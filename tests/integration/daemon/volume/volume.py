@@ -493,7 +493,7 @@ def command_line():
     made = aegis("create", "scratch", "--ttl-hours", "2", "--output", "json")
     tap.ok("aegis volume create", made.returncode == 0 and json.loads(made.stdout)["storage_class"] == "ephemeral",
            made)
-    tap.equal("a bad number", aegis("create", "x", "--size", "1Gi").returncode, 2)
+    tap.equal("a bad number", aegis("create", "x", "--size", "1Gx").returncode, 2)
     tap.ok("aegis volume list", "scratch" in aegis("list").stdout, aegis("list"))
     tap.ok("aegis volume show", "available" in aegis("show", "scratch").stdout, aegis("show", "scratch"))
     tap.ok("aegis volume usage", aegis("usage", "scratch").returncode == 0, aegis("usage", "scratch"))
