@@ -114,8 +114,8 @@ static void measure_names(struct sensor_agent *agent, const struct kernel_rules 
 	struct dns_query q;
 
 	make_question(&q, &question);
-	for (uint8_t i = 0; i < ADDRESSES; i++)
-		memcpy(addresses[i] + 10, (uint8_t[]){0xff, 0xff, 93, 184, 216, i}, 6);
+	for (int i = 0; i < ADDRESSES; i++)
+		memcpy(addresses[i] + 10, (uint8_t[]){0xff, 0xff, 93, 184, 216, (uint8_t)i}, 6);
 	dns_reply_write(&reply, &q, DNS_NOERROR, 60, addresses, ADDRESSES);
 	for (int i = 0; i < count; i++) {
 		int64_t start = clock_mono_ns();
