@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+/* SPDX-License-Identifier: AGPL-3.0-only */
 /*
  * Fills the ring of the recording programs, as they do, as fast as a CPU can; only that it waits
  * for room instead of counting what has none, so that what comes out is what can be had without
@@ -8,7 +8,7 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
-char LICENSE[] SEC("license") = "Dual BSD/GPL";
+char LICENSE[] SEC("license") = "AGPL-3.0-only";
 
 enum { BURST = 64, EXIT = RECORD_EXIT };
 

@@ -1,9 +1,9 @@
-// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+/* SPDX-License-Identifier: AGPL-3.0-only */
 /* On every hook of the network programs one that does nothing: what a hook costs by being there. */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
-char LICENSE[] SEC("license") = "Dual BSD/GPL";
+char LICENSE[] SEC("license") = "AGPL-3.0-only";
 
 #define EMPTY(section, name, context) \
 	SEC(section) \
