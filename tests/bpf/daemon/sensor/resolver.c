@@ -297,6 +297,34 @@ static void internal_on_purpose(void *arg)
 	stop();
 }
 
+/* A name that only a call may reach is answered while it has time; internal addresses are not,
+ * whatever the call may: they would be learned for the whole sandbox. */
+static void names_of_a_lease(void *arg)
+{
+	struct kernel_net_rule rules[] = {some_names[0], some_names[1],
+		{.address = {[10] = 0xff, 0xff, 10}, .prefix_bits = 104, .port_last = 65535}};
+	struct kernel_rules all = {.net = rules, .net_count = ARRAY_LEN(rules)};
+	struct sensor_policy *p;
+	struct sensor_call *c;
+
+	start(NULL, 0);
+	EXPECT_INT(ask("good.test", DNS_A).rcode, DNS_REFUSED);
+	EXPECT(sensor_policy_new(t.sensor, &all, &p) == 0);
+	EXPECT(sensor_call_new(t.agent, 4242, p, 600000, false, &c) == 0);
+	sensor_policy_unref(p);
+	EXPECT_INT((long)ask("good.test", DNS_A).count, 1);
+	EXPECT(t.last.policy_id.n == 0);
+	EXPECT(!allowed(outside, 443)); /* outside of the call */
+	EXPECT_INT((long)ask("inner.test", DNS_A).count, 0);
+	EXPECT_INT(ask("bad.test", DNS_A).rcode, DNS_REFUSED);
+	EXPECT(span_is(t.last.policy_id, "not-bad"));
+	EXPECT_INT(ask("alias.test", DNS_A).rcode, DNS_REFUSED);
+	EXPECT(sensor_call_end(c) == 0);
+	EXPECT_INT(ask("good.test", DNS_A).rcode, DNS_REFUSED);
+	sensor_call_free(c);
+	stop();
+}
+
 static void long_answers_come_over_tcp(void *arg)
 {
 	start(some_names, 2);
@@ -364,6 +392,7 @@ IN_FIBER(permitted_name)
 IN_FIBER(denied_names_never_leave)
 IN_FIBER(answers_are_decided_too)
 IN_FIBER(internal_on_purpose)
+IN_FIBER(names_of_a_lease)
 IN_FIBER(long_answers_come_over_tcp)
 IN_FIBER(tcp_is_served)
 IN_FIBER(floods_are_refused)
@@ -393,6 +422,7 @@ int main(void)
 		cmocka_unit_test(denied_names_never_leave_),
 		cmocka_unit_test(answers_are_decided_too_),
 		cmocka_unit_test(internal_on_purpose_),
+		cmocka_unit_test(names_of_a_lease_),
 		cmocka_unit_test(long_answers_come_over_tcp_),
 		cmocka_unit_test(tcp_is_served_),
 		cmocka_unit_test(floods_are_refused_),
