@@ -42,6 +42,9 @@ struct mm_struct {
 typedef struct {
 	int counter;
 } atomic_t;
+struct io_kiocb {
+	__u8 opcode;
+} KERNEL;
 struct signal_struct {
 	atomic_t live;
 	unsigned long long sum_sched_runtime;
@@ -97,6 +100,16 @@ struct {
 	__uint(max_entries, RECORD_RING_BYTES);
 } record_ring SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, __u32);
+} record_doomed SEC(".maps");
+
+/* Some sandbox has made a ring: until then nobody asks whose the requests of the host's are. */
+static volatile __u32 rings; /* volatile: or the compiler makes it a byte, which has no type */
+
 /* Whose task this is. */
 struct owner {
 	struct record_agent *agent;
@@ -110,10 +123,33 @@ static __always_inline bool find_owner(struct owner *ret)
 	return ret->agent != NULL;
 }
 
+/* It does not return from the system call that it is in. */
+static __always_inline void kill_self(struct owner *o)
+{
+	__sync_fetch_and_add(&o->agent->killed, 1);
+	bpf_send_signal(9);
+}
+
+/* A strict sandbox's process that is on no record does nothing that would be. */
+static __always_inline bool is_doomed(struct owner *o)
+{
+	return o->agent->strict &&
+		bpf_task_storage_get(&record_doomed, bpf_get_current_task_btf(), NULL, 0);
+}
+
+static __always_inline void lose(struct owner *o, __u64 *counter, enum record_kind kind)
+{
+	__sync_fetch_and_add(counter, 1);
+	if (record_kills(o->agent, kind))
+		kill_self(o);
+}
+
 /* Room for a record, counted whether or not there is some: NULL. The kinds are constants. */
 static __always_inline void *begin(struct owner *o, enum record_kind kind, __u64 bytes)
 {
 	struct record_count *c = &o->agent->count[kind];
+	__u64 waiting = bpf_ringbuf_query(&record_ring, BPF_RB_AVAIL_DATA);
+	__u64 ring_bytes = bpf_ringbuf_query(&record_ring, BPF_RB_RING_SIZE);
 	__u32 zero = 0;
 	__u64 *next = bpf_map_lookup_elem(&record_numbers, &zero);
 	__u64 now_ns = bpf_ktime_get_boot_ns(), call_cgroup = bpf_get_current_cgroup_id();
@@ -122,13 +158,17 @@ static __always_inline void *begin(struct owner *o, enum record_kind kind, __u64
 		return NULL;
 	__sync_fetch_and_add(&c->happened, 1);
 	__u64 sequence = __sync_fetch_and_add(next, 1);
-	if (!record_within_budget(o->agent, now_ns)) {
-		__sync_fetch_and_add(&c->over, 1);
+	if (is_doomed(o) && record_kills(o->agent, kind))
+		kill_self(o);
+	enum record_room room = record_may_take(o->agent, kind, now_ns, waiting, ring_bytes);
+	if (room == RECORD_OVER) {
+		lose(o, &c->over, kind);
 		return NULL;
 	}
-	struct record_event *e = bpf_ringbuf_reserve(&record_ring, bytes, 0);
+	struct record_event *e =
+		room == RECORD_ROOM ? bpf_ringbuf_reserve(&record_ring, bytes, 0) : NULL;
 	if (!e) {
-		__sync_fetch_and_add(&c->full, 1);
+		lose(o, &c->full, kind);
 		return NULL;
 	}
 	__builtin_memset(e, 0, sizeof(*e));
@@ -170,7 +210,10 @@ int BPF_PROG(record_fork, struct task_struct *parent, struct task_struct *child)
 
 	if (child->pid != child->tgid || !find_owner(&o))
 		return 0;
+	bool born_doomed = is_doomed(&o);
 	struct record_event *e = begin(&o, RECORD_FORK, sizeof(*e));
+	if (o.agent->strict && (!e || born_doomed))
+		bpf_task_storage_get(&record_doomed, child, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!e)
 		return 0;
 	name_process(e, child, parent);
@@ -232,11 +275,31 @@ int BPF_PROG(record_ring_made, int fd, void *ring, __u32 sq_entries)
 
 	if (!find_owner(&o))
 		return 0;
+	rings = 1;
 	struct record_event *e = begin(&o, RECORD_RING, sizeof(*e));
 	if (!e)
 		return 0;
 	name_process(e, task, task->real_parent);
 	e->value = sq_entries;
+	finish(e);
+	return 0;
+}
+
+/* Before Linux 6.3 the tracepoint is io_uring_submit_sqe, with the same first argument. Here the
+ * task is the one that asks, also where a thread of the kernel's reads the ring for it. */
+SEC("tp_btf/io_uring_submit_req")
+int BPF_PROG(record_request, struct io_kiocb *request)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct owner o;
+
+	if (!rings || !find_owner(&o))
+		return 0;
+	struct record_event *e = begin(&o, RECORD_REQUEST, sizeof(*e));
+	if (!e)
+		return 0;
+	name_process(e, task, task->real_parent);
+	e->value = request->opcode;
 	finish(e);
 	return 0;
 }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
  * What the recording programs and user space share: the layout of every map and record. They see
- * processes of sandboxes come, execute and go, and io_uring rings being made; they decide nothing.
- * Times are CLOCK_BOOTTIME nanoseconds.
+ * processes of sandboxes come, execute and go, and io_uring rings being made and used. Threads of a
+ * process are no event: what a thread does is its process's, which every record names. They decide
+ * nothing, but in strict mode whoever does what there is no room to record is killed. Times are
+ * CLOCK_BOOTTIME nanoseconds.
  *
  * A sandbox is its cgroup at `level` below the root of the hierarchy. One without an entry in
  * `record_agents`, and everybody else on the host, costs one look-up and is not recorded. The entry
@@ -11,6 +13,13 @@
  *
  * Accounting is exact for each sandbox: happened = recorded + full + over, for each kind. What is
  * under way while the counters are read (at most one per CPU) is in `happened` already.
+ *
+ * Strict mode is a sandbox's own. A tracepoint can prevent nothing, but a task that gets SIGKILL in
+ * one does not return from the system call: a program that could not be recorded does not execute
+ * one instruction. Of a process that could not be recorded the maker is killed at once, and it
+ * itself with the first thing it does that would be recorded. What happened so is in `full` or
+ * `over`. So that the ends of those that are killed have room, the last sixteenth of the ring is
+ * for ends alone, and ends are within every budget.
  */
 #pragma once
 
@@ -36,7 +45,7 @@ enum record_map {
 	RECORD_MAP_RING,
 	RECORD_MAPS,
 };
-enum { RECORD_HOOKS = 4 };
+enum { RECORD_HOOKS = 5 };
 
 /* What the programs are told before they are loaded. */
 struct record_constants {
@@ -50,6 +59,7 @@ enum record_kind {
 	RECORD_EXEC = 2,
 	RECORD_EXIT = 3, /* the last thread of a process ended */
 	RECORD_RING = 4, /* an io_uring was made */
+	RECORD_REQUEST = 5, /* something was asked of a ring */
 	RECORD_KINDS,
 	RECORD_KIND_SLOTS = 8, /* room for counts: a new kind changes no layout */
 };
@@ -66,9 +76,10 @@ struct record_agent {
 	__u32 iteration;
 	__u32 budget;
 	__u32 anew; /* it lived before these counters did, so they are not the whole */
-	__u32 unused;
+	__u32 strict; /* whoever does what cannot be recorded is killed */
 	__u64 second; /* in which `used` counts */
 	__u64 used;
+	__u64 killed; /* strict: so often */
 	struct record_count count[RECORD_KIND_SLOTS];
 };
 
@@ -79,7 +90,9 @@ struct record_call {
 };
 
 /* `record_told` is user space's own: how many lost records of a cgroup are on record as lost. It
- * lives with the counters. */
+ * lives with the counters. Under RECORD_TOLD_BEGUN: where in its journal the reader stood when it
+ * began with the records that the ring begins with. */
+enum { RECORD_TOLD_BEGUN = 0 }; /* no cgroup's id */
 
 /* What each record begins with; the whole record of every kind but EXEC. */
 struct record_event {
@@ -89,7 +102,8 @@ struct record_event {
 	__u64 sequence; /* of this CPU, without gaps where nothing was lost */
 	__u64 start_ns; /* when the process began: with pid, its identity */
 	__u64 parent_start_ns;
-	__u64 value; /* EXIT: nanoseconds of CPU; RING: entries; EXEC: bytes of arguments kept */
+	__u64 value; /* EXIT: nanoseconds of CPU; RING: entries; EXEC: bytes of arguments kept;
+			REQUEST: opcode */
 	__u8 execution[16];
 	__u8 call[16]; /* zeros: none */
 	__u32 iteration;
@@ -113,6 +127,6 @@ struct record_exec {
 	char arguments[576]; /* event.value bytes of them, the rest undefined */
 };
 
-_Static_assert(sizeof(struct record_agent) == 48 + 192, "both compilers lay it out alike");
+_Static_assert(sizeof(struct record_agent) == 56 + 192, "both compilers lay it out alike");
 _Static_assert(sizeof(struct record_event) == 128, "both compilers lay it out alike");
 _Static_assert(sizeof(struct record_exec) == 1024, "both compilers lay it out alike");

@@ -32,6 +32,28 @@ RECORD_INLINE int record_wakes(__u64 waiting_bytes)
 		waiting_bytes % RECORD_WAKE_BYTES < RECORD_WAKE_SLACK_BYTES;
 }
 
+enum record_room { RECORD_ROOM, RECORD_OVER, RECORD_FULL };
+
+/* Whether one more record of that kind may take room in a ring of that size, where so much waits to
+ * be read. Of a strict sandbox: see record_api.h. */
+RECORD_INLINE enum record_room record_may_take(struct record_agent *a, enum record_kind kind,
+	__u64 now_ns, __u64 waiting, __u64 ring_bytes)
+{
+	int within = record_within_budget(a, now_ns);
+
+	if (a->strict && kind == RECORD_EXIT)
+		return RECORD_ROOM;
+	if (!within)
+		return RECORD_OVER;
+	return a->strict && waiting > ring_bytes - ring_bytes / 16 ? RECORD_FULL : RECORD_ROOM;
+}
+
+/* Whether who did what could not be recorded is killed for it; what ends is at its end. */
+RECORD_INLINE int record_kills(const struct record_agent *a, enum record_kind kind)
+{
+	return a->strict && kind != RECORD_EXIT;
+}
+
 /* How many of the arguments are in the record: `bytes` of them fit into `room`. */
 RECORD_INLINE __u32 record_arguments_kept(__u32 bytes, __u32 room)
 {

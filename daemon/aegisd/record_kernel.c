@@ -84,6 +84,8 @@ static const char *kind_of(enum record_kind k)
 		return AUDIT_KIND_EXITED;
 	case RECORD_RING:
 		return AUDIT_KIND_RING;
+	case RECORD_REQUEST:
+		return AUDIT_KIND_REQUEST;
 	case RECORD_KINDS:
 	case RECORD_KIND_SLOTS:
 		break;
@@ -105,6 +107,8 @@ static void event_put(struct recorder *r, struct json_writer *w, const struct re
 		exit_put(w, e);
 	else if (e->kind == RECORD_RING)
 		json_field_i64(w, "entries", (int64_t)e->value);
+	else if (e->kind == RECORD_REQUEST)
+		json_field_i64(w, "opcode", (int64_t)e->value);
 	json_field_i64(w, "cgroup", (int64_t)e->cgroup);
 	json_field_i64(w, "call_cgroup", (int64_t)e->call_cgroup);
 	json_field_i64(w, "cpu", e->cpu);
@@ -190,6 +194,9 @@ void record_counted(void *ctx, const struct sandbox_origin *o, const struct reco
 	json_field_i64(&w, "recorded", (int64_t)(happened - lost));
 	json_field_i64(&w, "lost", (int64_t)lost);
 	json_field_bool(&w, "whole", !a->anew);
+	json_field_bool(&w, "strict", a->strict != 0);
+	if (a->strict)
+		json_field_i64(&w, "killed", (int64_t)a->killed);
 	json_field_i64(&w, "cgroup", (int64_t)o->identity);
 	json_end(&w);
 	record_post(((struct recorder *)ctx)->journal, &record, &b);

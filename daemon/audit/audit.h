@@ -40,6 +40,7 @@ const char *audit_source_name(enum audit_source s); /* "event" */
 #define AUDIT_KIND_EXECUTED "ProcessExecuted"
 #define AUDIT_KIND_EXITED "ProcessExited"
 #define AUDIT_KIND_RING "RingCreated"
+#define AUDIT_KIND_REQUEST "RingRequest"
 #define AUDIT_KIND_FLOW "NetworkFlow"
 #define AUDIT_KIND_LEASE_OPENED "LeaseOpened"
 #define AUDIT_KIND_LEASE_ENDED "LeaseEnded"

@@ -109,8 +109,8 @@ static void adopt_running(struct sandbox_set *set, struct sandbox *s)
 	if (r == 0)
 		r = lsmprog_adopt(&set->host->lsm, s->cgroup_id);
 	if (r == 0)
-		r = recordprog_adopt(
-			&set->host->record, s->cgroup_id, s->mark.execution, s->mark.iteration);
+		r = recordprog_adopt(&set->host->record, s->cgroup_id, s->mark.execution,
+			s->mark.iteration, s->mark.strict != 0);
 	if (r == 0) {
 		find_calls(set, s);
 		r = set->watch(set->arg, s);

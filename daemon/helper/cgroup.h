@@ -56,7 +56,7 @@ struct helper_usage cgroup_usage(const struct cgroup_host *h, const char *name, 
 
 /* ---- the mark: what a restarted helper must know, in an xattr that only root may change ---- */
 
-enum { MARK_MAGIC = 0x41474d31, MARK_VERSION = 4, MARK_VOLUMES = 1 + HELPER_PLACES_MAX };
+enum { MARK_MAGIC = 0x41474d31, MARK_VERSION = 5, MARK_VOLUMES = 1 + HELPER_PLACES_MAX };
 
 enum mark_state {
 	MARK_PREPARED = 1, /* nobody's yet: a restarted helper removes it */
@@ -84,6 +84,8 @@ struct mark {
 	uint32_t files; /* enum helper_files */
 	uint32_t volume_count;
 	uint32_t writes; /* bit n: it may write to volumes[n] */
+	uint32_t strict; /* 1: its recording is */
+	uint32_t unused;
 	struct uuid volumes[MARK_VOLUMES]; /* its workspace, then those below */
 };
 

@@ -159,6 +159,7 @@ static int fill_create(
 		.file_policy = spec->file_policy,
 		.files = spec->files,
 		.read_only = spec->read_only,
+		.strict = spec->strict,
 		.workspace = uuid_is_nil(spec->workspace) ? spec->execution : spec->workspace,
 		.limits = {.memory_bytes = l->memory_bytes,
 			.tmp_bytes = l->tmp_bytes,

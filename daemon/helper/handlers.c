@@ -276,6 +276,7 @@ static int handle_record_open(struct monitor *m, const void *request, struct rep
 	int r = recordprog_attach(p, m->host.cgroups.v2);
 	if (r < 0)
 		return err_trace(r);
+	m->sandboxes.unneeded = m->sandboxes.count == 0; /* what asked for it may not come to live */
 	memcpy(ret->fds, p->programs.maps, RECORD_MAPS * sizeof(ret->fds[0]));
 	memcpy(ret->fds + RECORD_MAPS, p->links, RECORD_HOOKS * sizeof(ret->fds[0]));
 	ret->fd_count = RECORD_MAPS + RECORD_HOOKS;

@@ -133,6 +133,8 @@ struct helper_sandbox_spec {
 	struct uuid
 		workspace; /* whose directory is bound in: opened before; nil: the execution's */
 	bool read_only; /* its workspace, where it is bound in */
+	bool strict; /* whoever does what cannot be recorded is killed: -EOPNOTSUPP where the
+			kernel does not record */
 	const struct helper_place *places; /* none inside another */
 	size_t place_count; /* at most HELPER_PLACES_MAX */
 };

@@ -411,6 +411,7 @@ static int assign(struct host *h, struct sandbox *s, const struct wire_create *w
 	s->mark.state = MARK_RUNNING;
 	s->mark.execution = w->execution;
 	s->mark.iteration = w->iteration;
+	s->mark.strict = w->strict;
 	/* Marked only now: one whose start was perhaps not sent is nobody's to the next helper, and
 	 * aegisd has no reply about it. */
 	return err_trace(cgroup_mark_set(s->cgroup, &s->mark));

@@ -113,6 +113,24 @@ static int set_constants(const struct progset_plan *plan, struct bpf_object *o, 
 	return r < 0 ? err_sys(r, "constants of the %s", plan->what) : 0;
 }
 
+static int choose_targets(const struct progset_plan *plan, struct bpf_object *o)
+{
+	for (size_t i = 0; i < plan->program_count; i++) {
+		const struct progset_program *p = &plan->programs[i];
+		struct bpf_program *program = bpf_object__find_program_by_name(o, p->name);
+		if (!p->target || !program)
+			continue;
+		int r = bpf_program__set_attach_target(program, 0, p->target);
+		if (r < 0)
+			r = bpf_program__set_attach_target(program, 0, p->older_target);
+		if (r < 0)
+			return err_raise(-EOPNOTSUPP,
+				"this kernel has neither %s nor %s for the %s", p->target,
+				p->older_target, plan->what);
+	}
+	return 0;
+}
+
 /* A map that is bound to a program lives as long as it and is found again. */
 static int bind_maps(const struct progset_plan *plan, struct bpf_object *o)
 {
@@ -142,6 +160,8 @@ static int load(
 	if (!o)
 		return err_sys(-errno, "object of the %s", plan->what);
 	r = set_constants(plan, o, constants);
+	if (r == 0)
+		r = choose_targets(plan, o);
 	if (r == 0 && cgroup >= 0)
 		r = reuse_maps(plan, o, cgroup);
 	if (r == 0) {

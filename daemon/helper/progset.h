@@ -20,6 +20,8 @@ enum {
 struct progset_program {
 	const char *name;
 	int type; /* enum bpf_attach_type */
+	/* What it hangs on has two names: in kernels of today, and in older ones. NULL: one. */
+	const char *target, *older_target;
 };
 
 struct progset_plan {

@@ -22,6 +22,7 @@ static const struct progset_program programs[] = {
 	{"record_execute", PROGSET_FOUND},
 	{"record_exit", PROGSET_FOUND},
 	{"record_ring_made", PROGSET_FOUND},
+	{"record_request", PROGSET_FOUND, "io_uring_submit_req", "io_uring_submit_sqe"},
 };
 _Static_assert(ARRAY_LEN(programs) == RECORD_HOOKS, "each has a link");
 
@@ -111,7 +112,7 @@ int recordprog_load(int cgroup, uint32_t level, struct recordprog *ret)
 {
 	const struct record_constants constants = {.home = home_of(cgroup), .level = level};
 
-	*ret = (struct recordprog){.links = {-1, -1, -1, -1}};
+	*ret = (struct recordprog){.links = {-1, -1, -1, -1, -1}};
 	int r = progset_load(&plan, cgroup, span_of((const char *)&constants, sizeof(constants)),
 		&ret->programs);
 	ret->loaded = r == 0;
@@ -167,30 +168,46 @@ void recordprog_detach(struct recordprog *r)
 	r->attached = false;
 }
 
-static int put(struct recordprog *r, uint64_t cgroup_id, struct uuid execution, uint32_t iteration,
-	uint64_t flags)
+static struct record_agent agent_of(struct uuid execution, uint32_t iteration, bool strict)
 {
-	struct record_agent agent = {
-		.iteration = iteration, .budget = RECORD_BUDGET, .anew = flags == BPF_NOEXIST};
+	struct record_agent a = {.iteration = iteration, .budget = RECORD_BUDGET, .strict = strict};
+
+	memcpy(a.execution, execution.bytes, sizeof(a.execution));
+	return a;
+}
+
+int recordprog_admit(struct recordprog *r, uint64_t cgroup_id, struct uuid execution,
+	uint32_t iteration, bool strict)
+{
+	const struct record_agent a = agent_of(execution, iteration, strict);
 
 	if (!r->loaded)
-		return 0;
-	memcpy(agent.execution, execution.bytes, sizeof(agent.execution));
-	if (bpf_map_update_elem(r->programs.maps[RECORD_MAP_AGENTS], &cgroup_id, &agent, flags) < 0)
-		return errno == EEXIST ? 0 : err_sys(-errno, "enter a sandbox to be recorded");
+		return strict
+			? err_raise(-EOPNOTSUPP,
+				  "this kernel cannot record what sandboxes do, and recording is "
+				  "strict")
+			: 0;
+	if (bpf_map_update_elem(r->programs.maps[RECORD_MAP_AGENTS], &cgroup_id, &a, BPF_ANY) < 0)
+		return err_sys(-errno, "enter a sandbox to be recorded");
 	return 0;
 }
 
-int recordprog_admit(
-	struct recordprog *r, uint64_t cgroup_id, struct uuid execution, uint32_t iteration)
+int recordprog_adopt(struct recordprog *r, uint64_t cgroup_id, struct uuid execution,
+	uint32_t iteration, bool strict)
 {
-	return err_trace(put(r, cgroup_id, execution, iteration, BPF_ANY));
-}
+	struct record_agent a = agent_of(execution, iteration, strict);
+	int agents = r->loaded ? r->programs.maps[RECORD_MAP_AGENTS] : -1;
 
-int recordprog_adopt(
-	struct recordprog *r, uint64_t cgroup_id, struct uuid execution, uint32_t iteration)
-{
-	return err_trace(put(r, cgroup_id, execution, iteration, BPF_NOEXIST));
+	a.anew = 1;
+	if (r->loaded && bpf_map_lookup_elem(agents, &cgroup_id, &a) == 0)
+		return 0;
+	if (strict)
+		return err_raise(-ESTALE,
+			"it was not recorded while aegisd and the helper were both away, and its "
+			"recording is strict");
+	if (r->loaded && bpf_map_update_elem(agents, &cgroup_id, &a, BPF_NOEXIST) < 0)
+		return err_sys(-errno, "enter a sandbox to be recorded");
+	return 0;
 }
 
 int recordprog_call(struct recordprog *r, uint64_t cgroup_id, struct uuid call)

@@ -35,12 +35,14 @@ int recordprog_attach(struct recordprog *r, int cgroup) MUST_USE;
 /* No sandbox lives. The maps stay. */
 void recordprog_detach(struct recordprog *r);
 
-/* From here on what its processes do is recorded. */
+/* From here on what its processes do is recorded. `strict`: or they are killed; -EOPNOTSUPP where
+ * the kernel cannot. */
 int recordprog_admit(struct recordprog *r, uint64_t cgroup_id, struct uuid execution,
-	uint32_t iteration) MUST_USE;
-/* It lives since an earlier helper, and keeps its counters if they are there. */
+	uint32_t iteration, bool strict) MUST_USE;
+/* It lives since an earlier helper, and keeps its counters if they are there. If they are not, it
+ * was not recorded for a while: -ESTALE if it is strict. */
 int recordprog_adopt(struct recordprog *r, uint64_t cgroup_id, struct uuid execution,
-	uint32_t iteration) MUST_USE;
+	uint32_t iteration, bool strict) MUST_USE;
 int recordprog_call(struct recordprog *r, uint64_t cgroup_id, struct uuid call) MUST_USE;
 /* Nobody asks for its counters any more. */
 void recordprog_dismiss(struct recordprog *r, uint64_t cgroup_id);

@@ -116,6 +116,7 @@ void sandbox_forget(struct sandbox_set *set, struct sandbox *s)
 	(void)map_remove(&set->by_id, id_key(&s->mark.id));
 	list_remove(&s->link);
 	set->count--;
+	set->unneeded = set->count == 0; /* also if it never came to live */
 	free(s);
 }
 
@@ -287,7 +288,6 @@ static bool finish_release(struct sandbox_set *set, struct sandbox *s)
 		host_slot_give_back(set->host, s->mark.slot);
 	recordprog_dismiss(&set->host->record, s->cgroup_id);
 	sandbox_forget(set, s);
-	set->unneeded = set->count == 0;
 	return true;
 }
 

@@ -62,6 +62,7 @@ int sandbox_files_prepare(
 	f->served = true;
 	s->mark.execution = w->execution;
 	s->mark.iteration = w->iteration;
+	s->mark.strict = w->strict;
 	return 0;
 }
 

@@ -183,6 +183,8 @@ static int check_create(const void *packet, size_t bytes)
 		return err_raise(-EPROTO, "execution nil or iteration %u", w->iteration);
 	if (w->files > HELPER_FILES_NFS || w->read_only > 1 || uuid_is_nil(w->workspace))
 		return err_raise(-EPROTO, "a way to files numbered %u, or no workspace", w->files);
+	if (w->strict > 1)
+		return err_raise(-EPROTO, "recording is strict or not, and not %u", w->strict);
 	if (!wire_name_ok(w->runtime, sizeof(w->runtime)))
 		return err_raise(-EPROTO, "the runtime's name is not [a-z0-9._-]+");
 	int r = wire_check_limits(&w->limits);

@@ -158,7 +158,7 @@ struct wire_create {
 	uint32_t files; /* enum helper_files */
 	uint32_t read_only; /* its workspace, where that is bound in; 0 or 1 */
 	uint32_t file_policy; /* number of a policy that was entered; 0: none */
-	uint32_t unused;
+	uint32_t strict; /* its recording is; 0 or 1 */
 	struct uuid workspace;
 	struct wire_limits limits;
 	char runtime[HELPER_RUNTIME_BYTES]; /* [a-z0-9._-]+, NUL-padded to the end */

@@ -193,6 +193,8 @@ static int process_adopt(struct sandbox_driver *d, const struct sandbox_entry *e
 	process_driver_of(d)->starting++;
 	int r = adopt(d, e, ret, deadline_ns);
 	process_driver_of(d)->starting--;
+	if (r < 0)
+		process_record_rest(process_driver_of(d));
 	return err_trace(r);
 }
 

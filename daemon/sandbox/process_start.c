@@ -331,6 +331,7 @@ static AWAITS int start(struct sandbox_driver *d, const struct sandbox_spec *spe
 			.files = spec->files ? HELPER_FILES_NFS : HELPER_FILES_BOUND,
 			.workspace = spec->workspace,
 			.read_only = spec->read_only,
+			.strict = spec->strict,
 			.places = places,
 			.place_count = spec->volume_count}};
 	do
@@ -347,5 +348,7 @@ int process_start(struct sandbox_driver *d, const struct sandbox_spec *spec, str
 	p->starting++;
 	int r = start(d, spec, ret, deadline_ns);
 	p->starting--;
+	if (r < 0)
+		process_record_rest(p);
 	return err_trace(r);
 }

@@ -75,6 +75,8 @@ struct sandbox_files {
 struct sandbox_spec {
 	struct uuid execution;
 	uint32_t iteration; /* from 1 */
+	bool strict; /* whoever in it does what cannot be recorded is killed; -EOPNOTSUPP where the
+			kernel does not record */
 	struct span language; /* of the manifest; the runtime registry decides */
 	struct span version;
 	struct sandbox_limits limits;

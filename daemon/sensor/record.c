@@ -116,6 +116,8 @@ const char *record_kind_text(enum record_kind k)
 		return "exit";
 	case RECORD_RING:
 		return "ring";
+	case RECORD_REQUEST:
+		return "request";
 	case RECORD_KINDS:
 	case RECORD_KIND_SLOTS:
 		break;

@@ -33,6 +33,27 @@ static void a_second_has_its_budget(void **state)
 	assert_false(record_within_budget(&a, 11 * second));
 }
 
+static void a_strict_sandbox_leaves_room_for_ends(void **state)
+{
+	enum { RING = 1600, LEFT = 1500 };
+	struct record_agent loose = {.budget = BUDGET}, strict = {.budget = BUDGET, .strict = 1};
+
+	assert_int_equal(record_may_take(&loose, RECORD_FORK, 1, RING, RING), RECORD_ROOM);
+	assert_int_equal(record_may_take(&strict, RECORD_FORK, 1, LEFT, RING), RECORD_ROOM);
+	assert_int_equal(record_may_take(&strict, RECORD_EXEC, 1, LEFT + 1, RING), RECORD_FULL);
+	assert_int_equal(record_may_take(&strict, RECORD_EXIT, 1, LEFT + 1, RING), RECORD_ROOM);
+	for (int i = 0; i < BUDGET; i++) {
+		(void)record_may_take(&loose, RECORD_FORK, 1, 0, RING);
+		(void)record_may_take(&strict, RECORD_FORK, 1, 0, RING);
+	}
+	assert_int_equal(record_may_take(&loose, RECORD_EXIT, 1, 0, RING), RECORD_OVER);
+	assert_int_equal(record_may_take(&strict, RECORD_FORK, 1, 0, RING), RECORD_OVER);
+	assert_int_equal(record_may_take(&strict, RECORD_EXIT, 1, 0, RING), RECORD_ROOM);
+	assert_false(record_kills(&loose, RECORD_FORK));
+	assert_true(record_kills(&strict, RECORD_FORK));
+	assert_false(record_kills(&strict, RECORD_EXIT));
+}
+
 static void arguments_are_kept_as_far_as_there_is_room(void **state)
 {
 	assert_int_equal(record_arguments_kept(0, 576), 0);
@@ -63,18 +84,22 @@ static void the_kernel_counts_alike(void **state)
 	assert_int_equal(bpf_object__load(o), 0);
 	struct bpf_program *p = bpf_object__find_program_by_name(o, "record_wrapped");
 	int map = bpf_object__find_map_fd_by_name(o, "wrapped_agent");
-	struct record_agent ours = {.budget = BUDGET}, theirs;
+	struct record_agent ours = {.budget = BUDGET, .strict = 1}, theirs;
 	uint32_t zero = 0;
-	uint64_t now_ns[8] = {0}; /* as long as a packet must be */
+	uint64_t packet[8] = {0}; /* as long as one must be */
 	struct random random = {20261125};
 
 	assert_int_equal(bpf_map_update_elem(map, &zero, &ours, BPF_ANY), 0);
 	for (int i = 0; i < ROUNDS; i++) {
-		now_ns[0] += random_below(&random, UINT64_C(1) << (RECORD_SECOND_SHIFT - 1));
+		packet[0] += random_below(&random, UINT64_C(1) << (RECORD_SECOND_SHIFT - 1));
+		packet[1] = random_below(&random, RECORD_RING_BYTES + 1);
+		packet[2] = RECORD_FORK + random_below(&random, RECORD_KINDS - RECORD_FORK);
 		LIBBPF_OPTS(
-			bpf_test_run_opts, opts, .data_in = now_ns, .data_size_in = sizeof(now_ns));
+			bpf_test_run_opts, opts, .data_in = packet, .data_size_in = sizeof(packet));
 		assert_int_equal(bpf_prog_test_run_opts(bpf_program__fd(p), &opts), 0);
-		assert_int_equal(opts.retval, (unsigned)record_within_budget(&ours, now_ns[0]));
+		assert_int_equal(opts.retval,
+			(unsigned)record_may_take(&ours, (enum record_kind)packet[2], packet[0],
+				packet[1], RECORD_RING_BYTES));
 		assert_int_equal(bpf_map_lookup_elem(map, &zero, &theirs), 0);
 		assert_memory_equal(&ours, &theirs, sizeof(ours));
 	}
@@ -98,6 +123,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_second_has_its_budget),
+		cmocka_unit_test(a_strict_sandbox_leaves_room_for_ends),
 		cmocka_unit_test(arguments_are_kept_as_far_as_there_is_room),
 		cmocka_unit_test(both_sides_have_one_layout),
 		cmocka_unit_test(a_reader_is_woken_now_and_then),

@@ -9,9 +9,11 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <liburing.h>
 #include <linux/magic.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/wait.h>
@@ -86,7 +88,7 @@ static int set_up(void **state)
 	if (r == 0)
 		r = recordprog_attach(&programs, cgroups.fd);
 	if (r == 0)
-		r = recordprog_admit(&programs, cgroups.id, execution, 3);
+		r = recordprog_admit(&programs, cgroups.id, execution, 3, false);
 	if (r == 0)
 		r = recordprog_call(&programs, call_cgroup, call);
 	if (r == 0)
@@ -281,12 +283,21 @@ static void another_helper_goes_on(void **state)
 	recordprog_close(&programs);
 	must(recordprog_load(cgroups.fd, LEVEL, &again), "load");
 	must(recordprog_attach(&again, cgroups.fd), "attach");
-	must(recordprog_adopt(&again, cgroups.id, execution, 3), "adopt");
+	must(recordprog_adopt(&again, cgroups.id, execution, 3, false), "adopt");
 	(void)cgroup_run(cgroups.sandbox, fork_once, &pid);
 	take_all();
 	assert_int_equal(seen_count, 3); /* neither lost nor twice */
 	programs = again;
 }
+
+/* The same programs once more, over a ring that is full after a few records. */
+struct small {
+	struct bpf_object *object;
+	struct bpf_link *links[RECORD_HOOKS];
+	struct ring_buffer *ring;
+	int agents;
+	uint64_t recorded; /* of what was read */
+};
 
 static int count_one(void *ctx, void *p, size_t bytes)
 {
@@ -294,53 +305,228 @@ static int count_one(void *ctx, void *p, size_t bytes)
 	return 0;
 }
 
-/* The same programs over a ring that is full after a few records. */
-static void a_full_ring_is_counted(void **state)
+static void small_begin(struct small *y, struct record_agent agent)
 {
-	enum { FORKS = 100 };
 	const struct record_constants constants = {.level = LEVEL};
-	const struct record_agent agent = {.budget = RECORD_BUDGET};
-	struct record_agent a;
 	struct bpf_program *p;
-	struct bpf_link *links[RECORD_HOOKS];
-	uint64_t recorded = 0;
+	struct bpf_map *m;
 	size_t n = 0;
-	pid_t pid;
 
-	need_programs();
 	struct bpf_object *o = bpf_object__open_mem(
 		record_object, (size_t)(record_object_end - record_object), NULL);
 	assert_non_null(o);
+	*y = (struct small){.object = o};
 	must(bpf_map__set_max_entries(bpf_object__find_map_by_name(o, "record_ring"), SMALL_RING),
 		"ring");
-	struct bpf_map *m;
 	bpf_object__for_each_map(m, o) if (strstr(bpf_map__name(m), ".rodata"))
 		must(bpf_map__set_initial_value(m, &constants, sizeof(constants)), "constants");
+	p = bpf_object__find_program_by_name(o, "record_request");
+	if (bpf_program__set_attach_target(p, 0, "io_uring_submit_req") < 0)
+		must(bpf_program__set_attach_target(p, 0, "io_uring_submit_sqe"), "target");
 	must(bpf_object__load(o), "load");
 	bpf_object__for_each_program(p, o)
 	{
-		links[n] = bpf_program__attach(p);
-		assert_non_null(links[n++]);
+		y->links[n] = bpf_program__attach(p);
+		assert_non_null(y->links[n++]);
 	}
-	int agents = bpf_object__find_map_fd_by_name(o, "record_agents");
-	must(bpf_map_update_elem(agents, &cgroups.id, &agent, BPF_ANY), "admit");
-	for (int i = 0; i < FORKS; i++)
-		(void)cgroup_run(cgroups.sandbox, nothing, &pid);
-	struct ring_buffer *ring = ring_buffer__new(
-		bpf_object__find_map_fd_by_name(o, "record_ring"), count_one, &recorded, NULL);
-	assert_non_null(ring);
-	assert_true(ring_buffer__consume(ring) > 0);
-	must(bpf_map_lookup_elem(agents, &cgroups.id, &a), "counters");
-	const struct record_count *c = &a.count[RECORD_EXIT];
-	assert_int_equal(c->happened, FORKS);
-	assert_true(c->full > 0);
-	assert_int_equal(recorded + c->full, FORKS);
-	assert_int_equal(c->over, 0);
-	ring_buffer__free(ring);
-	while (n > 0)
-		bpf_link__destroy(links[--n]);
-	bpf_object__close(o);
+	y->agents = bpf_object__find_map_fd_by_name(o, "record_agents");
+	must(bpf_map_update_elem(y->agents, &cgroups.id, &agent, BPF_ANY), "admit");
+	y->ring = ring_buffer__new(
+		bpf_object__find_map_fd_by_name(o, "record_ring"), count_one, &y->recorded, NULL);
+	assert_non_null(y->ring);
+}
+
+/* Its account is exact. */
+static struct record_agent small_end(struct small *y)
+{
+	struct record_agent a;
+
+	(void)ring_buffer__consume(y->ring);
+	must(bpf_map_lookup_elem(y->agents, &cgroups.id, &a), "counters");
+	assert_int_equal(y->recorded + record_agent_lost(&a), record_agent_happened(&a));
+	ring_buffer__free(y->ring);
+	for (size_t i = 0; i < RECORD_HOOKS; i++)
+		bpf_link__destroy(y->links[i]);
+	bpf_object__close(y->object);
 	take_all();
+	return a;
+}
+
+static void a_full_ring_is_counted(void **state)
+{
+	enum { FORKS = 100 };
+	struct small y;
+	pid_t pid;
+
+	need_programs();
+	small_begin(&y, (struct record_agent){.budget = RECORD_BUDGET});
+	for (int i = 0; i < FORKS; i++)
+		assert_int_equal(cgroup_run(cgroups.sandbox, nothing, &pid), 0);
+	const struct record_agent a = small_end(&y);
+	assert_int_equal(a.count[RECORD_EXIT].happened, FORKS);
+	assert_true(a.count[RECORD_EXIT].full > 0);
+	assert_int_equal(a.count[RECORD_EXIT].over, 0);
+	assert_int_equal(a.killed, 0);
+}
+
+/* ---- strict mode ---- */
+
+static int let_go[2];
+
+/* Waits for its turn, and then makes a process of its own. */
+static void wait_and_fork(void)
+{
+	char turn;
+
+	if (read(let_go[0], &turn, 1) != 1)
+		_exit(1);
+	pid_t pid = fork();
+	if (pid == 0)
+		_exit(0);
+	_exit(pid > 0 && waitpid(pid, NULL, 0) == pid ? 42 : 2);
+}
+
+static int fork_without_end(void)
+{
+	for (int i = 0; i < SMALL_RING; i++) {
+		pid_t pid = fork();
+		if (pid == 0)
+			wait_and_fork();
+		if (pid < 0)
+			return 3;
+	}
+	return 4;
+}
+
+/* Of those that are left, each after the other: how many did what they wanted, and how many were
+ * killed for it. */
+static void let_all_go(struct small *y, size_t *ret_did, size_t *ret_killed)
+{
+	int status;
+
+	*ret_did = *ret_killed = 0;
+	assert_int_equal(write(let_go[1], "x", 1), 1);
+	while (waitpid(-1, &status, 0) > 0) {
+		(void)ring_buffer__consume(y->ring);
+		bool did = WIFEXITED(status) && WEXITSTATUS(status) == 42;
+		*ret_did += did;
+		*ret_killed += WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+		if (did || WIFSIGNALED(status))
+			assert_int_equal(write(let_go[1], "x", 1), 1);
+	}
+	assert_int_equal(errno, ECHILD);
+}
+
+/* Who makes a process that cannot be recorded is killed; the process is with the first thing it
+ * does that would be recorded, though there is room again; and nobody else is. */
+static void what_cannot_be_recorded_is_killed(void **state)
+{
+	struct small y;
+	size_t did, killed;
+	pid_t pid;
+
+	need_programs();
+	must(prctl(PR_SET_CHILD_SUBREAPER, 1), "subreaper");
+	must(pipe2(let_go, O_CLOEXEC), "pipe");
+	small_begin(&y, (struct record_agent){.budget = RECORD_BUDGET, .strict = 1});
+	int status = cgroup_run(cgroups.sandbox, fork_without_end, &pid);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	(void)ring_buffer__consume(y.ring);
+	assert_true(y.recorded > 4); /* processes made, and the end of their maker: it had room */
+	let_all_go(&y, &did, &killed);
+	assert_int_equal(did, (y.recorded - 4) / 4);
+	assert_int_equal(killed, 1);
+	const struct record_agent a = small_end(&y);
+	assert_int_equal(record_agent_lost(&a), 1);
+	assert_int_equal(a.count[RECORD_FORK].full, 1);
+	assert_int_equal(a.killed, 2);
+	close(let_go[0]);
+	close(let_go[1]);
+	must(prctl(PR_SET_CHILD_SUBREAPER, 0), "subreaper");
+}
+
+static int execute_true(void)
+{
+	execl("/bin/true", "true", (char *)NULL);
+	return 127;
+}
+
+/* A program that cannot be recorded executes nothing, and an end needs no budget. */
+static void no_budget_no_program(void **state)
+{
+	struct small y;
+	pid_t pid;
+
+	need_programs();
+	small_begin(&y, (struct record_agent){.budget = 0, .strict = 1});
+	int status = cgroup_run(cgroups.sandbox, execute_true, &pid);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	struct record_agent a = small_end(&y);
+	assert_int_equal(a.count[RECORD_EXEC].over, 1);
+	assert_int_equal(a.killed, 1);
+	assert_int_equal(y.recorded, 1);
+	small_begin(&y, (struct record_agent){.budget = 0});
+	assert_int_equal(cgroup_run(cgroups.sandbox, execute_true, &pid), 0);
+	a = small_end(&y);
+	assert_int_equal(a.killed, 0);
+	assert_int_equal(record_agent_lost(&a), 2);
+}
+
+static void a_strict_one_is_not_taken_up_after_a_pause(void **state)
+{
+	struct record_agent a;
+
+	need_programs();
+	const uint64_t gone = 12345; /* of nobody */
+	assert_int_equal(recordprog_adopt(&programs, gone, execution, 3, true), -ESTALE);
+	err_clear();
+	assert_int_equal(record_sensor_counters(sensor, gone, &a), -ENOENT);
+	err_clear();
+	must(recordprog_admit(&programs, gone, execution, 3, true), "admit");
+	must(recordprog_adopt(&programs, gone, execution, 3, true), "adopt");
+	must(record_sensor_counters(sensor, gone, &a), "counters");
+	assert_int_equal(a.strict, 1);
+	assert_int_equal(a.anew, 0);
+	recordprog_dismiss(&programs, gone);
+	must(recordprog_adopt(&programs, gone, execution, 3, false), "adopt");
+	must(record_sensor_counters(sensor, gone, &a), "counters");
+	assert_int_equal(a.anew, 1);
+	recordprog_dismiss(&programs, gone);
+}
+
+/* ---- io_uring ---- */
+
+static int use_a_ring(void)
+{
+	struct io_uring ring;
+
+	if (io_uring_queue_init(4, &ring, 0) < 0)
+		return 1;
+	for (int i = 0; i < 3; i++)
+		io_uring_prep_nop(io_uring_get_sqe(&ring));
+	return io_uring_submit(&ring) == 3 ? 0 : 2;
+}
+
+static void requests_of_a_ring_are_recorded(void **state)
+{
+	pid_t pid;
+	size_t requests = 0;
+
+	need_programs();
+	take_all();
+	int status = cgroup_run(cgroups.sandbox, use_a_ring, &pid);
+	if (WEXITSTATUS(status) == 1)
+		test_skip("this kernel makes no io_uring");
+	assert_int_equal(status, 0);
+	take_all();
+	assert_non_null(find(RECORD_RING, (uint32_t)pid));
+	for (size_t i = 0; i < seen_count; i++)
+		if (seen[i].event.kind == RECORD_REQUEST) {
+			assert_int_equal(seen[i].event.value, IORING_OP_NOP);
+			assert_int_equal(seen[i].event.pid, pid);
+			requests++;
+		}
+	assert_int_equal(requests, 3);
 }
 
 int main(void)
@@ -353,6 +539,10 @@ int main(void)
 		cmocka_unit_test(beyond_the_budget_is_counted),
 		cmocka_unit_test(another_helper_goes_on),
 		cmocka_unit_test(a_full_ring_is_counted),
+		cmocka_unit_test(what_cannot_be_recorded_is_killed),
+		cmocka_unit_test(no_budget_no_program),
+		cmocka_unit_test(a_strict_one_is_not_taken_up_after_a_pause),
+		cmocka_unit_test(requests_of_a_ring_are_recorded),
 	};
 	return cmocka_run_group_tests_name("record programs", tests, set_up, tear_down);
 }

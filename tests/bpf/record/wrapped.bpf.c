@@ -18,10 +18,11 @@ SEC("tc")
 int record_wrapped(struct __sk_buff *skb)
 {
 	__u32 zero = 0;
-	__u64 now_ns;
+	__u64 packet[3]; /* now, bytes that wait, kind */
 	struct record_agent *a = bpf_map_lookup_elem(&wrapped_agent, &zero);
 
-	if (!a || bpf_skb_load_bytes(skb, 0, &now_ns, sizeof(now_ns)))
+	if (!a || bpf_skb_load_bytes(skb, 0, packet, sizeof(packet)))
 		return -1;
-	return record_within_budget(a, now_ns);
+	return record_may_take(
+		a, (enum record_kind)packet[2], packet[0], packet[1], RECORD_RING_BYTES);
 }
