@@ -82,12 +82,31 @@ struct record_hash {
 	uint8_t hash[RECORD_HASH_BYTES]; /* BLAKE2b-256 */
 };
 
+/* What the kernel calls one thing that happened. */
+struct record_number {
+	uint64_t cpu, sequence, boot_time_ns;
+};
+
+/* A tool server that is or was in a sandbox of its own. */
+struct record_server {
+	struct uuid identity; /* the execution of its records */
+	char *name;
+};
+
 /* Puts what the kernel tells on record: ctx of a sandbox_network_observer, whose members follow. */
 struct recorder {
 	struct journal *journal;
 	struct offload *files; /* reads files */
+	const struct config *config; /* that the daemon started with */
 	struct record_hash hashes[RECORD_HASHES];
 	size_t next_hash;
+	/* Of the first batch: what a former daemon recorded of it. */
+	struct record_number repeated[RECORD_SENSOR_BATCH];
+	size_t repeated_count;
+	struct record_server *servers;
+	size_t server_count;
+	int64_t full_since_ns; /* the disk is full; 0: it is not */
+	int64_t full_said_ns, full_pause_ns;
 };
 
 AWAITS void record_denial(void *ctx, const struct sandbox_origin *o, const struct net_denial *d,
@@ -105,12 +124,23 @@ AWAITS void record_settle(void *ctx);
 
 /* The same for what sandboxes did. */
 AWAITS bool record_events(void *ctx, const struct record_event *const *events, size_t count);
+uint64_t record_position(void *ctx);
+AWAITS void record_resumed(void *ctx, uint64_t position);
+/* Of the first batch: it is on record already. */
+bool record_is_repeated(const struct recorder *r, const struct record_event *e);
 AWAITS void record_counted(void *ctx, const struct sandbox_origin *o, const struct record_agent *a);
 
 /* Reads the programs among these; then what is known of one: NULL if nothing is. */
 AWAITS void record_programs_learn(
 	struct recorder *r, const struct record_event *const *events, size_t count);
 const struct record_hash *record_program_hash(struct recorder *r, const struct record_exec *e);
+
+/* From now on what the tool servers of the configuration do is theirs by name. */
+int record_servers(struct recorder *r, const struct config *c) MUST_USE;
+void record_servers_free(struct recorder *r);
+/* The member "tool_server", if that is one's. */
+void record_server_put(
+	const struct recorder *r, struct json_writer *w, const struct uuid *execution);
 
 /* Posts the record with that payload; what cannot be written leaves a gap that says so. */
 AWAITS void record_post(struct journal *j, struct audit_record *record, struct buf *payload);

@@ -76,11 +76,16 @@ void notify_manager(const char *state)
 static int sandboxes_open(struct node *n)
 {
 	const struct aegisd *d = n->d;
-	n->recorder = (struct recorder){.journal = n->journal, .files = n->files};
+	n->recorder = (struct recorder){
+		.journal = n->journal, .files = n->files, .config = d->first_config};
+	int r = record_servers(&n->recorder, d->config);
+	if (r < 0)
+		return err_trace(r);
 	struct sandbox_process_options o = {
 		.link = n->helper,
 		.registry = d->registry,
 		.resolvers = d->resolvers.count > 0 ? &d->resolvers : NULL,
+		.strict = d->config->audit.recording == CONFIG_RECORDING_STRICT,
 		.observer =
 			{
 				.denied = record_denial,
@@ -91,6 +96,8 @@ static int sandboxes_open(struct node *n)
 				.flow = record_flow,
 				.settle = record_settle,
 				.recorded = record_events,
+				.position = record_position,
+				.resumed = record_resumed,
 				.counted = record_counted,
 				.ctx = &n->recorder,
 			},
@@ -150,6 +157,11 @@ static AWAITS int bus_start(struct node *n)
 	return err_trace(event_bus_start(&o, &n->bus));
 }
 
+static const char *recording_text(const struct config *c)
+{
+	return c->audit.recording == CONFIG_RECORDING_STRICT ? "strict" : "counted";
+}
+
 /* That the daemon started, with what weakens it: on record like everything else. */
 static AWAITS int started_record(struct node *n)
 {
@@ -160,6 +172,7 @@ static AWAITS int started_record(struct node *n)
 	json_field_cstr(
 		&w, "config", n->d->config->file ? n->d->config->file : "embedded defaults");
 	json_field_bool(&w, "no_auth", n->d->no_auth);
+	json_field_cstr(&w, "recording", recording_text(n->d->config));
 	json_field_bool(&w, "allow_insecure_bind", n->d->config->network.allow_insecure_bind);
 	json_key(&w, "below_prevented");
 	json_array(&w);
@@ -205,7 +218,9 @@ static AWAITS int reload_all(struct node *n, struct buf *findings)
 	if (r < 0)
 		return err_trace(r);
 	c = config_ref(n->d->config);
-	int servers = servers_reload(c, n->servers);
+	int servers = record_servers(&n->recorder, c);
+	if (servers == 0)
+		servers = servers_reload(c, n->servers);
 	config_unref(c);
 	if (servers < 0) {
 		buf_printf(findings, "%s\n", err_message(servers));
@@ -409,6 +424,7 @@ static void status_answer(void *ctx, struct json_writer *w)
 	struct node *n = ctx;
 	const struct config *c = n->d->config;
 	json_field_cstr(w, "mode", "standalone");
+	json_field_cstr(w, "recording", recording_text(n->d->first_config));
 	json_key(w, "weakened");
 	json_array(w);
 	if (n->d->no_auth)
@@ -526,6 +542,7 @@ static AWAITS void node_close(struct node *n)
 	http_client_stop(n->http);
 	tool_sandboxes_free(n->server_sandboxes);
 	sandbox_driver_close(n->sandboxes);
+	record_servers_free(&n->recorder);
 	llm_stop(n->llm);
 	tls_client_unref(n->tls);
 	event_bus_stop(n->bus);

@@ -161,6 +161,7 @@ void record_denial(void *ctx, const struct sandbox_origin *o, const struct net_d
 	json_field_i64(&w, "pid", d->pid);
 	json_field_span(&w, "command", span_of(d->comm, strnlen(d->comm, sizeof(d->comm))));
 	json_field_i64(&w, "boot_time_ns", (int64_t)d->time_ns);
+	record_server_put(ctx, &w, &o->execution);
 	json_end(&w);
 	record_post(journal_of(ctx), &record, &b);
 }
@@ -191,6 +192,7 @@ void record_lsm_denial(void *ctx, const struct sandbox_origin *o, const struct l
 	json_field_i64(&w, "pid", d->pid);
 	json_field_span(&w, "command", span_of(d->comm, strnlen(d->comm, sizeof(d->comm))));
 	json_field_i64(&w, "boot_time_ns", (int64_t)d->time_ns);
+	record_server_put(ctx, &w, &o->execution);
 	json_end(&w);
 	record_post(journal_of(ctx), &record, &b);
 }
@@ -216,6 +218,7 @@ void record_resolution(void *ctx, const struct sandbox_origin *o, const struct r
 		json_field_cstr(&w, "reason", r->reason);
 	json_field_span(&w, "policy_id", r->policy_id);
 	json_field_i64(&w, "latency_ns", r->latency_ns);
+	record_server_put(ctx, &w, &o->execution);
 	json_end(&w);
 	record_post(journal_of(ctx), &record, &b);
 }
@@ -248,6 +251,7 @@ void record_flow(
 	json_field_i64(&w, "call_cgroup", (int64_t)f->counts.call_cgroup);
 	json_field_i64(&w, "boot_time_ns", (int64_t)f->counts.opened_ns);
 	json_field_i64(&w, "last_ns", (int64_t)f->counts.last_ns);
+	record_server_put(ctx, &w, &o->execution);
 	json_end(&w);
 	record_post(journal_of(ctx), &record, &b);
 }

@@ -14,6 +14,10 @@
 /* Of a batch at its longest: every byte of every text escaped. */
 enum { BATCH_BYTES = RECORD_SENSOR_BATCH * 8 * 1024 };
 
+/* Between two words about a full disk, at first and in the end. */
+#define FULL_FIRST_NS (10 * NS_PER_S)
+#define FULL_LAST_NS (3600 * NS_PER_S)
+
 static struct span text_of(const char *p, size_t room)
 {
 	return span_of(p, strnlen(p, room));
@@ -95,6 +99,8 @@ static const char *kind_of(enum record_kind k)
 
 static void event_put(struct recorder *r, struct json_writer *w, const struct record_event *e)
 {
+	const struct uuid execution = uuid_of(e->execution);
+
 	json_object(w);
 	json_field_i64(w, "pid", e->pid);
 	json_field_i64(w, "start_ns", (int64_t)e->start_ns);
@@ -114,6 +120,7 @@ static void event_put(struct recorder *r, struct json_writer *w, const struct re
 	json_field_i64(w, "cpu", e->cpu);
 	json_field_i64(w, "sequence", (int64_t)e->sequence);
 	json_field_i64(w, "boot_time_ns", (int64_t)e->time_ns);
+	record_server_put(r, w, &execution);
 	json_end(w);
 }
 
@@ -130,7 +137,7 @@ static void fill(
 	for (size_t i = 0; i < count; i++) {
 		const struct record_event *e = events[i];
 		const char *kind = kind_of((enum record_kind)e->kind);
-		if (!kind)
+		if (!kind || record_is_repeated(r, e))
 			continue;
 		struct json_writer w = json_writer(&t->b);
 		event_put(r, &w, e);
@@ -144,6 +151,27 @@ static void fill(
 	struct span all = buf_view(&t->b);
 	for (size_t i = 0, at = 0; i < t->count; at = t->ends[i++])
 		t->records[i].payload = span_of(all.p + at, t->ends[i] - at);
+}
+
+/* While there is no room the records wait in the kernel, which counts what comes; and it is tried
+ * again so often that saying it each time would fill what is left of the disk. */
+static void say_whether_full(struct recorder *k, int r)
+{
+	int64_t now_ns = rt_now_ns();
+
+	if (r == -ENOSPC && (!k->full_since_ns || now_ns - k->full_said_ns >= k->full_pause_ns)) {
+		err_log(r, "put what sandboxes did into the journal");
+		k->full_pause_ns =
+			k->full_since_ns ? MIN(2 * k->full_pause_ns, FULL_LAST_NS) : FULL_FIRST_NS;
+		k->full_since_ns = k->full_since_ns ? k->full_since_ns : now_ns;
+		k->full_said_ns = now_ns;
+	} else if (r == -ENOSPC) {
+		err_clear();
+	} else if (r == 0 && k->full_since_ns) {
+		log_info("the journal has room again for what sandboxes do, after %lld s",
+			(long long)((now_ns - k->full_since_ns) / NS_PER_S));
+		k->full_since_ns = 0;
+	}
 }
 
 bool record_events(void *ctx, const struct record_event *const *events, size_t count)
@@ -163,12 +191,14 @@ bool record_events(void *ctx, const struct record_event *const *events, size_t c
 			r = journal_append(k->journal, t->records, t->count, DEADLINE_NONE);
 		buf_fini(&t->b);
 	}
-	if (r < 0) {
+	say_whether_full(k, r);
+	if (r < 0 && r != -ENOSPC) {
 		err_log(r, "put what sandboxes did into the journal");
-		if (r != -ENOSPC) /* then they wait in the kernel, which counts what comes */
-			record_gap(ctx, &(struct sandbox_origin){0}, count,
-				"the records could not be written");
+		record_gap(ctx, &(struct sandbox_origin){0}, count,
+			"the records could not be written");
 	}
+	if (r != -ENOSPC)
+		k->repeated_count = 0;
 	free(t);
 	fiber_shield_end();
 	return r != -ENOSPC;
@@ -198,6 +228,7 @@ void record_counted(void *ctx, const struct sandbox_origin *o, const struct reco
 	if (a->strict)
 		json_field_i64(&w, "killed", (int64_t)a->killed);
 	json_field_i64(&w, "cgroup", (int64_t)o->identity);
+	record_server_put(ctx, &w, &o->execution);
 	json_end(&w);
 	record_post(((struct recorder *)ctx)->journal, &record, &b);
 }

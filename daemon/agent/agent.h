@@ -17,6 +17,7 @@ enum agent_isolation {
 enum agent_pull_policy { AGENT_PULL_IF_NOT_PRESENT, AGENT_PULL_ALWAYS, AGENT_PULL_NEVER };
 enum agent_mode { AGENT_ONE_SHOT, AGENT_ITERATIVE };
 enum agent_network_mode { AGENT_NETWORK_ALLOW, AGENT_NETWORK_DENY, AGENT_NETWORK_NONE };
+enum agent_recording { AGENT_RECORDING_COUNTED, AGENT_RECORDING_STRICT };
 enum agent_storage_class { AGENT_STORAGE_EPHEMERAL, AGENT_STORAGE_PERSISTENT };
 enum agent_access_mode { AGENT_READ_WRITE, AGENT_READ_ONLY };
 enum agent_volume_type {
@@ -88,6 +89,7 @@ struct agent_security {
 		int64_t disk_bytes;
 		int64_t timeout_ns; /* of the whole execution; at most an hour */
 	} resources;
+	int recording; /* enum agent_recording: of what its programs do */
 };
 
 struct agent_volume {

@@ -311,6 +311,8 @@ static const struct table lease_table = {
 static const struct table_field lease_item = {
 	.name = "lease", .type = TABLE_OBJECT, .table = &lease_table};
 
+static const char *const recording_words[] = {"counted", "strict", NULL};
+
 static const struct table_field security_fields[] = {{.name = "network",
 							     .type = TABLE_OBJECT,
 							     .table = &network_table,
@@ -330,6 +332,14 @@ static const struct table_field security_fields[] = {{.name = "network",
 		.max = 64,
 		AT(agent_security, leases),
 		.doc = "What single calls may reach besides, each while it runs."},
+	{.name = "recording",
+		.type = TABLE_ENUM,
+		AT(agent_security, recording),
+		.values = recording_words,
+		.otherwise = "counted",
+		.doc = "What becomes of processes, programs and rings for which the kernel has no "
+		       "room to record them. counted: they are counted as lost; strict: whoever "
+		       "makes them is killed, and where the kernel cannot record, nothing runs."},
 	{0}};
 static const struct table security_table = {
 	.name = "Security",

@@ -350,6 +350,7 @@ struct config_daemon {
 };
 
 enum config_fsync { CONFIG_FSYNC_RECORD, CONFIG_FSYNC_BATCH, CONFIG_FSYNC_NEVER };
+enum config_recording { CONFIG_RECORDING_COUNTED, CONFIG_RECORDING_STRICT };
 struct config_audit {
 	const char *directory; /* NULL: `audit` in the data directory */
 	int fsync; /* enum config_fsync */
@@ -357,6 +358,7 @@ struct config_audit {
 	int64_t segment_bytes; /* a segment is closed at this size */
 	int64_t checkpoint_interval_ns; /* a head is signed at least so often */
 	int64_t file_window_ns; /* file operations within are summed up; 0: none are */
+	int recording; /* enum config_recording: of what sandboxes' programs do */
 };
 
 struct config_sandbox {

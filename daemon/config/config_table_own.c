@@ -178,6 +178,7 @@ const struct table config_daemon_table = {
 	.fields = daemon_fields,
 };
 
+static const char *const recording_words[] = {"counted", "strict", NULL};
 static const char *const fsync_words[] = {"record", "batch", "never", NULL};
 static const struct table_field audit_fields[] = {
 	ROW(TABLE_STRING, config_audit, directory, "directory",
@@ -197,6 +198,12 @@ static const struct table_field audit_fields[] = {
 		"own, "
 		"are one record; 0: each is one.",
 		.otherwise = "1s", .min = 0, .max = 3600 * NS_PER_S),
+	ROW(TABLE_ENUM, config_audit, recording, "recording",
+		"What becomes of processes, programs and rings for which the kernel has no room to "
+		"record them. counted: they are counted as lost; strict: whoever makes them is "
+		"killed, in every sandbox, and where the kernel cannot record, none starts. A "
+		"manifest asks for it by spec.security.recording.",
+		.values = recording_words, .otherwise = "counted"),
 	ROW(TABLE_DURATION, config_audit, checkpoint_interval_ns, "checkpoint_interval",
 		"A head is signed at least so often.", .otherwise = "10s", .min = 100 * NS_PER_MS,
 		.max = 3600 * NS_PER_S),

@@ -270,6 +270,7 @@ static AWAITS int start_sandbox(struct iteration *it)
 	struct sandbox_spec s = {
 		.execution = f->id,
 		.iteration = it->number,
+		.strict = spec->security.recording == AGENT_RECORDING_STRICT,
 		.language = span_cstr(spec->runtime.language),
 		.version = span_cstr(spec->runtime.version),
 		.limits = limits_of(spec),

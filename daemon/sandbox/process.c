@@ -365,6 +365,7 @@ int sandbox_process_open(const struct sandbox_process_options *o, struct sandbox
 		.link = o->link,
 		.registry = o->registry,
 		.resolvers = o->resolvers,
+		.strict = o->strict,
 		.observer = o->observer,
 	};
 	list_init(&p->networked);

@@ -24,6 +24,7 @@ struct process_driver {
 	const struct runtime_registry *registry;
 	struct helper_link *link; /* the daemon's */
 	const struct resolver_servers *resolvers;
+	bool strict; /* every sandbox is */
 	struct sandbox_network_observer observer;
 	struct sensor *sensor; /* NULL until a sandbox with network is asked for */
 	uint64_t sensor_instance; /* of the helper whose maps those were seen to be */
@@ -41,6 +42,8 @@ struct process_driver {
 	struct group group; /* the reader of denials */
 	struct record_sensor *record; /* likewise, and while no sandbox lives */
 	uint64_t record_instance;
+	bool record_resumed; /* what a former daemon may have recorded of the ring was asked for */
+	bool record_again; /* the ring still begins where it did when that was asked for */
 	struct group record_group; /* the reader of what they do */
 	struct fiber_lock record_lock; /* of who empties the ring */
 	int starting; /* sandboxes that are being made or taken up: records are read for them */

@@ -54,6 +54,32 @@ static void unlock(struct process_driver *d)
 	fiber_shield_end();
 }
 
+/* What is in the ring may be on record already, if a daemon was killed before it could let go of
+ * it. Where the record stood when it began with that, the kernel remembers beside the ring. */
+static AWAITS void resume(struct process_driver *d)
+{
+	uint64_t position = record_sensor_begun(d->record);
+
+	if (d->record_resumed)
+		return;
+	d->record_resumed = true;
+	d->record_again = position != 0;
+	if (position && d->observer.resumed)
+		d->observer.resumed(d->observer.ctx, position);
+}
+
+/* True: they are safe. */
+static AWAITS bool hand_over(
+	struct process_driver *d, const struct record_event *const *events, size_t count)
+{
+	if (!d->record_again && d->observer.position)
+		record_sensor_begin(d->record, d->observer.position(d->observer.ctx));
+	if (d->observer.recorded && !d->observer.recorded(d->observer.ctx, events, count))
+		return false;
+	d->record_again = false;
+	return true;
+}
+
 /* All that is in the ring now; more may come meanwhile. What could not be made safe stays there. */
 static AWAITS void drain(struct process_driver *d)
 {
@@ -62,10 +88,12 @@ static AWAITS void drain(struct process_driver *d)
 	bool safe = true;
 
 	lock(d);
+	if (d->record)
+		resume(d);
 	do {
 		count = d->record ? record_sensor_next(d->record, &events) : 0;
-		if (count > 0 && d->observer.recorded)
-			safe = d->observer.recorded(d->observer.ctx, events, count);
+		if (count > 0)
+			safe = hand_over(d, events, count);
 		if (d->record && safe)
 			record_sensor_done(d->record);
 		all += count;
@@ -89,7 +117,8 @@ static AWAITS void tell(struct process_driver *d, struct process_sandbox *p)
 	struct sandbox_origin o = process_origin(d, cgroup, 0);
 	if (d->observer.lost)
 		d->observer.lost(d->observer.ctx, &o, lost - told,
-			"more processes came and went than are recorded");
+			a.strict ? "what was done could not be recorded, and who did it was killed"
+				 : "more processes came and went than are recorded");
 	record_sensor_tell(d->record, cgroup, lost);
 }
 
@@ -162,6 +191,7 @@ void process_record_close(struct process_driver *d)
 	group_init(&d->record_group);
 	lock(d);
 	d->record = record_sensor_free(d->record);
+	d->record_resumed = false;
 	unlock(d);
 	d->record_instance = 0;
 }

@@ -331,7 +331,7 @@ static AWAITS int start(struct sandbox_driver *d, const struct sandbox_spec *spe
 			.files = spec->files ? HELPER_FILES_NFS : HELPER_FILES_BOUND,
 			.workspace = spec->workspace,
 			.read_only = spec->read_only,
-			.strict = spec->strict,
+			.strict = spec->strict || process_driver_of(d)->strict,
 			.places = places,
 			.place_count = spec->volume_count}};
 	do

@@ -360,6 +360,12 @@ struct sandbox_network_observer {
 	/* What sandboxes did, in order; each record says whose it is. False: there is no room for
 	 * them now, and they shall be told again. */
 	AWAITS bool (*recorded)(void *ctx, const struct record_event *const *events, size_t count);
+	/* Where in the record the next of them will stand behind: the kernel remembers it before
+	 * they are handed over. */
+	uint64_t (*position)(void *ctx);
+	/* A former daemon had begun with what is handed over next when it stood at that position:
+	 * what of it is on record behind that is not to be recorded again. */
+	AWAITS void (*resumed)(void *ctx, uint64_t position);
 	/* All that an ended sandbox did, counted by the kernel; every record of it was reported. */
 	AWAITS void (*counted)(
 		void *ctx, const struct sandbox_origin *o, const struct record_agent *counters);
@@ -371,6 +377,7 @@ struct sandbox_process_options {
 	struct helper_link *link;
 	const struct runtime_registry *registry;
 	const struct resolver_servers *resolvers; /* the node's; NULL: no name can be resolved */
+	bool strict; /* every sandbox is */
 	struct sandbox_network_observer observer; /* members may be NULL */
 };
 

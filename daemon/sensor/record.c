@@ -89,6 +89,16 @@ void record_sensor_tell(struct record_sensor *s, uint64_t cgroup, uint64_t lost)
 	(void)bpf_map_update_elem(s->fds[RECORD_MAP_TOLD], &cgroup, &lost, BPF_ANY);
 }
 
+uint64_t record_sensor_begun(const struct record_sensor *s)
+{
+	return record_sensor_told(s, RECORD_TOLD_BEGUN);
+}
+
+void record_sensor_begin(struct record_sensor *s, uint64_t position)
+{
+	record_sensor_tell(s, RECORD_TOLD_BEGUN, position);
+}
+
 uint64_t record_agent_lost(const struct record_agent *a)
 {
 	uint64_t n = 0;

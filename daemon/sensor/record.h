@@ -19,8 +19,7 @@ int record_sensor_fd(const struct record_sensor *s);
 
 /* The next records, in order, at most RECORD_SENSOR_BATCH; 0: there are none. They lie in the ring
  * until record_sensor_done(), which lets go of all that were returned last: whoever dies in between
- * finds them again, so after a kill a record may be told twice (its CPU and sequence are the same),
- * and none is lost. */
+ * finds them again, and record_sensor_begun() tells where to look for those that were recorded. */
 size_t record_sensor_next(struct record_sensor *s, const struct record_event *const **ret);
 void record_sensor_done(struct record_sensor *s);
 
@@ -35,6 +34,11 @@ int record_sensor_counters(
  * that a later daemon does not say it again. */
 uint64_t record_sensor_told(const struct record_sensor *s, uint64_t cgroup);
 void record_sensor_tell(struct record_sensor *s, uint64_t cgroup, uint64_t lost);
+
+/* Where in its journal the reader stood when it began with the records that the ring begins with;
+ * remembered beside the ring. 0: it never began. */
+uint64_t record_sensor_begun(const struct record_sensor *s);
+void record_sensor_begin(struct record_sensor *s, uint64_t position);
 
 /* Of all kinds. */
 uint64_t record_agent_lost(const struct record_agent *a);

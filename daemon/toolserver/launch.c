@@ -49,7 +49,7 @@ void tool_sandboxes_free(struct tool_sandboxes *s)
 /* ---- what it is ---- */
 
 /* The same for the same name: its workspace and what a former daemon left are found by it. */
-static struct uuid identity_of(const char *name)
+struct uuid tool_server_identity(const char *name)
 {
 	struct uuid id;
 	char text[LIMIT_TOOLSERVER_NAME_BYTES + 32];
@@ -189,7 +189,7 @@ static AWAITS int sandbox_make(struct tool_sandboxes *s, const struct tool_serve
 {
 	size_t bytes;
 	char **env = environment_of(c, &bytes);
-	struct sandbox_spec spec = {.execution = identity_of(c->name),
+	struct sandbox_spec spec = {.execution = tool_server_identity(c->name),
 		.iteration = 1,
 		.language = span_cstr(runtime->languages[0]),
 		.version = span_cstr(runtime->version),

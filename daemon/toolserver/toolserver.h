@@ -93,6 +93,9 @@ struct tool_launcher {
 	void *ctx;
 };
 
+/* The execution that a child of that name has its sandbox under. */
+struct uuid tool_server_identity(const char *name);
+
 /* Children in sandboxes of kind process: /workspace is the server's own and stays from
  * one life to the next. Both must outlive the launcher. */
 struct tool_sandboxes;
