@@ -57,6 +57,14 @@ struct {
 	__uint(max_entries, LSM_GUARD_BYTES);
 } guard_denials SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, LSM_LOSSES_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct lsm_loss_key);
+	__type(value, __u64);
+} guard_losses SEC(".maps");
+
 /* The ancestor at a level; `level` is a constant of the node. */
 static __always_inline struct cgroup *ancestor(struct cgroup *c, __u32 level)
 {
@@ -85,6 +93,20 @@ static __always_inline __u64 tag_of(struct task_struct *t)
 	return tag ? *tag : 0;
 }
 
+static __always_inline void count_loss(__u64 cgroup)
+{
+	struct lsm_loss_key key = {.cgroup = cgroup};
+	__u64 none = 0;
+	__u64 *lost = bpf_map_lookup_elem(&guard_losses, &key);
+
+	if (!lost) {
+		bpf_map_update_elem(&guard_losses, &key, &none, BPF_NOEXIST);
+		lost = bpf_map_lookup_elem(&guard_losses, &key);
+	}
+	if (lost)
+		__sync_fetch_and_add(lost, 1);
+}
+
 static __always_inline void record(__u64 tag, __u64 cgroup, __u32 pid, enum guard_way way)
 {
 	__u32 zero = 0;
@@ -96,7 +118,7 @@ static __always_inline void record(__u64 tag, __u64 cgroup, __u32 pid, enum guar
 	__u64 number = __sync_fetch_and_add(&c->sequence, 1);
 	struct lsm_denial *d = bpf_ringbuf_reserve(&guard_denials, sizeof(*d), 0);
 	if (!d) {
-		__sync_fetch_and_add(&c->lost_records, 1);
+		count_loss(tag);
 		return;
 	}
 	__builtin_memset(d, 0, sizeof(*d));

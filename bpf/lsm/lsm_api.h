@@ -144,8 +144,15 @@ struct lsm_loss_key {
 /*
  * The guard (guard.bpf.c), of its own object, because it loads where there is no BPF LSM, too. Its
  * records are struct lsm_denial: `call_cgroup` is where the task went, `detail` an enum guard_way.
+ * What its ring had no room for it counts in `guard_losses`, which is like `lsm_losses`.
  */
-enum guard_map { GUARD_MAP_TASKS, GUARD_MAP_COUNTS, GUARD_MAP_DENIALS, GUARD_MAPS };
+enum guard_map {
+	GUARD_MAP_TASKS,
+	GUARD_MAP_COUNTS,
+	GUARD_MAP_DENIALS,
+	GUARD_MAP_LOSSES,
+	GUARD_MAPS
+};
 
 struct guard_constants {
 	__u64 parent; /* cgroup whose children are the sandboxes */
@@ -164,7 +171,6 @@ enum guard_way {
 struct guard_counters {
 	__u64 left;
 	__u64 sequence;
-	__u64 lost_records;
 };
 
 /* st_dev as the kernel has it. */

@@ -345,15 +345,16 @@ AWAITS int helper_record_open(
 	return 0;
 }
 
-AWAITS int helper_guard_open(struct helper *h, int *ret_ring, int64_t deadline_ns)
+AWAITS int helper_guard_open(struct helper *h, int *ret_ring, int *ret_losses, int64_t deadline_ns)
 {
 	struct wire_plain w = {0};
 	struct client_reply y = reply_into(NULL, 0);
 	int r = client_call(h, WIRE_GUARD_OPEN, &w.header, sizeof(w), NO_TAIL, &y, deadline_ns);
-	r = shaped(r, &y, 0, 1);
+	r = shaped(r, &y, 0, 2);
 	if (r < 0)
 		return err_trace(r);
 	*ret_ring = y.fds[0];
+	*ret_losses = y.fds[1];
 	return 0;
 }
 

@@ -10,6 +10,7 @@ static const char *const map_names[GUARD_MAPS] = {
 	[GUARD_MAP_TASKS] = "guard_tasks",
 	[GUARD_MAP_COUNTS] = "guard_counts",
 	[GUARD_MAP_DENIALS] = "guard_denials",
+	[GUARD_MAP_LOSSES] = "guard_losses",
 };
 
 /* In the order of attachment: who is moved in before the others are there has its tag. */

@@ -276,7 +276,8 @@ static int handle_record_open(struct monitor *m, const void *request, struct rep
 	int r = recordprog_attach(p, m->host.cgroups.v2);
 	if (r < 0)
 		return err_trace(r);
-	m->sandboxes.unneeded = m->sandboxes.count == 0; /* what asked for it may not come to live */
+	m->sandboxes.unneeded =
+		m->sandboxes.count == 0; /* what asked for it may not come to live */
 	memcpy(ret->fds, p->programs.maps, RECORD_MAPS * sizeof(ret->fds[0]));
 	memcpy(ret->fds + RECORD_MAPS, p->links, RECORD_HOOKS * sizeof(ret->fds[0]));
 	ret->fd_count = RECORD_MAPS + RECORD_HOOKS;
@@ -289,7 +290,8 @@ static int handle_guard_open(struct monitor *m, const void *request, struct repl
 	if (!g->loaded)
 		return err_raise(-EOPNOTSUPP, "this kernel has no tracepoints for the guard");
 	ret->fds[0] = g->programs.maps[GUARD_MAP_DENIALS];
-	ret->fd_count = 1;
+	ret->fds[1] = g->programs.maps[GUARD_MAP_LOSSES];
+	ret->fd_count = 2;
 	return 0;
 }
 

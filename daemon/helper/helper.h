@@ -280,10 +280,11 @@ AWAITS int helper_lsm_open(struct helper *h, int ret_maps[LSM_MAPS], int64_t dea
 AWAITS int helper_record_open(
 	struct helper *h, int ret_fds[RECORD_MAPS + RECORD_HOOKS], int64_t deadline_ns) MUST_USE;
 
-/* The ring in which the guard of the cgroups (bpf/lsm/lsm_api.h) says who left. The caller's to
- * close; it stays the same until the helper is another instance. -EOPNOTSUPP: this kernel has no
- * tracepoints for it. */
-AWAITS int helper_guard_open(struct helper *h, int *ret_ring, int64_t deadline_ns) MUST_USE;
+/* The ring in which the guard of the cgroups (bpf/lsm/lsm_api.h) says who left, and the map of what
+ * it had no room for. The caller's to close; they stay the same until the helper is another
+ * instance. -EOPNOTSUPP: this kernel has no tracepoints for it. */
+AWAITS int helper_guard_open(
+	struct helper *h, int *ret_ring, int *ret_losses, int64_t deadline_ns) MUST_USE;
 
 /* ---- dispatched calls [6] ---- */
 

@@ -128,6 +128,17 @@ static AWAITS void tell(
 		d->observer.lost(d->observer.ctx, &o, count, reason);
 }
 
+static AWAITS void tell_lsm(struct process_driver *d, struct lsm_sensor *s)
+{
+	struct sensor_loss losses[LOSSES];
+	size_t n = lsm_sensor_losses(s, losses, LOSSES);
+
+	for (size_t i = 0; i < n; i++) {
+		tell(d, losses[i].cgroup, losses[i].count, lost_words);
+		lsm_sensor_loss_told(s, &losses[i]);
+	}
+}
+
 static AWAITS void tell_kernels(struct process_driver *d)
 {
 	struct sensor_loss losses[LOSSES];
@@ -137,11 +148,11 @@ static AWAITS void tell_kernels(struct process_driver *d)
 		tell(d, losses[i].cgroup, losses[i].count, lost_words);
 		sensor_loss_told(d->sensor, &losses[i]);
 	}
-	n = d->lsm ? lsm_sensor_losses(d->lsm, losses, LOSSES) : 0;
-	for (size_t i = 0; i < n; i++) {
-		tell(d, losses[i].cgroup, losses[i].count, lost_words);
-		lsm_sensor_loss_told(d->lsm, &losses[i]);
-	}
+	if (d->lsm)
+		tell_lsm(d, d->lsm);
+	/* The list changes only with the lock of denials held. */
+	list_for_each (node, &d->guards)
+		tell_lsm(d, list_entry(node, struct guard_reader, link)->ring);
 }
 
 /* The list may change while something is told. */
@@ -224,6 +235,9 @@ void process_denials_end(struct process_sandbox *p)
 		sensor_loss_forget(d->sensor, p->base.identity);
 	if (d->lsm)
 		lsm_sensor_loss_forget(d->lsm, p->base.identity);
+	list_for_each (node, &d->guards)
+		lsm_sensor_loss_forget(
+			list_entry(node, struct guard_reader, link)->ring, p->base.identity);
 	process_denials_unlock(d);
 }
 

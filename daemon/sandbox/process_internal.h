@@ -142,6 +142,13 @@ AWAITS void process_lsm_close(struct process_driver *d);
 
 /* ---- process_guard.c ---- */
 
+/* Of the guard of one helper; in the driver's `guards`. */
+struct guard_reader {
+	struct list link;
+	struct process_driver *driver;
+	struct lsm_sensor *ring;
+};
+
 /* Reads from now on who leaves a cgroup, where the kernel can tell. */
 AWAITS int process_guard_ready(struct process_driver *d, int64_t deadline_ns) MUST_USE;
 AWAITS void process_guard_close(struct process_driver *d);

@@ -4,6 +4,7 @@
 the journal, attributed to execution, iteration and call, and what happened is what is recorded and
 what is counted as lost, also over the deaths of the daemon and the helper."""
 
+import glob
 import hashlib
 import json
 import os
@@ -100,6 +101,15 @@ def floods(node, execution, after_ns=0):
     node.wait_for("the flood in the journal", ended, seconds=300)
 
 
+def while_it_writes(node):
+    """Returns when the journal has just grown: what it grew by is on its way to the disk, and the kernel
+    still has it. The flood sees to it that it grows; a moment that was missed is no harm."""
+    newest = max(glob.glob(f"{node.data}/audit/*.journal"))
+    size, until = os.stat(newest).st_size, time.monotonic() + 5
+    while os.stat(newest).st_size == size and time.monotonic() < until:
+        time.sleep(0.0001)
+
+
 def finish(node, execution):
     """Lets the flood end, and waits for all that is to come of the execution."""
     with open(f"{node.state}/workspaces/{execution}/stop", "w"):
@@ -190,6 +200,7 @@ def main():
         execution = begin(node)
         floods(node, execution)
         for victim, start in DEATHS:
+            while_it_writes(node)
             node.kill(victim)
             time.sleep(0.3)  # meanwhile the flood goes on, however far
             getattr(node, start)()
