@@ -22,7 +22,7 @@
 #include "tests/bpf/cgroups.h"
 #include "tests/tap.h"
 
-enum { PATIENCE_MS = 60000 };
+enum { PATIENCE_MS = 60000, CPUS_MAX = 1024 };
 
 static struct guardprog guard;
 static char why[256], root[64], parent[96], sandbox[128], call[160], neighbour[128], sign[96];
@@ -397,6 +397,50 @@ static void it_hangs_as_long_as_somebody_holds_it(void **state)
 	assert_int_equal(guardprog_attach(&guard), 0);
 }
 
+static void wait_inside(void)
+{
+	enter(sandbox);
+	say('a');
+	await_word();
+}
+
+static uint64_t guard_left(void)
+{
+	struct guard_counters each[CPUS_MAX];
+	uint32_t zero = 0;
+	uint64_t all = 0;
+
+	assert_in_range(libbpf_num_possible_cpus(), 1, CPUS_MAX);
+	must(bpf_map_lookup_elem(guard.programs.maps[GUARD_MAP_COUNTS], &zero, each), "counts");
+	for (size_t i = 0; i < (size_t)libbpf_num_possible_cpus(); i++)
+		all += each[i].left;
+	return all;
+}
+
+/* What the ring has no room for is counted, by sandbox, to the last one. */
+static void what_is_not_told_is_counted(void **state)
+{
+	enum { ROOM = LSM_GUARD_BYTES / sizeof(struct lsm_denial) };
+	const struct lsm_loss_key key = {.cgroup = id_of(sandbox)};
+	uint64_t before = 0, lost = 0;
+
+	need_guard();
+	uint64_t left = guard_left();
+	(void)bpf_map_lookup_elem(guard.programs.maps[GUARD_MAP_LOSSES], &key, &before);
+	struct child c = begin(wait_inside);
+	assert_int_equal(hear(&c), 'a');
+	for (int i = 0; i < ROOM; i++) {
+		must(move(c.pid, neighbour), "move out");
+		must(move(c.pid, sandbox), "move back");
+	}
+	tell(&c);
+	(void)finish(&c);
+	(void)ring_buffer__consume(ring);
+	must(bpf_map_lookup_elem(guard.programs.maps[GUARD_MAP_LOSSES], &key, &lost), "losses");
+	assert_true(lost > before);
+	assert_int_equal(guard_left() - left, records + lost - before);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -409,6 +453,7 @@ int main(void)
 		cmocka_unit_test(nobody_is_born_outside),
 		cmocka_unit_test(others_go_where_they_like),
 		cmocka_unit_test(it_hangs_as_long_as_somebody_holds_it),
+		cmocka_unit_test(what_is_not_told_is_counted),
 	};
 	return cmocka_run_group_tests_name("lsm guard", tests, set_up, tear_down);
 }

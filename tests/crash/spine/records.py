@@ -61,8 +61,21 @@ DAEMON, HELPER = ("aegisd", "start_aegisd"), ("helper", "start_helper")
 DEATHS = [DAEMON, HELPER] + [DAEMON] * 6
 
 
+# Programs with long arguments until one of them is no more; what is left in the ring then are ends.
+STRICT = """import os, sys
+for n in range(100000):
+    pid = os.posix_spawn("/bin/true", ["true", "y" * 600], {})
+    if os.waitpid(pid, 0)[1]:
+        os.posix_spawn("/bin/true", ["true"], {})
+sys.exit(5)
+"""
+
+
 def answer(messages):
     turn = model.turns(messages)
+    if "Work strictly." in json.dumps(messages):
+        return [[("fs.write", {"path": "/workspace/strict.py", "content": STRICT})],
+                [("cmd.run", {"command": "python3 strict.py"})], "done"][min(turn, 2)]
     return [
         [("fs.write", {"path": "/workspace/tree.py", "content": TREE}),
          ("fs.write", {"path": "/workspace/flood.py", "content": FLOOD.replace("FLOOD_ROUNDS", str(ROUNDS))})],
@@ -80,8 +93,8 @@ class Journal:
         return [r for r in self.records if r.get("execution_id") == execution and (not kinds or r["kind"] in kinds)]
 
 
-def begin(node):
-    status, body = node.call("POST", "/v1/executions", {"agent_id": "recorded", "input": {}})
+def begin(node, agent="recorded"):
+    status, body = node.call("POST", "/v1/executions", {"agent_id": agent, "input": {}})
     if status not in (200, 201, 202):
         raise RuntimeError(f"execute {status} {body}\n{node.logs()}")
     return body["execution_id"]
@@ -158,7 +171,42 @@ def tree(execution, journal):
               [e.get("signal") for e in after(children[1], "ProcessExited")], [signal.SIGUSR1])
 
 
-def counts(what, execution, journal):
+def running(script):
+    """Processes that run a script of that name."""
+    return [pid for pid in os.listdir("/proc") if pid.isdigit() and nodes.read(f"/proc/{pid}/cmdline").endswith(
+        f"\0{script}\0")]
+
+
+def strict(node):
+    """The daemon stands still, so nobody empties the ring: who makes what cannot be recorded is killed."""
+    status, body = node.call("POST", "/v1/agents", MANIFEST.replace("name: recorded", "name: strictly").replace(
+        '"Work."', '"Work strictly."').replace("security:", "security:\n    recording: strict"))
+    if status not in (200, 201):
+        raise RuntimeError(f"deploy {status} {body}")
+    execution = begin(node, "strictly")
+    node.wait_for("the program", lambda: running("strict.py"), seconds=300)
+    node.aegisd.send_signal(signal.SIGSTOP)
+    try:
+        node.wait_for("the end of who cannot be recorded", lambda: not running("strict.py"), seconds=600)
+    finally:
+        node.aegisd.send_signal(signal.SIGCONT)
+    node.wait_for("the kernel's count in the journal", lambda: "KernelCounted" in newest(node, execution), seconds=600)
+    journal = Journal(node)
+    tap.equal("strict: nothing is twice", counts("strict", execution, journal, 1), 0)
+    counted = journal.of(execution, "KernelCounted")[0]["payload"]
+    tap.ok("strict: the count says so", counted["strict"] and counted["killed"] > 0, counted)
+    tap.ok("strict: what was lost is what was under way, on a processor each",
+           0 < counted["lost"] <= counted["killed"] <= 2 * os.cpu_count(), counted)
+    starts = [r["payload"] for r in journal.of(execution, "ProcessExecuted")
+              if r["payload"]["arguments"][-1:] == ["strict.py"]]
+    ends = [r["payload"] for r in journal.of(execution, "ProcessExited") if starts
+            and r["payload"]["pid"] == starts[-1]["pid"] and r["payload"]["start_ns"] == starts[-1]["start_ns"]]
+    tap.equal("strict: it was killed, and that is on record", [e.get("signal") for e in ends], [signal.SIGKILL])
+    tap.ok("strict: the gap says why", all("who did it was killed" in r["payload"]["reason"]
+                                           for r in journal.of(execution, "Gap")), journal.of(execution, "Gap"))
+
+
+def counts(what, execution, journal, least=ROUNDS):
     """Everything that happened is recorded or lost, and no loss is without a gap."""
     kinds = {"fork": "ProcessForked", "exec": "ProcessExecuted", "exit": "ProcessExited", "ring": "RingCreated",
              "request": "RingRequest"}
@@ -177,7 +225,7 @@ def counts(what, execution, journal):
     tap.equal(f"{what}: recorded + lost = happened", sum(recorded.values()) + gaps, sum(happened.values()))
     tap.equal(f"{what}: the gaps are what the kernel says was lost", gaps, counted[0]["lost"])
     tap.ok(f"{what}: the count is whole", counted[0]["whole"], counted)
-    tap.ok(f"{what}: the flood is in it", happened["fork"] >= ROUNDS and happened["exit"] >= ROUNDS, happened)
+    tap.ok(f"{what}: the flood is in it", happened["fork"] >= least and happened["exit"] >= least, happened)
     return twice
 
 def main():
@@ -206,6 +254,7 @@ def main():
             getattr(node, start)()
             floods(node, execution, time.clock_gettime_ns(time.CLOCK_BOOTTIME))
         tap.equal("nor over many deaths", counts("over many deaths", execution, finish(node, execution)), 0)
+        strict(node)
         tap.equal("the journal holds", node.audit("verify").returncode, 0)
     finally:
         codes = node.stop()
