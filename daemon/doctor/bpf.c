@@ -159,8 +159,9 @@ void probe_bpf_tracing(const struct doctor_options *o, struct doctor_finding *f)
 	else
 		found(f, DOCTOR_DETECTED, NULL,
 			"recorded of every sandbox: fork, exec with its arguments, exit, io_uring "
-			"rings made (%u instructions, %d MiB of ring). While a sandbox lives, each "
-			"fork, exec and exit of the host costs one look-up more; system calls cost "
-			"nothing. Not recorded: threads, and single requests of a ring",
+			"rings made and what is asked of them (%u instructions, %d MiB of ring). "
+			"While a sandbox lives, each fork, exec and exit of the host costs one "
+			"look-up more; system calls cost nothing. Threads are their process's. "
+			"Recording can be strict (spec.audit.recording, spec.security.recording)",
 			instructions, RECORD_RING_BYTES >> 20);
 }

@@ -106,6 +106,8 @@ static const struct range rows[] = {
 		"[] | [/workspace]", "/workspace", "wanted a list"},
 	{"spec.security.filesystem.read_only", SPEC "  security: {filesystem: {read_only: %s}}\n",
 		"true | false", "yes | 1", "wanted true or false"},
+	{"spec.security.recording", SPEC "  security: {recording: %s}\n", "counted | strict",
+		"loose", "accepted: counted, strict"},
 	{"spec.security.resources.cpu", RESOURCE("cpu: %s"), "1 | 1000 | 1024000",
 		"0 | -1 | 1024001 | 99999999999999999999", "accepted: 1 to 1024000"},
 	{"spec.security.resources.memory", RESOURCE("memory: %s"),

@@ -185,6 +185,8 @@ static const struct range rows[] = {
 		"0 | 100001", "accepted: 1 to 100000"},
 	{"spec.daemon.socket_path", SPEC "  daemon: {socket_path: %s}\n", "/run/aegisd.sock",
 		"aegisd.sock", "an absolute path"},
+	{"spec.audit.recording", SPEC "  audit: {recording: %s}\n", "counted | strict", "loose",
+		"accepted: counted, strict"},
 	{"spec.audit.fsync", SPEC "  audit: {fsync: %s}\n", "record | batch | never", "always",
 		"accepted: record, batch, never"},
 	{"spec.audit.segment_size", SPEC "  audit: {segment_size: %s}\n", "64Ki | 4Gi",
