@@ -125,8 +125,8 @@ static int occupy(struct sandbox_set *set, struct sandbox *s, const struct wire_
 	sandbox_volumes_note(s, w);
 	int r = lsmprog_bind(&set->host->lsm, s->cgroup_id, w->file_policy);
 	if (r == 0)
-		r = recordprog_admit(&set->host->record, s->cgroup_id, w->execution,
-			w->iteration, w->strict != 0);
+		r = recordprog_admit(&set->host->record, s->cgroup_id, w->execution, w->iteration,
+			w->strict != 0);
 	if (r == 0 && w->network_policy)
 		r = sandbox_link(set, s, w->network_policy);
 	if (r == 0 && w->files == HELPER_FILES_NFS)
