@@ -6,7 +6,7 @@
  */
 #include "daemon/sandbox/process_internal.h"
 
-enum { FLOWS = 32, ROUNDS_MAX = 8192 };
+enum { FLOWS = 32 };
 
 static struct span name_of(const struct process_driver *d, const struct sensor_flow *f)
 {
@@ -18,11 +18,11 @@ static struct span name_of(const struct process_driver *d, const struct sensor_f
 	return (struct span){0};
 }
 
-/* How many. */
-static AWAITS size_t tell(struct process_driver *d, uint64_t cgroup)
+/* True: there may be more. */
+static AWAITS bool tell(struct process_driver *d, struct flow_sweep *w)
 {
 	struct sensor_flow flows[FLOWS];
-	size_t n = sensor_flows_take(d->sensor, cgroup, flows, FLOWS);
+	size_t n = flow_sweep_take(w, flows, FLOWS);
 
 	for (size_t i = 0; i < n; i++) {
 		struct sandbox_origin o =
@@ -34,13 +34,22 @@ static AWAITS size_t tell(struct process_driver *d, uint64_t cgroup)
 		d->observer.settle(d->observer.ctx);
 	for (size_t i = 0; i < n; i++)
 		sensor_flows_told(d->sensor, flows[i].key.cgroup, 1);
-	return n;
+	return n == FLOWS;
+}
+
+/* The lock of denials keeps the sensor. */
+static AWAITS void tell_all(struct process_driver *d, uint64_t cgroup)
+{
+	struct flow_sweep *w = d->sensor ? flow_sweep_new(d->sensor, cgroup) : NULL;
+
+	while (w && tell(d, w))
+		;
+	flow_sweep_free(w);
 }
 
 void process_flows_sweep(struct process_driver *d)
 {
-	for (int i = 0; i < ROUNDS_MAX && d->sensor && tell(d, 0) == FLOWS; i++)
-		;
+	tell_all(d, 0);
 }
 
 void process_flows_end(struct process_sandbox *p)
@@ -48,8 +57,7 @@ void process_flows_end(struct process_sandbox *p)
 	struct process_driver *d = process_driver_of(p->base.driver);
 	uint64_t cgroup = p->base.identity, missing = 0, unlisted = 0;
 
-	for (int i = 0; i < ROUNDS_MAX && d->sensor && tell(d, cgroup) == FLOWS; i++)
-		;
+	tell_all(d, cgroup);
 	if (d->sensor)
 		sensor_flows_lost(d->sensor, cgroup, &missing, &unlisted);
 	struct sandbox_origin o = process_origin(d, cgroup, 0);

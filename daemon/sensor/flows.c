@@ -50,22 +50,42 @@ enum flow_end flow_ended(const struct net_flow_key *key, const struct net_flow *
 	return f->received_packets == 0 && silent_ns >= S(FLOW_UNANSWERED_S) ? FLOW_UNANSWERED : 0;
 }
 
-/* One sweep over the table, in pieces. */
-struct sweep {
+struct flow_sweep {
+	struct sensor *sensor;
+	uint64_t cgroup, now_ns;
 	struct net_flow_key keys[BATCH];
 	struct net_flow flows[BATCH];
 	uint32_t token; /* where the kernel goes on */
-	uint32_t count;
+	uint32_t count, at; /* of the piece that was fetched last */
 	bool begun, over;
 };
 
-static bool next_piece(const struct sensor *s, struct sweep *w)
+struct flow_sweep *flow_sweep_new(struct sensor *s, uint64_t cgroup)
+{
+	struct flow_sweep *w = calloc(1, sizeof(*w));
+
+	if (w) {
+		w->sensor = s;
+		w->cgroup = cgroup;
+		w->now_ns = sensor_boot_ns();
+	}
+	return w;
+}
+
+struct flow_sweep *flow_sweep_free(struct flow_sweep *w)
+{
+	free(w);
+	return NULL;
+}
+
+static bool next_piece(struct flow_sweep *w)
 {
 	if (w->over)
 		return false;
 	w->count = BATCH;
-	int r = bpf_map_lookup_batch(s->maps[NET_MAP_FLOWS], w->begun ? &w->token : NULL, &w->token,
-		w->keys, w->flows, &w->count, NULL);
+	w->at = 0;
+	int r = bpf_map_lookup_batch(w->sensor->maps[NET_MAP_FLOWS], w->begun ? &w->token : NULL,
+		&w->token, w->keys, w->flows, &w->count, NULL);
 	w->begun = true;
 	w->over = r < 0; /* -ENOENT: the last piece */
 	if (r < 0 && r != -ENOENT)
@@ -73,30 +93,32 @@ static bool next_piece(const struct sensor *s, struct sweep *w)
 	return w->count > 0;
 }
 
-size_t sensor_flows_take(struct sensor *s, uint64_t cgroup, struct sensor_flow *ret, size_t room)
+/* 0: it goes on, or is of another sandbox. */
+static enum flow_end end_of(const struct flow_sweep *w, uint32_t i)
 {
-	struct sweep *w = calloc(1, sizeof(*w));
-	uint64_t now_ns = sensor_boot_ns();
+	if (!w->cgroup)
+		return flow_ended(&w->keys[i], &w->flows[i], w->now_ns);
+	if (w->keys[i].cgroup != w->cgroup)
+		return 0;
+	enum flow_end end = closed_by(&w->flows[i]);
+	return end ? end : FLOW_SANDBOX_ENDED;
+}
+
+size_t flow_sweep_take(struct flow_sweep *w, struct sensor_flow *ret, size_t room)
+{
 	size_t n = 0;
 
-	while (w && n < room && next_piece(s, w)) {
-		for (uint32_t i = 0; i < w->count && n < room; i++) {
-			enum flow_end end = 0;
-			if (!cgroup)
-				end = flow_ended(&w->keys[i], &w->flows[i], now_ns);
-			else if (w->keys[i].cgroup == cgroup)
-				end = closed_by(&w->flows[i]) ? closed_by(&w->flows[i])
-							      : FLOW_SANDBOX_ENDED;
-			/* What came since it was looked at is in what is taken out. */
-			if (end &&
-				bpf_map_lookup_and_delete_elem(
-					s->maps[NET_MAP_FLOWS], &w->keys[i], &ret[n].counts) == 0) {
-				ret[n].key = w->keys[i];
-				ret[n++].end = end;
-			}
+	while (n < room && (w->at < w->count || next_piece(w))) {
+		uint32_t i = w->at++;
+		enum flow_end end = end_of(w, i);
+		/* What came since it was looked at is in what is taken out. */
+		if (end &&
+			bpf_map_lookup_and_delete_elem(
+				w->sensor->maps[NET_MAP_FLOWS], &w->keys[i], &ret[n].counts) == 0) {
+			ret[n].key = w->keys[i];
+			ret[n++].end = end;
 		}
 	}
-	free(w);
 	return n;
 }
 

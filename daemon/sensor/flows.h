@@ -32,9 +32,15 @@ struct sensor_flow {
 /* How a conversation ended by that time; 0: it has not. Pure. */
 enum flow_end flow_ended(const struct net_flow_key *key, const struct net_flow *f, uint64_t now_ns);
 
-/* Takes out conversations that are over (`cgroup` 0), or all of one sandbox; how many, at most
- * `room`. Until sensor_flows_told() has been called they count as the sandbox's. */
-size_t sensor_flows_take(struct sensor *s, uint64_t cgroup, struct sensor_flow *ret, size_t room);
+/* One walk through the table, however many are taken out on the way: conversations that are over
+ * (`cgroup` 0), or all of one sandbox. The sensor must outlive it. NULL: out of memory; NULL is
+ * allowed. */
+struct flow_sweep;
+struct flow_sweep *flow_sweep_new(struct sensor *s, uint64_t cgroup);
+struct flow_sweep *flow_sweep_free(struct flow_sweep *w);
+/* Takes the next ones out; how many, at most `room`; fewer: it has come to the end. Until
+ * sensor_flows_told() has been called they count as the sandbox's. */
+size_t flow_sweep_take(struct flow_sweep *w, struct sensor_flow *ret, size_t room);
 void sensor_flows_told(struct sensor *s, uint64_t cgroup, uint64_t count);
 
 /* Of a sandbox whose conversations were all taken out and told: how many are on no record. Taken

@@ -121,6 +121,26 @@ bool filter_takes(const struct filter *f, struct arena *a, const struct audit_re
 bool filter_destination_valid(const char *text);
 bool filter_is_any(const struct filter *f);
 
+/* ---- order.c: records in the order in which things happened ---- */
+
+struct ordered {
+	struct audit_record record; /* its texts, too, until order_done() */
+	int64_t happened_ns; /* wall clock */
+	bool shown; /* as it was put */
+};
+struct order;
+/* Each is held until one that was written so much later has come. NULL: out of memory. */
+struct order *order_new(int64_t hold_ns);
+struct order *order_free(struct order *o); /* NULL is allowed; always NULL */
+/* `boot_time_ns`: when the kernel says that it happened; 0: it does not. While it is full, none may
+ * be put in. */
+int order_put(
+	struct order *o, const struct audit_record *r, int64_t boot_time_ns, bool shown) MUST_USE;
+bool order_is_full(const struct order *o);
+/* The next one that is due; `all`: also if later ones may come. NULL: none. */
+struct ordered *order_next(struct order *o, bool all);
+void order_done(struct ordered *r); /* NULL is allowed */
+
 /* ---- runs.c: whose an execution is, as its events say ---- */
 
 struct run {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /*
- * trace: records as they come, in the order of who caused them: execution, iteration, call, and the
- * tree of processes. What stands above a line is printed when it is another than above the line
- * before, so that the stream can be read from any place on.
+ * trace: what happened, in the order in which it did, below who caused it: execution, iteration,
+ * call, and the tree of processes. What stands above a line is printed when it is another than
+ * above the line before, so that the stream can be read from any place on.
  *
  * A process is its pid and the moment of its birth. Those that ended stay known until there are too
  * many; then all are forgotten, and the tree begins anew with whoever is named next.
@@ -15,7 +15,14 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { POLL_MS = 200, PROCESSES_MAX = 100 * 1000, DEPTH_MAX = 24, SUMMARY_BYTES = 300 };
+enum {
+	POLL_MS = 100,
+	HOLD_LIVE_MS = 500,
+	HOLD_ONCE_MS = 30000,
+	PROCESSES_MAX = 100 * 1000,
+	DEPTH_MAX = 24,
+	SUMMARY_BYTES = 300
+};
 
 struct process_id {
 	struct uuid execution;
@@ -33,6 +40,7 @@ struct trace {
 	struct arena *facts, *arena;
 	struct runs *runs;
 	struct map processes;
+	struct order *order;
 	struct uuid execution, call;
 	uint32_t iteration;
 	bool any;
@@ -127,7 +135,8 @@ static void put_indent(struct buf *b, int depth)
 		buf_puts(b, "  ");
 }
 
-static void put_execution(struct trace *y, struct buf *b, const struct audit_record *r)
+static void put_execution(
+	struct trace *y, struct buf *b, const struct audit_record *r, const struct facts *f)
 {
 	const struct run *run = runs_find(y->runs, r->execution_id);
 	char id[UUID_TEXT_BYTES];
@@ -137,6 +146,13 @@ static void put_execution(struct trace *y, struct buf *b, const struct audit_rec
 		return;
 	}
 	uuid_text(r->execution_id, id);
+	struct span server = json_str(f->details, "tool_server", SPAN(""));
+	if (server.n) {
+		buf_puts(b, "tool server ");
+		cli_put_safe(b, server, false);
+		buf_puts(b, "\n");
+		return;
+	}
 	buf_printf(b, "execution %s", id);
 	if (run && run->agent.n) {
 		buf_puts(b, "  agent ");
@@ -146,7 +162,8 @@ static void put_execution(struct trace *y, struct buf *b, const struct audit_rec
 }
 
 /* The lines above, where they differ from those above the last record. */
-static int put_above(struct trace *y, struct buf *b, const struct audit_record *r)
+static int put_above(
+	struct trace *y, struct buf *b, const struct audit_record *r, const struct facts *f)
 {
 	bool run = !y->any || !uuid_eq(r->execution_id, y->execution);
 	bool iteration = run || r->iteration != y->iteration;
@@ -155,7 +172,7 @@ static int put_above(struct trace *y, struct buf *b, const struct audit_record *
 	char id[UUID_TEXT_BYTES];
 
 	if (run)
-		put_execution(y, b, r);
+		put_execution(y, b, r, f);
 	if (r->iteration) {
 		if (iteration)
 			buf_printf(b, "  iteration %u\n", r->iteration);
@@ -245,6 +262,10 @@ static void put_what(struct buf *b, const struct audit_record *r, const struct f
 		buf_printf(b, " by %lld", (long long)json_i64(d, "parent_pid", 0));
 		return;
 	}
+	if (r->source == AUDIT_KERNEL && span_is(r->kind, AUDIT_KIND_REQUEST)) {
+		buf_printf(b, " opcode %lld", (long long)json_i64(d, "opcode", 0));
+		return;
+	}
 	if (!json_get(d, "path") && !json_get(d, "address") && !json_get(d, "name")) {
 		buf_putc(b, ' ');
 		put_summary(b, r, SUMMARY_BYTES);
@@ -265,13 +286,14 @@ static void put_what(struct buf *b, const struct audit_record *r, const struct f
 		put_said(b, d, "error", " failed: ");
 }
 
-static void put_line(struct trace *y, struct buf *b, const struct audit_record *r,
-	const struct facts *f, const struct process *p)
+static void put_line(struct trace *y, struct buf *b, const struct ordered *o, const struct facts *f,
+	const struct process *p)
 {
+	const struct audit_record *r = &o->record;
 	char time[CLOCK_RFC3339_BYTES];
-	int depth = put_above(y, b, r);
+	int depth = put_above(y, b, r, f);
 
-	clock_rfc3339(r->wall_ns, 3, time);
+	clock_rfc3339(o->happened_ns, 3, time);
 	put_indent(b, depth);
 	buf_printf(b, "%.12s ", time + strlen("2026-03-01T"));
 	put_indent(b, depth_of(p));
@@ -317,8 +339,9 @@ static void put_json(struct trace *y, struct json_writer *w, const struct audit_
 	json_end(w);
 }
 
-static int print_one(struct trace *y, const struct audit_record *r, bool shown)
+static int print_one(struct trace *y, const struct ordered *o)
 {
+	const struct audit_record *r = &o->record;
 	struct buf json CLEANUP(buf_fini) = buf_init(RECORD_TEXT_BYTES);
 	struct buf b CLEANUP(buf_fini) = buf_init(2 * (size_t)RECORD_TEXT_BYTES);
 	struct json_writer w = json_writer(&json);
@@ -326,7 +349,7 @@ static int print_one(struct trace *y, const struct audit_record *r, bool shown)
 	const struct process *p = process_at(y, r, &f);
 	int res;
 
-	if (!shown)
+	if (!o->shown)
 		return 0;
 	if (y->tool->format == CLI_JSON || y->tool->format == CLI_YAML) {
 		put_json(y, &w, r, &f, p);
@@ -334,7 +357,7 @@ static int print_one(struct trace *y, const struct audit_record *r, bool shown)
 		if (res == 0)
 			res = put_document(&b, y->tool, buf_view(&json));
 	} else {
-		put_line(y, &b, r, &f, p);
+		put_line(y, &b, o, &f, p);
 		res = buf_error(&b);
 	}
 	if (res < 0)
@@ -344,29 +367,60 @@ static int print_one(struct trace *y, const struct audit_record *r, bool shown)
 
 /* ---- following ---- */
 
+/* Those that are due. AUDIT_END: nobody reads any more. */
+static int print_due(struct trace *y, bool all)
+{
+	struct ordered *o;
+	int r = 0;
+
+	while (r == 0 && (o = order_next(y->order, all))) {
+		r = print_one(y, o);
+		order_done(o);
+	}
+	return r;
+}
+
+static int take(struct trace *y, const struct audit_record *record, uint64_t first)
+{
+	int64_t boot_time_ns = 0;
+	int r = runs_note(y->runs, y->facts, record);
+
+	if (r < 0)
+		return err_trace(r);
+	if (record->source == AUDIT_KERNEL) {
+		struct facts f = facts_unasked(y->facts, record);
+		boot_time_ns = json_i64(f.details, "boot_time_ns", 0);
+	}
+	/* The tree is known from all records, whichever are shown. */
+	bool takes = filter_takes(&y->tool->filter, y->facts, record);
+	r = order_put(y->order, record, boot_time_ns, takes && record->number >= first);
+	return r < 0 ? err_trace(r) : print_due(y, false);
+}
+
 static int follow(struct trace *y, struct audit_reader *reader, uint64_t first, bool wait)
 {
 	const struct timespec pause = {.tv_nsec = POLL_MS * NS_PER_MS};
 	struct audit_record record;
-	int r = 0;
+	int r = 0, idle_ms = 0;
 
 	while (r == 0 && !stopping) {
 		r = audit_reader_next(reader, &record);
-		if (r == 0)
-			r = runs_note(y->runs, y->facts, &record);
 		if (r == 0) {
-			/* The tree is known from all records, whichever are shown. */
-			bool takes = filter_takes(&y->tool->filter, y->facts, &record);
-			r = print_one(y, &record, takes && record.number >= first);
+			idle_ms = 0;
+			r = take(y, &record, first);
 			if (r == AUDIT_END)
-				return 0; /* nobody reads any more */
+				return 0;
 		} else if (r == AUDIT_END && wait) {
+			idle_ms += POLL_MS;
+			r = print_due(y, idle_ms >= HOLD_LIVE_MS);
+			if (r == AUDIT_END)
+				return 0;
 			fflush(stdout);
 			nanosleep(&pause, NULL);
-			r = 0;
 		}
 	}
-	return r < 0 ? err_trace(r) : 0;
+	int rest = r < 0 ? r : print_due(y, true);
+	return rest < 0 ? err_trace(rest) : 0;
 }
 
 static int trace_from(const struct tool *t, struct audit_reader *reader, uint64_t *ret_first)
@@ -387,10 +441,16 @@ static int trace(const struct tool *t)
 	struct arena *facts CLEANUP(arena_cleanup) = facts_arena();
 	struct arena *arena CLEANUP(arena_cleanup) =
 		arena_new(2 * PROCESSES_MAX * sizeof(struct process));
-	struct trace y = {.tool = t, .facts = facts, .arena = arena, .runs = runs_new()};
+	const int hold_ms = cli_value(t->cli, "once") ? HOLD_ONCE_MS : HOLD_LIVE_MS;
+	struct trace y = {.tool = t,
+		.facts = facts,
+		.arena = arena,
+		.runs = runs_new(),
+		.order = order_new(hold_ms * NS_PER_MS)};
 	struct audit_reader *reader = NULL;
 	uint64_t first = 1;
-	int code = facts && arena && y.runs ? tool_open(t, &reader) : tool_fail_errno(-ENOMEM);
+	int code = facts && arena && y.runs && y.order ? tool_open(t, &reader)
+						       : tool_fail_errno(-ENOMEM);
 
 	map_init(&y.processes, PROCESSES_MAX);
 	if (code == CLI_OK) {
@@ -404,6 +464,7 @@ static int trace(const struct tool *t)
 	}
 	audit_reader_close(reader);
 	map_fini(&y.processes);
+	order_free(y.order);
 	runs_free(y.runs);
 	return code;
 }
@@ -440,7 +501,9 @@ const struct verb verb_trace = {
 	.summary = "Watch what happens, by execution, iteration, call and process",
 	.help = "Follows the journal and prints what comes under the execution, the iteration and "
 		"the\n"
-		"call that caused it; processes are indented below their parents. JSON has one "
+		"call that caused it, by the time at which it happened; processes are indented "
+		"below "
+		"their\nparents. What happens is shown half a second later. JSON has one "
 		"object\n"
 		"a line: the record, the agent and the process's ancestors. Ctrl-C ends it with "
 		"exit\n"

@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -144,11 +145,12 @@ static int wait_and_become(void *arg)
 {
 	struct waiting *w = arg;
 
+	(void)prctl(PR_SET_NAME, "aegis-waiting", 0, 0, 0); /* for who reads its records */
 	w->excuse = own_session(w->out, w->err);
 	w->outcome = w->order(w->arg, w->spec);
 	if (w->outcome == 0 && w->excuse.step == EXCUSE_NONE)
 		w->excuse = become(w->spec);
-	_exit(127);
+	_exit(w->outcome == 0 ? 127 : 0); /* 0: it was not needed */
 }
 
 int call_child_await(struct call_spec *spec, call_order order, void *arg, struct call_child *ret,

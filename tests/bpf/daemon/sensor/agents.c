@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /* Policies and names through the sensor, seen by what the kernel's program then decides. */
-#include "daemon/sensor/sensor.h"
+#include "daemon/sensor/flows.h"
 #include "tests/bpf/net/frame.h"
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -208,6 +208,62 @@ static void sweep_takes_what_nobody_needs(void **state)
 	sensor_policy_unref(p);
 }
 
+/* ---- conversations ---- */
+
+enum { OVER = 3000, GOING_ON = 100 };
+
+static void put_flow(uint32_t number, bool over)
+{
+	struct net_flow_key key = {
+		.cgroup = over ? 77 : 78, .port = 443, .own_port = (uint16_t)number};
+	struct net_flow f = {.state = NET_FLOW_FIN_SENT | NET_FLOW_FIN_RECEIVED, .last_ns = 1};
+
+	key.protocol = IPPROTO_TCP;
+	if (!over)
+		f = (struct net_flow){.received_packets = 1, .last_ns = 1};
+	assert_int_equal(
+		bpf_map_update_elem(programs.maps[NET_MAP_FLOWS], &key, &f, BPF_NOEXIST), 0);
+}
+
+/* However many are taken out, it is one walk: one that comes again at once is not met again. */
+static void conversations_are_taken_in_one_walk(void **state)
+{
+	struct sensor_flow flows[32];
+	size_t taken = 0, n, others = entries(NET_MAP_FLOWS, sizeof(struct net_flow_key));
+
+	for (uint32_t i = 0; i < OVER; i++)
+		put_flow(i, true);
+	for (uint32_t i = 0; i < GOING_ON; i++)
+		put_flow(i, false);
+	struct flow_sweep *w = flow_sweep_new(sensor, 0);
+	assert_non_null(w);
+	do {
+		n = flow_sweep_take(w, flows, ARRAY_LEN(flows));
+		for (size_t i = 0; i < n; i++) {
+			assert_int_equal(flows[i].end, FLOW_CLOSED);
+			assert_int_equal(flows[i].key.cgroup, 77);
+			put_flow(flows[i].key.own_port, true);
+		}
+		taken += n;
+		assert_true(taken <= OVER);
+	} while (n == ARRAY_LEN(flows));
+	assert_int_equal(taken, OVER);
+	flow_sweep_free(w);
+	w = flow_sweep_new(sensor, 78);
+	taken = 0;
+	while ((n = flow_sweep_take(w, flows, ARRAY_LEN(flows))) > 0) {
+		assert_int_equal(flows[0].end, FLOW_SANDBOX_ENDED);
+		taken += n;
+	}
+	assert_int_equal(taken, GOING_ON);
+	flow_sweep_free(w);
+	assert_int_equal(entries(NET_MAP_FLOWS, sizeof(struct net_flow_key)), others + OVER);
+	w = flow_sweep_new(sensor, 77);
+	while (flow_sweep_take(w, flows, ARRAY_LEN(flows)) > 0)
+		;
+	flow_sweep_free(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -216,6 +272,7 @@ int main(void)
 		cmocka_unit_test(names_follow_the_policy),
 		cmocka_unit_test(one_address_of_two_names),
 		cmocka_unit_test(limits_hold),
+		cmocka_unit_test(conversations_are_taken_in_one_walk),
 		cmocka_unit_test(sweep_takes_what_nobody_needs),
 	};
 	return cmocka_run_group_tests_name("daemon/sensor", tests, set_up, tear_down);
