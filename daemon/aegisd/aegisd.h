@@ -101,7 +101,7 @@ struct recorder {
 	struct record_hash hashes[RECORD_HASHES];
 	size_t next_hash;
 	/* Of the first batch: what a former daemon recorded of it. */
-	struct record_number repeated[RECORD_SENSOR_BATCH];
+	struct record_number *repeated; /* in order; RECORD_SENSOR_BATCH of them at most */
 	size_t repeated_count;
 	struct record_server *servers;
 	size_t server_count;
@@ -128,6 +128,7 @@ uint64_t record_position(void *ctx);
 AWAITS void record_resumed(void *ctx, uint64_t position);
 /* Of the first batch: it is on record already. */
 bool record_is_repeated(const struct recorder *r, const struct record_event *e);
+void record_repeat_over(struct recorder *r); /* it is safe; again is allowed */
 AWAITS void record_counted(void *ctx, const struct sandbox_origin *o, const struct record_agent *a);
 
 /* Reads the programs among these; then what is known of one: NULL if nothing is. */

@@ -543,6 +543,7 @@ static AWAITS void node_close(struct node *n)
 	tool_sandboxes_free(n->server_sandboxes);
 	sandbox_driver_close(n->sandboxes);
 	record_servers_free(&n->recorder);
+	record_repeat_over(&n->recorder);
 	llm_stop(n->llm);
 	tls_client_unref(n->tls);
 	event_bus_stop(n->bus);

@@ -198,7 +198,7 @@ bool record_events(void *ctx, const struct record_event *const *events, size_t c
 			"the records could not be written");
 	}
 	if (r != -ENOSPC)
-		k->repeated_count = 0;
+		record_repeat_over(k);
 	free(t);
 	fiber_shield_end();
 	return r != -ENOSPC;

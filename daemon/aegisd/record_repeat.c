@@ -27,6 +27,17 @@ static bool is_process_kind(struct span kind)
 	return false;
 }
 
+static int compare(const void *a, const void *b)
+{
+	const struct record_number *x = a, *y = b;
+
+	if (x->cpu != y->cpu)
+		return x->cpu < y->cpu ? -1 : 1;
+	if (x->sequence != y->sequence)
+		return x->sequence < y->sequence ? -1 : 1;
+	return x->boot_time_ns < y->boot_time_ns ? -1 : x->boot_time_ns > y->boot_time_ns;
+}
+
 static int note(struct recorder *r, struct arena *a, const struct audit_record *record)
 {
 	const struct json *payload;
@@ -54,12 +65,16 @@ static int search(void *arg)
 	struct audit_record record;
 	struct arena *a CLEANUP(arena_cleanup) = arena_new(16 * LIMIT_AUDIT_PAYLOAD_BYTES);
 	char *dir = config_audit_directory(s->recorder->config);
-	int r = a && dir ? audit_reader_open(dir, &reader) : -ENOMEM;
+	s->recorder->repeated = calloc(RECORD_SENSOR_BATCH, sizeof(*s->recorder->repeated));
+	int r = a && dir && s->recorder->repeated ? audit_reader_open(dir, &reader) : -ENOMEM;
 
 	if (r == 0)
 		r = audit_reader_seek(reader, s->position + 1);
 	while (r == 0 && (r = audit_reader_next(reader, &record)) == 0)
 		r = note(s->recorder, a, &record);
+	if (r == AUDIT_END)
+		qsort(s->recorder->repeated, s->recorder->repeated_count,
+			sizeof(*s->recorder->repeated), compare);
 	audit_reader_close(reader);
 	free(dir);
 	return r == AUDIT_END ? 0 : err_trace(r);
@@ -74,21 +89,29 @@ void record_resumed(void *ctx, uint64_t position)
 {
 	struct search s = {ctx, position};
 
-	s.recorder->repeated_count = 0;
+	record_repeat_over(s.recorder);
 	fiber_shield_begin();
 	int r = offload_call(s.recorder->files, search, &s, deadline_in_ms(READ_MS));
 	if (r < 0)
 		err_log(r,
 			"look in the journal for what sandboxes did before the daemon was killed: "
 			"some of it may be recorded twice");
+	if (r < 0)
+		record_repeat_over(s.recorder);
 	fiber_shield_end();
 }
 
 bool record_is_repeated(const struct recorder *r, const struct record_event *e)
 {
-	for (size_t i = 0; i < r->repeated_count; i++)
-		if (r->repeated[i].cpu == e->cpu && r->repeated[i].sequence == e->sequence &&
-			r->repeated[i].boot_time_ns == e->time_ns)
-			return true;
-	return false;
+	const struct record_number key = {e->cpu, e->sequence, e->time_ns};
+
+	return r->repeated_count > 0 &&
+		bsearch(&key, r->repeated, r->repeated_count, sizeof(key), compare) != NULL;
+}
+
+void record_repeat_over(struct recorder *r)
+{
+	free(r->repeated);
+	r->repeated = NULL;
+	r->repeated_count = 0;
 }

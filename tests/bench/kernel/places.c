@@ -86,7 +86,8 @@ static void load(struct place *p)
 	place_enter_policies(p->net.maps[NET_MAP_PREFIXES], POLICIES, PREFIXES);
 	if (bpf_map_update_elem(p->net.maps[NET_MAP_AGENTS], &p->cgroup, &agent, BPF_ANY) < 0)
 		die("net_agents");
-	if (p->record.loaded && recordprog_admit(&p->record, p->cgroup, (struct uuid){{1}}, 1) < 0)
+	if (p->record.loaded &&
+		recordprog_admit(&p->record, p->cgroup, (struct uuid){{1}}, 1, false) < 0)
 		die("record_agents");
 }
 
