@@ -13,6 +13,7 @@
 
 /* Of a batch at its longest: every byte of every text escaped. */
 enum { BATCH_BYTES = RECORD_SENSOR_BATCH * 8 * 1024 };
+_Static_assert(2 * BATCH_BYTES <= LIMIT_AUDIT_APPEND_BYTES, "with its frames it is one call");
 
 /* Between two words about a full disk, at first and in the end. */
 #define FULL_FIRST_NS (10 * NS_PER_S)
