@@ -34,7 +34,7 @@ int64_t policies_loaded_at_ns(const struct policies *p)
 struct errand {
 	const struct config *config;
 	struct buf *findings;
-	struct policy_snapshot *fresh;
+	struct policy_snapshot *fresh; /* that was loaded; of a text: that may begin with its own */
 	struct rule_set_builder *builder;
 	struct span text;
 	struct rule_set *set;
@@ -59,7 +59,7 @@ static int set_errand(void *arg)
 {
 	struct errand *e = arg;
 
-	return err_trace(rule_set_load(e->text, &e->set));
+	return err_trace(rule_set_load_on(policy_rules(e->fresh), e->text, &e->set));
 }
 
 int policies_open(struct offload *files, const struct config *c, struct buf *findings,
@@ -113,9 +113,10 @@ int policies_seal(
 int policies_load_set(
 	struct policies *p, struct span text, struct rule_set **ret, int64_t deadline_ns)
 {
-	struct errand e = {.text = text};
+	struct errand e = {.text = text, .fresh = policies_current(p)};
 	int r = offload_call(p->files, set_errand, &e, deadline_ns);
 
+	policy_unref(e.fresh);
 	if (r == 0)
 		*ret = e.set;
 	return err_trace(r);

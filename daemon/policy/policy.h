@@ -63,7 +63,8 @@ AWAITS int policies_reload(struct policies *p, const struct config *c, struct bu
 AWAITS int policies_seal(struct policies *p, struct rule_set_builder *b, struct rule_set **ret,
 	int64_t deadline_ns) MUST_USE;
 
-/* The set that a stored text describes; on an offload thread, too. */
+/* The set that a stored text describes, sharing what it can with the snapshot that holds; on an
+ * offload thread, too. */
 AWAITS int policies_load_set(
 	struct policies *p, struct span text, struct rule_set **ret, int64_t deadline_ns) MUST_USE;
 

@@ -235,6 +235,8 @@ uint64_t rule_set_generation(const struct rule_set *s);
 
 /* The set that a stored text describes: same hash, same decisions. -EINVAL with the reason. */
 int rule_set_load(struct span text, struct rule_set **ret) MUST_USE;
+/* The same, and what the text begins with is shared with `base`, if that is base's text. */
+int rule_set_load_on(const struct rule_set *base, struct span text, struct rule_set **ret) MUST_USE;
 
 /* The mutable half of a decision: token buckets, one state per execution. Only tools are counted.
  * A call takes from the buckets of the state and from those of its root, if it has one: the

@@ -258,6 +258,16 @@ int rule_set_load(struct span text, struct rule_set **ret)
 	return err_trace(set_make(NULL, text, ret));
 }
 
+int rule_set_load_on(const struct rule_set *base, struct span text, struct rule_set **ret)
+{
+	size_t n = base->text.n;
+
+	if (base->base || !span_starts(text, base->text) || text.n == n || text.p[n] != '\n')
+		return err_trace(set_make(NULL, text, ret));
+	return err_trace(
+		set_make((struct rule_set *)(uintptr_t)base, span_sub(text, n + 1, text.n), ret));
+}
+
 struct rule_set *rule_set_seal(struct rule_set_builder *b)
 {
 	struct rule_set *s = NULL;

@@ -233,6 +233,17 @@ static void node_policies_are_shared(void **state)
 	assert_true(rule_set_bytes(policy_rules(s)) > NODE_POLICIES * 100);
 	assert_true(rule_set_bytes(second) < 16 * 1024);
 	assert_true(rule_set_bytes(second) * 20 < rule_set_bytes(alone));
+	/* So it is with one that is loaded again. */
+	struct rule_set *again;
+	assert_int_equal(rule_set_load_on(policy_rules(s), rule_set_text(first, arena), &again), 0);
+	assert_true(span_eq(rule_set_hash(again), rule_set_hash(first)));
+	assert_true(rule_set_bytes(again) < 16 * 1024);
+	rule_set_unref(again);
+	assert_int_equal(rule_set_load_on(policy_rules(s),
+				 SPAN("permit (principal, action, resource);"), &again),
+		0);
+	assert_int_equal(rule_set_count(again), 1);
+	rule_set_unref(again);
 	policy_unref(s); /* the sets hold what they share */
 	rule_set_unref(first);
 	assert_true(span_eq(rule_set_hash(second), rule_set_hash(alone)));
