@@ -137,6 +137,11 @@ static __always_inline bool is_doomed(struct owner *o)
 		bpf_task_storage_get(&record_doomed, bpf_get_current_task_btf(), NULL, 0);
 }
 
+static __always_inline void doom(struct task_struct *child)
+{
+	bpf_task_storage_get(&record_doomed, child, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+}
+
 static __always_inline void lose(struct owner *o, __u64 *counter, enum record_kind kind)
 {
 	__sync_fetch_and_add(counter, 1);
@@ -212,10 +217,14 @@ int BPF_PROG(record_fork, struct task_struct *parent, struct task_struct *child)
 		return 0;
 	bool born_doomed = is_doomed(&o);
 	struct record_event *e = begin(&o, RECORD_FORK, sizeof(*e));
-	if (o.agent->strict && (!e || born_doomed))
-		bpf_task_storage_get(&record_doomed, child, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
-	if (!e)
+	/* One look at it: the verifier of 6.1 takes a second one for a way to lose it. */
+	if (!e) {
+		if (o.agent->strict)
+			doom(child);
 		return 0;
+	}
+	if (born_doomed)
+		doom(child);
 	name_process(e, child, parent);
 	finish(e);
 	return 0;
