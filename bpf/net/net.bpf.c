@@ -344,6 +344,9 @@ static __always_inline void track(struct net_question *q, int out, __u32 bytes)
 
 	flow_key(q, &key);
 	struct net_flow *flow = bpf_map_lookup_elem(&net_flows, &key);
+	/* A port may go from a call that is over to the next one. */
+	if (flow && out && flow->call_cgroup != q->call_cgroup)
+		flow->call_cgroup = q->call_cgroup;
 	if (flow)
 		count_flow(flow, q, out, bytes);
 	else if (q->peer.opens || q->peer.protocol == NET_PROTO_UDP)

@@ -136,7 +136,7 @@ struct net_flow {
 	__u64 sent_packets;
 	__u64 received_bytes;
 	__u64 received_packets;
-	__u64 call_cgroup; /* of the task that made the socket */
+	__u64 call_cgroup; /* of the task that made the socket which sent last */
 	__u32 name; /* that gave the address, 0 if none */
 	__u32 state; /* enum net_flow_state */
 };
