@@ -18,14 +18,20 @@ static int write_entry(struct sensor_call *c, const struct sensor_policy *p, uin
 	return err_trace(sensor_put(c->agent->sensor, NET_MAP_CALLS, &c->cgroup, &entry));
 }
 
-/* A restart must not lengthen what was given before it. */
+static bool look_up(const struct sensor_agent *a, uint64_t cgroup, struct net_call *ret)
+{
+	return bpf_map_lookup_elem(a->sensor->maps[NET_MAP_CALLS], &cgroup, ret) == 0;
+}
+
+/* A restart must not lengthen what was given before it. A call that was never dispatched has used
+ * nothing of its time, though it may have an entry. */
 static uint64_t end_of(const struct sensor_call *c, int64_t lasts_ms, bool again)
 {
 	struct net_call entry;
 
-	if (bpf_map_lookup_elem(c->agent->sensor->maps[NET_MAP_CALLS], &c->cgroup, &entry) == 0)
-		return entry.ends_ns;
-	return again ? 0 : sensor_boot_ns() + (uint64_t)lasts_ms * 1000000U;
+	if (again)
+		return look_up(c->agent, c->cgroup, &entry) ? entry.ends_ns : 0;
+	return sensor_boot_ns() + (uint64_t)lasts_ms * 1000000U;
 }
 
 int sensor_call_new(struct sensor_agent *a, uint64_t cgroup, struct sensor_policy *p,
@@ -87,6 +93,18 @@ int64_t sensor_call_lasts_ms(const struct sensor_call *c)
 bool sensor_call_is_over(const struct sensor_call *c)
 {
 	return sensor_boot_ns() >= c->ends_ns;
+}
+
+bool sensor_agent_has_call(const struct sensor_agent *a, uint64_t cgroup)
+{
+	struct net_call entry;
+
+	return look_up(a, cgroup, &entry);
+}
+
+void sensor_agent_take_out_call(struct sensor_agent *a, uint64_t cgroup)
+{
+	sensor_take_out(a->sensor, NET_MAP_CALLS, &cgroup);
 }
 
 const struct sensor_call *sensor_agent_call(const struct sensor_agent *a, size_t n)

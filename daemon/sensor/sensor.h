@@ -129,8 +129,8 @@ int sensor_agent_learn(struct sensor_agent *a, struct span name, const uint8_t (
  * names only as the rules of the agent permit.
  *
  * The rights of a call end after `lasts_ms` by the kernel's clock, whoever is alive then; what `p`
- * forbids stays forbidden. If the kernel has an entry of that cgroup, as after a restart, that
- * entry's time goes on; `again` and none is there: its time is over. `p` is this call's alone; a
+ * forbids stays forbidden. `again`, after a restart: the time of the entry that the kernel has of
+ * that cgroup goes on, and if there is none, it is over. `p` is this call's alone; a
  * reference is taken. -ENOSPC beyond NET_CALLS_MAX.
  */
 struct sensor_call;
@@ -143,6 +143,9 @@ int64_t sensor_call_lasts_ms(const struct sensor_call *c); /* from now on */
 bool sensor_call_is_over(const struct sensor_call *c);
 /* Its rights end with the next packet; what its policy forbids stays forbidden. */
 int sensor_call_end(struct sensor_call *c) MUST_USE;
+/* Whether the kernel has an entry of that call, a former daemon's too; and takes it out. */
+bool sensor_agent_has_call(const struct sensor_agent *a, uint64_t cgroup);
+void sensor_agent_take_out_call(struct sensor_agent *a, uint64_t cgroup);
 /* The n-th of its calls that has time left, NULL at the end. */
 const struct sensor_call *sensor_agent_call(const struct sensor_agent *a, size_t n);
 /* Its cgroup is gone; the agent's end frees calls, too. NULL; NULL is allowed. */

@@ -21,7 +21,14 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PORT = 4433, PATIENCE_MS = 20000, SHORT_MS = 400, LONG_MS = 600000, ROUNDS = 400 };
+enum {
+	PORT = 4433,
+	OWN_PORT = 4434,
+	PATIENCE_MS = 20000,
+	SHORT_MS = 400,
+	LONG_MS = 600000,
+	ROUNDS = 400
+};
 
 #define OUTSIDE "192.0.2.1" /* permitted outside of calls */
 #define LEASED "192.0.2.2" /* within the call */
@@ -146,7 +153,7 @@ struct worker {
 
 struct order {
 	char what; /* 'k' make a socket, 'c' connect it, 's' send on it, 'm' move into the call,
-		      'x' leave */
+		      'u' send a datagram from OWN_PORT, 'x' leave */
 	int patience_ms;
 	struct in_addr to;
 };
@@ -167,6 +174,19 @@ static int connect_kept(int fd, const struct order *o)
 	return getsockopt(fd, SOL_SOCKET, SO_ERROR, &e, &n) < 0 ? errno : e;
 }
 
+static int send_datagram(const struct order *o)
+{
+	struct sockaddr_in own = {.sin_family = AF_INET, .sin_port = htons(OWN_PORT)},
+			   to = {.sin_family = AF_INET, .sin_port = htons(PORT), .sin_addr = o->to};
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	bool sent = bind(fd, (struct sockaddr *)&own, sizeof(own)) == 0 &&
+		sendto(fd, "x", 1, 0, (struct sockaddr *)&to, sizeof(to)) == 1;
+	int r = sent ? 0 : errno;
+
+	close(fd);
+	return r;
+}
+
 static void __attribute__((noreturn)) work(int fd)
 {
 	struct order o;
@@ -182,6 +202,8 @@ static void __attribute__((noreturn)) work(int fd)
 			answer = connect_kept(kept, &o);
 		} else if (o.what == 's') {
 			answer = send(kept, "x", 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? errno : 0;
+		} else if (o.what == 'u') {
+			answer = send_datagram(&o);
 		} else if (o.what == 'm') {
 			cgroup_enter(call_path);
 		}
@@ -472,6 +494,52 @@ static void a_restart_lengthens_nothing(void **state)
 	dismiss(&w);
 }
 
+/* The daemon went between the lease and the dispatch: none of the call's time has been used. */
+static void one_that_never_began_has_all_its_time(void **state)
+{
+	struct worker w = hire(call_path, false);
+	struct kernel_net_rule rules[] = {rule(OUTSIDE, false), rule(LEASED, false)};
+
+	usual_lease(0);
+	agent = sensor_agent_forget(agent);
+	sensor_policy_unref(outside_policy);
+	sensor_free(sensor);
+
+	open_sensor();
+	outside_policy = enter(rules, 1);
+	assert_int_equal(sensor_agent_new(sensor, sandbox, outside_policy, &agent), 0);
+	assert_true(sensor_agent_has_call(agent, call));
+	assert_stays_out(&w, LEASED);
+	struct sensor_call *c = lease(rules, 2, LONG_MS, false);
+	assert_comes(&w, LEASED);
+	sensor_call_free(c);
+	assert_false(sensor_agent_has_call(agent, call));
+	dismiss(&w);
+}
+
+/* Datagrams from one port: they are whose socket it is now. */
+static void a_port_goes_from_one_to_the_next(void **state)
+{
+	const char *paths[] = {cgroups.sandbox, call_path};
+	const uint64_t whose[] = {sandbox, call};
+	struct order o = {.what = 'u'};
+	struct net_flow_key key = {
+		.cgroup = sandbox, .port = PORT, .own_port = OWN_PORT, .protocol = IPPROTO_UDP};
+	struct kernel_net_rule outside = rule(OUTSIDE, false);
+	struct net_flow flow;
+
+	memcpy(key.address, outside.address, 16);
+	memcpy(&o.to, outside.address + 12, 4);
+	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+		struct worker w = hire(paths[i], false);
+		assert_int_equal(tell(&w, o), 0);
+		assert_int_equal(bpf_map_lookup_elem(programs.maps[NET_MAP_FLOWS], &key, &flow), 0);
+		assert_true(flow.call_cgroup == whose[i]);
+		assert_int_equal(flow.sent_packets, i + 1);
+		dismiss(&w);
+	}
+}
+
 static void sweep_takes_calls_of_nobody(void **state)
 {
 	uint64_t stray = 4242;
@@ -551,6 +619,8 @@ int main(void)
 		CASE(policies_change_meanwhile),
 		CASE(names_in_a_call),
 		CASE(a_restart_lengthens_nothing),
+		CASE(one_that_never_began_has_all_its_time),
+		CASE(a_port_goes_from_one_to_the_next),
 		CASE(sweep_takes_calls_of_nobody),
 		CASE(opening_and_closing),
 	};
