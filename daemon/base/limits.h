@@ -182,6 +182,7 @@ enum {
 	LIMIT_REQUEST_ID_BYTES = 128,
 	LIMIT_SANDBOX_CONNECTIONS = 16, /* to the gateway, of one sandbox */
 	LIMIT_SANDBOX_LOG_BYTES = 64 * 1024, /* the tail is kept */
+	LIMIT_SANDBOX_KEPT_CALLS = 8, /* closed, with processes left that have rules of their own */
 
 	/* Conversations with models */
 	LIMIT_LLM_REQUEST_BYTES = 8 * 1024 * 1024,

@@ -140,21 +140,25 @@ static int command_event(struct record *rec, struct iteration *it, const struct 
 	if (!it->command.active)
 		return 0;
 	uuid_text(it->command.id, id);
-	struct store_event *e = record_event(rec,
-		it->command.arrived ? EVENT_COMMAND_COMPLETED : EVENT_COMMAND_FAILED, it->number);
+	bool completed = it->command.arrived && !it->command.abandoned;
+	struct store_event *e = record_event(
+		rec, completed ? EVENT_COMMAND_COMPLETED : EVENT_COMMAND_FAILED, it->number);
 	e->call_id = it->command.id;
 	json_field_cstr(&rec->w, "dispatch_id", id);
 	struct arena *a CLEANUP(arena_cleanup) =
 		arena_new(4 * (size_t)LIMIT_COMMAND_BYTES + call->arguments.n);
 	json_field_span(&rec->w, "command", a ? command_line(call, a) : call->name);
-	if (it->command.arrived) {
+	if (completed) {
 		json_field_i64(&rec->w, "exit_code", d->exit_code);
 		json_field_i64(&rec->w, "duration_ms", d->duration_ms);
 		json_field_i64(&rec->w, "stdout_bytes", (int64_t)d->stdout_text.n);
 		json_field_i64(&rec->w, "stderr_bytes", (int64_t)d->stderr_text.n);
 		json_field_bool(&rec->w, "truncated", d->truncated);
 	} else {
-		json_field_cstr(&rec->w, "reason", "no result came back in time");
+		json_field_cstr(&rec->w, "reason",
+			it->command.abandoned
+				? "after a restart, policy did not let it go on: it was ended"
+				: "no result came back in time");
 	}
 	return err_trace(record_event_end(rec));
 }
@@ -215,6 +219,9 @@ int call_answer(struct conversation *c, const struct llm_tool_call *call, size_t
 	it->command.id = started.id;
 	it->command.active = started.dispatched;
 	r = tool_invoke(&it->tools, &e, it->arena, it->deadline_ns, &result);
+	/* What runs still has the rights that it had when policy let it go. */
+	if (r == 0 && started.dispatched && !it->command.again)
+		r = command_abandon(it);
 	if (r == 0)
 		r = call_end(c, index, call, id_text, &result);
 	if (r < 0)

@@ -41,12 +41,11 @@ static AWAITS int started_record(struct iteration *it, struct uuid id, const cha
 static AWAITS int lease_open(struct iteration *it, const struct tool_dispatch *d, struct arena *a,
 	uint64_t identity, bool again)
 {
-	int64_t left_ms = (it->deadline_ns - rt_now_ns()) / NS_PER_MS;
-
 	it->command.program = arena_span(a, d->argv[0]);
 	if (d->argv[0].n > 0 && !it->command.program.p)
 		return err_raise(-ENOMEM, "cmd.run: request memory used up");
-	it->command.lasts_ms = MAX((int64_t)0, MIN(left_ms, d->timeout_ms + DISPATCH_SLACK_MS));
+	it->command.lease_ends_ns = deadline_earlier(
+		it->deadline_ns, deadline_in_ms(d->timeout_ms + DISPATCH_SLACK_MS));
 	it->command.again = again;
 	it->command.identity = identity;
 	return err_trace(iteration_lease(it));
@@ -108,27 +107,28 @@ static AWAITS int wait_for_result(struct iteration *it, const struct tool_dispat
 	return 0;
 }
 
-static AWAITS int call_close(struct iteration *it, struct uuid id)
+static AWAITS int call_close(struct iteration *it, struct uuid id, bool keep_rest)
 {
 	struct sandbox_usage usage;
-	int r = sandbox_call_close(it->f->sandbox, id, it->f->manifest->spec.execution.background,
-		&usage, deadline_in_ms(SANDBOX_DEADLINE_MS));
+	int r = sandbox_call_close(
+		it->f->sandbox, id, keep_rest, &usage, deadline_in_ms(SANDBOX_DEADLINE_MS));
 	return r < 0 && r != -ESRCH ? err_trace(r) : 0;
 }
 
-/* The call has its cgroup and its rights, and is on record. */
+int command_abandon(struct iteration *it)
+{
+	it->command.abandoned = !it->command.arrived;
+	return it->f->sandbox ? err_trace(call_close(it, it->command.id, false)) : 0;
+}
+
+/* The call, which has its cgroup, has its rights, and is on record. */
 static AWAITS int call_begin(struct iteration *it, struct uuid id, const char *id_text,
-	const struct tool_dispatch *d, struct arena *a)
+	const struct tool_dispatch *d, uint64_t identity, struct arena *a)
 {
 	bool again = it->command.active;
-	uint64_t identity;
-	int r = sandbox_call_open(
-		it->f->sandbox, id, &identity, deadline_in_ms(SANDBOX_DEADLINE_MS));
 
-	if (r < 0)
-		return err_trace(r);
 	it->command.id = id;
-	r = lease_open(it, d, a, identity, again);
+	int r = lease_open(it, d, a, identity, again);
 	if (r == 0 && !again)
 		r = started_record(it, id, id_text, d, identity);
 	if (r == 0)
@@ -136,7 +136,28 @@ static AWAITS int call_begin(struct iteration *it, struct uuid id, const char *i
 	return err_trace(r);
 }
 
-/* `r`: of waiting for its result. One that was cancelled is not closed: its sandbox ends, or it is
+/* Sends it into the sandbox, until its result is there. */
+static AWAITS int call_run(struct iteration *it, const char *id_text, const struct tool_dispatch *d)
+{
+	struct buf b CLEANUP(buf_fini) = buf_init(2 * LIMIT_COMMAND_BYTES * 6);
+
+	dispatch_put(it, id_text, d, &b);
+	int r = buf_error(&b);
+	/* Until its result, what comes through a mount is this call's work. */
+	if (r == 0)
+		r = flow_files_set_origin(it->f, it->number, span_cstr(id_text));
+	/* After a restart the result may have come while the call was opened again: what waits then
+	 * is that message, and its answer is whatever follows. */
+	if (r == 0 && !it->command.arrived)
+		talk_answer(&it->talk, 200, buf_view(&b));
+	if (r == 0)
+		r = wait_for_result(it, d);
+	/* Nothing can fail without a call's name to copy. */
+	(void)!flow_files_set_origin(it->f, it->number, SPAN(""));
+	return err_trace(r);
+}
+
+/* `r`: of the way to its result. One that was cancelled is not closed: its sandbox ends, or it is
  * taken up again after a restart. */
 static AWAITS int call_over(struct iteration *it, struct uuid id, int r)
 {
@@ -144,7 +165,9 @@ static AWAITS int call_over(struct iteration *it, struct uuid id, int r)
 	if (r == -ECANCELED && it->f->cancel_asked &&
 		sandbox_call_end_rights(it->f->sandbox, id) < 0)
 		err_clear(); /* they end by their time */
-	int closed = r == -ECANCELED ? 0 : call_close(it, id);
+	int closed = r == -ECANCELED
+		? 0
+		: call_close(it, id, it->f->manifest->spec.execution.background);
 	return err_trace(r < 0 ? r : closed);
 }
 
@@ -152,31 +175,20 @@ int command_dispatch(void *iteration, struct span call_id, const struct tool_dis
 	struct arena *a, struct tool_dispatch_result *ret)
 {
 	struct iteration *it = iteration;
-	struct buf b CLEANUP(buf_fini) = buf_init(2 * LIMIT_COMMAND_BYTES * 6);
 	char id_text[UUID_TEXT_BYTES];
+	uint64_t identity;
 	struct uuid id;
 
 	int r = uuid_parse(call_id, &id);
 	if (r < 0 || !it->f->sandbox)
 		return err_raise(-EPIPE, "cmd.run: the sandbox is gone");
 	uuid_text(id, id_text);
-	r = call_begin(it, id, id_text, d, a);
+	r = sandbox_call_open(it->f->sandbox, id, &identity, deadline_in_ms(SANDBOX_DEADLINE_MS));
 	if (r < 0)
 		return err_trace(r);
-	dispatch_put(it, id_text, d, &b);
-	r = buf_error(&b);
-	/* Until its result, what comes through a mount is this call's work. */
+	r = call_begin(it, id, id_text, d, identity, a);
 	if (r == 0)
-		r = flow_files_set_origin(it->f, it->number, span_cstr(id_text));
-	if (r < 0)
-		return err_trace(r);
-	/* After a restart the result may have come while the call was opened again: what waits then
-	 * is that message, and its answer is whatever follows. */
-	if (!it->command.arrived)
-		talk_answer(&it->talk, 200, buf_view(&b));
-	r = wait_for_result(it, d);
-	/* Nothing can fail without a call's name to copy. */
-	(void)!flow_files_set_origin(it->f, it->number, SPAN(""));
+		r = call_run(it, id_text, d);
 	r = call_over(it, id, r);
 	if (r < 0)
 		return err_trace(r);

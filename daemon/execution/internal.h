@@ -206,8 +206,9 @@ struct outstanding {
 	bool arrived;
 	uint64_t identity; /* of its cgroup; 0: not known (yet) */
 	struct span program; /* argv[0], in the iteration's arena */
-	int64_t lasts_ms; /* what a lease lasts, from its dispatch on */
-	bool again; /* it was dispatched by a former daemon */
+	int64_t lease_ends_ns; /* set before its dispatch, whenever the lease is opened */
+	bool again; /* it was dispatched by a former daemon, and is taken up */
+	bool abandoned; /* it was dispatched by a former daemon, and may not go on */
 	bool ruled; /* it has rules of its own */
 	struct tool_dispatch_result result; /* in the iteration's arena */
 };
@@ -268,7 +269,7 @@ AWAITS int iteration_open(struct iteration *it) MUST_USE;
 /* Hands the flow's rules to the tools, the files and the kernel, for the iteration. */
 AWAITS int iteration_take_rules(struct iteration *it) MUST_USE;
 /* Gives the command that is out, whose cgroup is known, the rules of its own that policy has for
- * it, if any: a lease. */
+ * it, if any: a lease. Does nothing more when that command is over. */
 AWAITS int iteration_lease(struct iteration *it) MUST_USE;
 /* Ends the sandbox, if need be, and records how it ended. */
 AWAITS int iteration_close(struct iteration *it) MUST_USE;
@@ -328,6 +329,8 @@ AWAITS int call_answer(
 /* tool_dispatch_fn of an iteration. */
 AWAITS int command_dispatch(void *iteration, struct span call_id, const struct tool_dispatch *d,
 	struct arena *a, struct tool_dispatch_result *ret);
+/* Ends the command that a former daemon dispatched, with its rights and all that is left of it. */
+AWAITS int command_abandon(struct iteration *it) MUST_USE;
 
 /* ---- rebuilding after a restart: pure ---- */
 

@@ -148,8 +148,14 @@ static AWAITS int take_kernel_rules(struct iteration *it)
 	return err_trace(r);
 }
 
-/* By one set: another that comes meanwhile is lowered, too. */
-static AWAITS int lease_once(struct iteration *it, struct arena *a)
+static bool is_out(const struct iteration *it, const struct outstanding *call)
+{
+	return it->command.identity == call->identity;
+}
+
+/* By one set: another that comes meanwhile is lowered, too. What was lowered for a call that is
+ * over meanwhile is nobody's: another one may be out. */
+static AWAITS int lease_once(struct iteration *it, const struct outstanding *call, struct arena *a)
 {
 	struct flow *f = it->f;
 	struct kernel_rules rules = {0};
@@ -157,18 +163,20 @@ static AWAITS int lease_once(struct iteration *it, struct arena *a)
 	struct lowering l = {.rules = held, .who = who_of(f), .arena = a, .ret = &rules};
 
 	l.who.call_tool = SPAN("cmd.run");
-	l.who.call_program = it->command.program;
+	l.who.call_program = call->program;
 	int r = offload_call(f->x->deps.files, lower_call, &l, deadline_in_ms(SANDBOX_DEADLINE_MS));
 	rule_set_unref(held);
+	if (r < 0 || !is_out(it, call))
+		return err_trace(r);
 	const struct sandbox_call_rules q = {.network = &rules,
 		.tool = l.who.call_tool,
 		.program = l.who.call_program,
-		.lasts_ms = it->command.lasts_ms,
-		.again = it->command.again};
-	if (r == 0)
-		r = sandbox_call_set_rules(f->sandbox, it->command.id, it->command.identity, &q,
-			deadline_in_ms(SANDBOX_DEADLINE_MS));
-	if (r == 0)
+		.own = it->calls.asked,
+		.lasts_ms = MAX((int64_t)0, (call->lease_ends_ns - rt_now_ns()) / NS_PER_MS),
+		.again = call->again};
+	r = sandbox_call_set_rules(
+		f->sandbox, call->id, call->identity, &q, deadline_in_ms(SANDBOX_DEADLINE_MS));
+	if (r == 0 && is_out(it, call))
 		it->command.ruled = true;
 	return err_trace(r);
 }
@@ -176,14 +184,16 @@ static AWAITS int lease_once(struct iteration *it, struct arena *a)
 int iteration_lease(struct iteration *it)
 {
 	struct arena *a CLEANUP(arena_cleanup) = arena_new(LIMIT_ITERATION_ARENA_BYTES);
+	const struct outstanding call = it->command;
 	uint64_t taken;
 	int r = a ? 0 : err_raise(-ENOMEM, "lease: out of memory");
 
 	do {
 		taken = rule_set_generation(it->f->rules);
-		if (r == 0 && (it->calls.asked || it->command.ruled))
-			r = lease_once(it, a);
-	} while (r == 0 && taken != rule_set_generation(it->f->rules));
+		/* One of a former daemon may have had rules that policy knows nothing of now. */
+		if (r == 0 && (it->calls.asked || it->command.ruled || call.again))
+			r = lease_once(it, &call, a);
+	} while (r == 0 && is_out(it, &call) && taken != rule_set_generation(it->f->rules));
 	return err_trace(r);
 }
 

@@ -184,7 +184,11 @@ static AWAITS int adopt(struct sandbox_driver *d, const struct sandbox_entry *e,
 		if (r == -ESRCH) /* it ended in between */
 			r = 0;
 	}
-	return r < 0 ? err_trace(r) : err_trace(process_take(d, &a.found, &a.fds, ret));
+	if (r == 0)
+		r = process_take(d, &a.found, &a.fds, ret);
+	if (r == 0)
+		process_of(*ret)->adopted = true;
+	return err_trace(r);
 }
 
 static int process_adopt(struct sandbox_driver *d, const struct sandbox_entry *e,

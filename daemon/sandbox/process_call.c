@@ -127,6 +127,9 @@ int process_call_set_rules(struct sandbox *s, struct uuid call, uint64_t identit
 				 "without network");
 		return 0;
 	}
+	c = find(p, call);
+	if (!rules->own && !(c && c->network) && !sensor_agent_has_call(p->agent, identity))
+		return 0;
 	int r = add_call(p, call, identity, rules, &c);
 	if (r == 0)
 		r = enter(p, c, rules, deadline_ns);
@@ -143,6 +146,43 @@ int process_call_set_rules(struct sandbox *s, struct uuid call, uint64_t identit
 	return 0;
 }
 
+static bool same_rule(const struct kernel_net_rule *a, const struct kernel_net_rule *b)
+{
+	return a->forbid == b->forbid && a->protocol == b->protocol &&
+		a->port_first == b->port_first && a->port_last == b->port_last &&
+		a->prefix_bits == b->prefix_bits &&
+		memcmp(a->address, b->address, sizeof(a->address)) == 0 &&
+		span_eq(a->name, b->name);
+}
+
+/* Whether all that `of` forbids, or permits, is in `in`, too. Sets are made in the same order, so
+ * that each rule is looked for behind the one that was found last. */
+static bool has_all(const struct kernel_rules *in, const struct kernel_rules *of, bool forbid)
+{
+	size_t at = 0, looked;
+
+	for (size_t i = 0; i < of->net_count; i++) {
+		if (of->net[i].forbid != forbid)
+			continue;
+		for (looked = 0; looked < in->net_count; looked++, at = (at + 1) % in->net_count)
+			if (same_rule(&in->net[at], &of->net[i]))
+				break;
+		if (looked == in->net_count)
+			return false;
+	}
+	return true;
+}
+
+/* When its rights are over: whether what is left of it needs rules other than the sandbox's. What
+ * needs none takes up no room in the kernel's maps, which all sandboxes share. */
+static bool is_bound_further(const struct process_sandbox *p, const struct process_call *c)
+{
+	const struct kernel_rules *inside = sensor_policy_rules(sensor_call_policy(c->network)),
+				  *outside = sensor_policy_rules(sensor_agent_policy(p->agent));
+
+	return !has_all(outside, inside, true) || !has_all(inside, outside, false);
+}
+
 static AWAITS int end_rights(struct process_sandbox *p, struct uuid call, const char *why)
 {
 	struct process_call *c = find(p, call);
@@ -152,7 +192,11 @@ static AWAITS int end_rights(struct process_sandbox *p, struct uuid call, const 
 	if (!c || !c->network)
 		return 0;
 	bool over = sensor_call_is_over(c->network);
-	int r = sensor_call_end(c->network);
+	int r = 0;
+	if (is_bound_further(p, c))
+		r = sensor_call_end(c->network);
+	else
+		c->network = sensor_call_free(c->network);
 	if (r == 0 && c->open) {
 		c->open = false;
 		tell(p, c,
@@ -165,6 +209,42 @@ static AWAITS int end_rights(struct process_sandbox *p, struct uuid call, const 
 int process_call_end_rights(struct sandbox *s, struct uuid call)
 {
 	return err_trace(end_rights(process_of(s), call, "it was cancelled"));
+}
+
+static bool may_keep_rest(const struct process_sandbox *p, struct uuid call)
+{
+	const struct process_call *c = find(p, call);
+	size_t kept = 0;
+
+	if (!c || !c->network)
+		return true;
+	list_for_each (node, &p->calls) {
+		const struct process_call *other = list_entry(node, struct process_call, link);
+		kept += other->closed && other->network;
+	}
+	if (kept > LIMIT_SANDBOX_KEPT_CALLS)
+		log_info("what a call left running is killed: %d calls before it left processes "
+			 "that policy has rules of their own for",
+			LIMIT_SANDBOX_KEPT_CALLS);
+	return kept <= LIMIT_SANDBOX_KEPT_CALLS;
+}
+
+/* Of a former daemon's call, which is not taken up: its processes are dead. */
+static AWAITS void end_former(struct process_sandbox *p, struct uuid call, uint64_t identity)
+{
+	struct process_call *c;
+
+	if (!p->agent || !sensor_agent_has_call(p->agent, identity))
+		return;
+	sensor_agent_take_out_call(p->agent, identity);
+	if (add_call(p, call, identity, &(struct sandbox_call_rules){0}, &c) < 0) {
+		err_clear(); /* its end is on no record */
+		return;
+	}
+	c->closed = true;
+	tell(p, c,
+		&(struct sandbox_lease){
+			.identity = identity, .why = "it was not taken up after a restart"});
 }
 
 /* Its cgroup is: there is nothing left to decide about. */
@@ -200,6 +280,7 @@ struct ask_call {
 	struct sandbox *sandbox;
 	struct uuid call;
 	enum helper_call_rest rest;
+	bool former; /* by another daemon: its identity is asked for, too; 0: there is none */
 	uint64_t identity;
 	struct helper_usage usage;
 };
@@ -237,7 +318,11 @@ static int do_call_open(struct helper *h, struct helper_request *q, int64_t dead
 static int do_call_close(struct helper *h, struct helper_request *q, int64_t deadline_ns)
 {
 	struct ask_call *a = container_of(q, struct ask_call, request);
-	int r = helper_call_cgroup_close(
+	int r = a->former ? find_call(h, a, deadline_ns) : 0;
+
+	if (r < 0 && r != -EEXIST)
+		return err_trace(r);
+	r = helper_call_cgroup_close(
 		h, a->sandbox->id, a->sandbox->execution, a->call, a->rest, &a->usage, deadline_ns);
 
 	return r == -ENOENT ? 0 : err_trace(r);
@@ -257,18 +342,24 @@ int process_call_open(
 int process_call_close(struct sandbox *s, struct uuid call, bool keep_rest,
 	struct sandbox_usage *ret, int64_t deadline_ns)
 {
+	struct process_sandbox *p = process_of(s);
+	/* First, because it needs nobody, and the helper may be away. */
+	int ended = end_rights(p, call, "its result came");
+	bool keep = keep_rest && may_keep_rest(p, call);
 	struct ask_call a = {.request.fn = do_call_close,
 		.sandbox = s,
 		.call = call,
-		.rest = keep_rest ? HELPER_CALL_KEEP : HELPER_CALL_KILL};
-	/* First, because it needs nobody, and the helper may be away. */
-	int ended = end_rights(process_of(s), call, "its result came");
+		.former = p->adopted && !find(p, call),
+		.rest = keep ? HELPER_CALL_KEEP : HELPER_CALL_KILL};
 	int r = helper_ask(process_driver_of(s->driver)->link, &a.request, deadline_ns);
 
 	if (r < 0 || ended < 0)
 		return err_trace(r < 0 ? r : ended);
-	if (r != HELPER_CALL_HAD_REST || !keep_rest)
-		gone(process_of(s), call);
+	if (r != HELPER_CALL_HAD_REST || !keep) {
+		gone(p, call);
+		if (a.identity)
+			end_former(p, call, a.identity);
+	}
 	*ret = process_usage(&a.usage);
 	return r == HELPER_CALL_HAD_REST ? SANDBOX_CALL_HAD_REST : 0;
 }

@@ -59,6 +59,7 @@ struct process_sandbox {
 	struct sandbox base;
 	int pidfd; /* -1: it had ended when it was adopted */
 	bool network; /* it has a link */
+	bool adopted; /* a former daemon started it */
 	uid_t uid; /* of its processes on the host */
 	struct list link; /* in the driver's `networked`, while it has an agent */
 	struct sensor_agent *agent; /* NULL: none yet, after an adoption */

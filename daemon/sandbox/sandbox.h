@@ -153,6 +153,8 @@ struct sandbox_paths {
 struct sandbox_call_rules {
 	const struct kernel_rules *network; /* all of them, those of outside included */
 	struct span tool, program; /* of the call: for records */
+	bool own; /* policy says something else in it than outside; if not, these only replace what
+		     the call has of its own */
 	int64_t lasts_ms; /* what it permits ends then, by the kernel's clock, whoever is alive */
 	bool again; /* the call was dispatched by a former daemon: its time goes on */
 };
@@ -241,17 +243,19 @@ AWAITS int sandbox_call_open(
 	struct sandbox *s, struct uuid call, uint64_t *ret_identity, int64_t deadline_ns) MUST_USE;
 
 /* Rules of the call's own, from its next packet on; to be called before it is dispatched, and again
- * when policies change. What they permit ends with their time, or when the call is closed; what
- * they forbid and the sandbox's own rules do not is forbidden as long as processes of the call are
- * left. On failure what held before holds: for a new call, the sandbox's own rules. */
+ * when policies change, until it is closed. What they permit ends with their time, or when the call
+ * is closed; what they forbid and the sandbox's own rules do not is then forbidden as long as
+ * processes of the call are left, whatever later policies say of calls. On failure what held before
+ * holds: for a new call, the sandbox's own rules. */
 AWAITS int sandbox_call_set_rules(struct sandbox *s, struct uuid call, uint64_t identity,
 	const struct sandbox_call_rules *rules, int64_t deadline_ns) MUST_USE;
 
 /* At once, while the call goes on; for one that was cancelled. Needs nobody else. */
 AWAITS int sandbox_call_end_rights(struct sandbox *s, struct uuid call) MUST_USE;
 
-/* Ends its rights, then kills what is left of it. 0 or SANDBOX_CALL_HAD_REST. A call that is closed
- * already: 0 with a usage of zeros. */
+/* Ends its rights, those too that a former daemon gave it, then kills what is left of it, unless
+ * `keep_rest`: but of at most LIMIT_SANDBOX_KEPT_CALLS calls that need rules of their own when they
+ * are over. 0 or SANDBOX_CALL_HAD_REST. A call that is closed already: 0 with a usage of zeros. */
 AWAITS int sandbox_call_close(struct sandbox *s, struct uuid call, bool keep_rest,
 	struct sandbox_usage *ret, int64_t deadline_ns) MUST_USE;
 

@@ -5,7 +5,7 @@
 
 enum { REQUEST_BYTES = 2 * 1024 * 1024, PATIENCE_MS = 60000, CALL_MS = 10000 };
 
-static struct uuid call_id(int n)
+struct uuid play_call(int n)
 {
 	struct uuid u = {{0xca, 0x11, 0, 0, 0, 0, 0x40, 0, 0x80, 0, 0, 0, 0, 0, 0, (uint8_t)n}};
 	return u;
@@ -29,7 +29,7 @@ static void take_result(struct play *p, const struct json *v)
 	struct sandbox_usage usage;
 	char id[UUID_TEXT_BYTES];
 
-	uuid_text(call_id(p->at), id);
+	uuid_text(play_call(p->at), id);
 	if (!span_is(json_str(v, "dispatch_id", SPAN("")), id))
 		return; /* a repeated one */
 	s->exit_code = json_i64(v, "exit_code", -99);
@@ -37,7 +37,7 @@ static void take_result(struct play *p, const struct json *v)
 	copy_text(v, "stderr", s->err);
 	s->truncated = json_bool(v, "truncated", false);
 	s->close_result = sandbox_call_close(
-		p->sandbox, call_id(p->at), s->background, &usage, deadline_in_ms(CALL_MS));
+		p->sandbox, play_call(p->at), s->background, &usage, deadline_in_ms(CALL_MS));
 	p->at++;
 }
 
@@ -48,13 +48,13 @@ static void put_dispatch(struct play *p, struct buf *b)
 	char id[UUID_TEXT_BYTES];
 
 	EXPECT_INT(sandbox_call_open(
-			   p->sandbox, call_id(p->at), &s->identity, deadline_in_ms(CALL_MS)),
+			   p->sandbox, play_call(p->at), &s->identity, deadline_in_ms(CALL_MS)),
 		0);
 	if (s->rules)
-		EXPECT_INT(sandbox_call_set_rules(p->sandbox, call_id(p->at), s->identity, s->rules,
-				   deadline_in_ms(CALL_MS)),
+		EXPECT_INT(sandbox_call_set_rules(p->sandbox, play_call(p->at), s->identity,
+				   s->rules, deadline_in_ms(CALL_MS)),
 			0);
-	uuid_text(call_id(p->at), id);
+	uuid_text(play_call(p->at), id);
 	json_object(&w);
 	json_field_cstr(&w, "type", "dispatch");
 	json_field_cstr(&w, "dispatch_id", id);

@@ -40,6 +40,8 @@ struct play {
 	char program_out[PLAY_TEXT_BYTES];
 };
 
+struct uuid play_call(int n); /* of the n-th step */
+
 /* Starts the accept loop in p->group; play_stop joins it. */
 void play_start(struct play *p);
 AWAITS void play_stop(struct play *p);

@@ -4,7 +4,7 @@
  * agents are shells and python. The world outside has a web server and a resolver, played by this
  * program.
  */
-#include "daemon/helper/helper.h"
+#include "daemon/sandbox/process_internal.h"
 #include "tests/integration/daemon/sandbox/fixture.h"
 #include "tests/integration/daemon/sandbox/gateway.h"
 #include "tests/unit/daemon/helper/node.h"
@@ -309,14 +309,17 @@ static void leases(void *arg)
 					 some_names = {.net = by_name, .net_count = 2},
 					 inside = {.net = by_name + 2, .net_count = 1};
 	static const struct sandbox_call_rules to_web = {.network = &addresses,
+						       .own = true,
 						       .tool = SPAN("cmd.run"),
 						       .program = SPAN("sh"),
 						       .lasts_ms = MS},
 					       to_names = {.network = &some_names,
+						       .own = true,
 						       .tool = SPAN("cmd.run"),
 						       .program = SPAN("python3"),
 						       .lasts_ms = MS},
 					       over = {.network = &addresses,
+						       .own = true,
 						       .tool = SPAN("cmd.run"),
 						       .program = SPAN("late"),
 						       .lasts_ms = 0};
@@ -349,6 +352,116 @@ static void leases(void *arg)
 	EXPECT(strcmp(leased,
 		       "sh opened;sh its result came;python3 opened;python3 its result came;"
 		       "late opened;late its time was over;") == 0);
+	close_driver(d);
+}
+
+/* ---- calls that are over, with processes that go on ---- */
+
+enum { KEPT_STEPS = LIMIT_SANDBOX_KEPT_CALLS + 1 };
+static struct play *watched;
+
+static bool kernel_knows(const struct play_step *s)
+{
+	return sensor_agent_has_call(process_of(watched->sandbox)->agent, s->identity);
+}
+
+/* What no rule of its own binds any further has no entry; what is forbidden more than outside has
+ * one, and of these only so many are kept. */
+static void look_at_kept(void *arg)
+{
+	const struct play_step *s = &watched->steps[watched->at - 1];
+
+	if (watched->at == 1)
+		EXPECT(!kernel_knows(s));
+	else
+		EXPECT_INT(kernel_knows(s), watched->at - 1 <= LIMIT_SANDBOX_KEPT_CALLS);
+}
+
+static void kept_calls(void *arg)
+{
+	static const struct kernel_rules own = {.net = by_address, .net_count = 1};
+	static struct kernel_net_rule less[1];
+	static const struct kernel_rules more = {.net = by_address, .net_count = 1},
+					 forbidding = {.net = less, .net_count = 1};
+	static const struct sandbox_call_rules looser = {.network = &more,
+						       .own = true,
+						       .lasts_ms = MS},
+					       bound = {.network = &forbidding,
+						       .own = true,
+						       .lasts_ms = MS};
+	static struct play_step steps[KEPT_STEPS + 2];
+	struct play p = {.steps = steps, .count = ARRAY_LEN(steps)};
+	struct sandbox_driver *d = open_driver();
+	struct sandbox_spec spec = spec_of(&own);
+
+	less[0] = by_address[0];
+	less[0].forbid = true;
+	for (size_t i = 0; i < ARRAY_LEN(steps); i++)
+		steps[i] = (struct play_step){.background = true,
+			.rules = i == 0 ? &looser : &bound,
+			.before_reply = i > 0 ? look_at_kept : NULL,
+			.argv = {"sh", "-c",
+				"sleep 1000 < /dev/null > /dev/null 2>&1 & echo $! >> /tmp/pids"}};
+	/* The last one looks who is left. */
+	steps[KEPT_STEPS + 1].rules = NULL;
+	steps[KEPT_STEPS + 1].argv[2] =
+		"for p in $(cat /tmp/pids); do grep -qs 'State:.[RSD]' /proc/$p/status && "
+		"echo alive || echo dead; done";
+	watched = &p;
+	if (begin(&p, d, &spec))
+		finish(&p, d);
+	for (int i = 0; i < KEPT_STEPS; i++)
+		EXPECT(strncmp(steps[KEPT_STEPS + 1].out + i * 6, "alive\n", 6) == 0);
+	EXPECT(strcmp(steps[KEPT_STEPS + 1].out + KEPT_STEPS * 6, "dead\n") == 0);
+	close_driver(d);
+}
+
+/* Who comes back does not go on with a call: what it had ends, though nothing is known of it. */
+static void a_former_call(void *arg)
+{
+	static const struct kernel_rules addresses = {.net = by_address, .net_count = 1};
+	static const struct sandbox_call_rules to_web = {
+		.network = &addresses, .own = true, .lasts_ms = MS};
+	static struct play_step steps[] = {
+		{.rules = &to_web,
+			.argv = {"sh", "-c", "python3 -c \"$0\"; sleep 1000",
+				FETCH("203.0.113.2")}},
+		{.argv = {"true"}},
+	};
+	struct play p = {.steps = steps, .count = 1};
+	struct kernel_rules none = {0};
+	struct sandbox_driver *d = open_driver();
+	struct sandbox_spec spec = spec_of(&none);
+	struct sandbox_entry *entries;
+	struct sandbox_usage usage;
+	size_t count;
+	spec.network_in_calls = true;
+
+	if (!begin(&p, d, &spec)) {
+		close_driver(d);
+		return;
+	}
+	watched = &p;
+	for (int i = 0; i < 6000 && visitors == 0; i++)
+		EXPECT_INT(rt_sleep_until(deadline_in_ms(10)), 0);
+	play_stop(&p);
+	p.sandbox = sandbox_forget(p.sandbox);
+	close_driver(d);
+
+	d = open_driver();
+	EXPECT_INT(sandbox_list(d, &entries, &count, deadline_in_ms(MS)), 0);
+	EXPECT_INT((long)count, 1);
+	EXPECT_INT(sandbox_adopt(d, &entries[0], &p.sandbox, deadline_in_ms(MS)), 0);
+	free(entries);
+	EXPECT_INT(sandbox_set_network(p.sandbox, &none, deadline_in_ms(MS)), 0);
+	EXPECT(kernel_knows(&steps[0]));
+	EXPECT_INT(sandbox_call_close(p.sandbox, play_call(0), false, &usage, deadline_in_ms(MS)),
+		SANDBOX_CALL_HAD_REST);
+	EXPECT(!kernel_knows(&steps[0]));
+	EXPECT(strstr(leased, "it was not taken up after a restart;"));
+	p = (struct play){.steps = steps, .count = 2, .sandbox = p.sandbox};
+	play_start(&p);
+	finish(&p, d);
 	close_driver(d);
 }
 
@@ -444,6 +557,8 @@ CASE(what_rules_permit)
 CASE(names_are_resolved)
 CASE(two_side_by_side)
 CASE(leases)
+CASE(kept_calls)
+CASE(a_former_call)
 CASE(restarts)
 CASE(new_maps_for_several)
 
@@ -468,6 +583,8 @@ int main(void)
 		cmocka_unit_test(names_are_resolved_case),
 		cmocka_unit_test(two_side_by_side_case),
 		cmocka_unit_test(leases_case),
+		cmocka_unit_test(kept_calls_case),
+		cmocka_unit_test(a_former_call_case),
 		cmocka_unit_test(restarts_case),
 		cmocka_unit_test(new_maps_for_several_case),
 	};

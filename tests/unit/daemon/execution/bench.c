@@ -69,10 +69,42 @@ static void models_up(struct bench *b)
 	EXPECT_INT(llm_new(&o, &b->llm), 0);
 }
 
+/* As if it stood in the directory of the bench: policy.d beside it is the node's. */
+static const struct config *config_of(struct bench *b)
+{
+	static const char text[] = "apiVersion: 100monkeys.ai/v1\nkind: NodeConfig\n"
+				   "metadata: {name: n}\nspec:\n  node: {id: n, type: edge}\n";
+	const struct config_environment env = {0};
+	struct report report;
+	const struct config *c = NULL;
+	char *file = arena_printf(b->arena, "%s/node.yaml", b->dir);
+
+	EXPECT_INT(report_init(&report, b->arena, "node.yaml"), 0);
+	EXPECT_INT(config_parse(file, span_cstr(text), &env, &report, &c), 0);
+	return c;
+}
+
 static void policies_up(struct bench *b)
 {
 	struct buf findings CLEANUP(buf_fini) = buf_init(4096);
-	EXPECT_INT(policies_open(b->files, NULL, &findings, &b->policies, DEADLINE_NONE), 0);
+	const struct config *c = config_of(b);
+	EXPECT_INT(policies_open(b->files, c, &findings, &b->policies, DEADLINE_NONE), 0);
+	config_unref(c);
+}
+
+void set_policies(struct bench *b, const char *text)
+{
+	struct buf findings CLEANUP(buf_fini) = buf_init(4096);
+	char *folder = arena_printf(b->arena, "%s/policy.d", b->dir);
+	EXPECT(mkdir(folder, 0755) == 0 || errno == EEXIST);
+	char *path = arena_printf(b->arena, "%s/all.cedar", folder);
+	EXPECT_INT(fd_replace_file(path, span_cstr(text), 0644), 0);
+	if (!b->x)
+		return;
+	const struct config *c = config_of(b);
+	EXPECT_INT(policies_reload(b->policies, c, &findings, DEADLINE_NONE), 0);
+	config_unref(c);
+	EXPECT(executions_renew_rules(b->x) == 0);
 }
 
 void daemon_up(struct bench *b)
@@ -150,9 +182,10 @@ void deploy_as(struct bench *b, const char *name, const char *execution, const c
 		"  security:\n"
 		"    resources: {timeout: %s}\n"
 		"    network: {mode: none}\n"
+		"    leases: [%s]\n"
 		"    filesystem: {read: [/workspace], write: [/workspace/out]}\n"
 		"  %s\n",
-		name, execution, b->timeout, spec);
+		name, execution, b->timeout, b->leases ? b->leases : "", spec);
 	b->agent = uuid_new();
 	struct store_agent row = {
 		.id = b->agent,

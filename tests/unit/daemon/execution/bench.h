@@ -17,6 +17,7 @@ struct bench {
 	struct fake_model model;
 	size_t running_max;
 	const char *timeout; /* of the whole execution, in the manifest */
+	const char *leases; /* of its security; NULL: none */
 	bool replay; /* the model is the recording */
 	bool record;
 	struct uuid agent;
@@ -42,6 +43,9 @@ void bench_begin_with(struct bench *b, void (*up)(struct bench *b), void (*down)
 AWAITS void bench_end(struct bench *b);
 AWAITS void daemon_up(struct bench *b);
 AWAITS void daemon_down(struct bench *b);
+
+/* The operators' policies are this text, from the next start of the process on, and now. */
+AWAITS void set_policies(struct bench *b, const char *text);
 
 /* The manifest of tests, with more lines for its `spec.execution` and `spec`. */
 AWAITS void deploy(struct bench *b, const char *execution, const char *spec);

@@ -58,6 +58,7 @@ void box_orphan(struct fake_host *h)
 	b->listener = -1;
 	b->alive = true;
 	waitq_init(&b->ended);
+	waitq_init(&b->killed);
 	group_init(&b->group);
 	list_push_back(&h->boxes, &b->link);
 }
@@ -155,9 +156,9 @@ static int run_command(struct box *b, const struct json *dispatch, struct buf *b
 	struct buf out CLEANUP(buf_fini) = buf_init(1 << 20);
 
 	if (!was_run(b, id)) {
-		int r = b->host->command_ms ? rt_sleep_until(deadline_in_ms(b->host->command_ms))
-					    : 0;
-		if (r < 0)
+		int64_t until_ns = deadline_in_ms(b->host->command_ms);
+		int r = b->host->command_ms ? waitq_wait(&b->killed, until_ns) : 0;
+		if (r < 0 && r != -ETIME)
 			return r;
 		snprintf(b->seen[b->commands % 16], 37, "%.*s", (int)id.n, id.p);
 		b->commands++;
@@ -316,6 +317,7 @@ static int op_start(struct sandbox_driver *d, const struct sandbox_spec *spec, s
 			b->history = strdup(*e + 24);
 	b->alive = true;
 	waitq_init(&b->ended);
+	waitq_init(&b->killed);
 	group_init(&b->group);
 	list_push_back(&h->boxes, &b->link);
 	snprintf(b->path, sizeof(b->path), "%s/box-%llu.sock", h->dir, (unsigned long long)b->id);
@@ -366,14 +368,46 @@ static int op_call_open(
 	if (!b->alive)
 		return err_raise(-ESRCH, "the box has ended");
 	b->open_calls++;
-	*ret_identity = 77;
+	memcpy(ret_identity, call.bytes, sizeof(*ret_identity));
 	return 0;
 }
 
 static int op_call_close(struct sandbox *s, struct uuid call, bool keep_rest,
 	struct sandbox_usage *ret, int64_t deadline_ns)
 {
+	struct box *b = box_of(s);
+
 	*ret = (struct sandbox_usage){0};
+	b->host->closed++;
+	b->host->killed += !keep_rest;
+	if (!keep_rest)
+		waitq_wake_all(&b->killed);
+	return 0;
+}
+
+static int op_call_set_rules(struct sandbox *s, struct uuid call, uint64_t identity,
+	const struct sandbox_call_rules *rules, int64_t deadline_ns)
+{
+	struct fake_host *h = box_of(s)->host;
+
+	if (h->rules_error)
+		return err_raise(h->rules_error, "the kernel's table is full");
+	h->ruled++;
+	h->rules = (struct fake_rules){.call = call,
+		.identity = identity,
+		.lasts_ms = rules->lasts_ms,
+		.own = rules->own,
+		.again = rules->again};
+	snprintf(h->rules.program, sizeof(h->rules.program), SPAN_FMT, SPAN_ARG(rules->program));
+	return 0;
+}
+
+static int op_set_network(struct sandbox *s, const struct kernel_rules *rules, int64_t deadline_ns)
+{
+	struct fake_host *h = box_of(s)->host;
+
+	if (h->before_rules)
+		h->before_rules();
 	return 0;
 }
 
@@ -441,7 +475,7 @@ static void op_close(struct sandbox_driver *d)
 
 static const struct sandbox_ops ops = {"fake", op_start, op_list, op_adopt, op_call_open,
 	op_call_close, op_stop, op_wait, op_release, op_workspace_open, op_workspace_remove,
-	op_forget, op_close};
+	op_forget, op_close, .set_network = op_set_network, .call_set_rules = op_call_set_rules};
 
 int fake_driver_open(struct fake_host *h, struct sandbox_driver **ret)
 {

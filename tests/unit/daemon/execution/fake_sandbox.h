@@ -26,6 +26,7 @@ struct box {
 	int commands; /* dispatches that were really run */
 	int open_calls;
 	char seen[16][37]; /* dispatch ids that were run */
+	struct waitq killed; /* what a call left is killed: the command that runs ends */
 };
 
 struct fake_host {
@@ -46,7 +47,19 @@ struct fake_host {
 	int64_t linger_ms; /* between the final answer and the end */
 	const char *program_output; /* an own program that reports this */
 	int program_exit;
+	int rules_error; /* of rules for calls */
+	void (*before_rules)(void); /* the kernel gets the sandbox's rules; may wait */
 	struct sandbox_driver *driver;
+	/* what was asked about calls */
+	int ruled; /* times that a call was given rules */
+	struct fake_rules {
+		struct uuid call;
+		uint64_t identity;
+		char program[64];
+		int64_t lasts_ms;
+		bool own, again;
+	} rules; /* the last ones */
+	int closed, killed; /* calls; of them, those whose rest is not kept */
 };
 
 void host_init(struct fake_host *h, const char *dir);
