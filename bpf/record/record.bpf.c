@@ -133,13 +133,16 @@ static __always_inline void kill_self(struct owner *o)
 /* A strict sandbox's process that is on no record does nothing that would be. */
 static __always_inline bool is_doomed(struct owner *o)
 {
-	return o->agent->strict &&
-		bpf_task_storage_get(&record_doomed, bpf_get_current_task_btf(), NULL, 0);
+	return o->agent->strict == RECORD_STRICT_ALL_DOOMED ||
+		(o->agent->strict &&
+			bpf_task_storage_get(&record_doomed, bpf_get_current_task_btf(), NULL, 0));
 }
 
-static __always_inline void doom(struct task_struct *child)
+/* Without memory for the mark nobody could tell which one it is: fails closed, for all of them. */
+static __always_inline void doom(struct owner *o, struct task_struct *child)
 {
-	bpf_task_storage_get(&record_doomed, child, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!bpf_task_storage_get(&record_doomed, child, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE))
+		o->agent->strict = RECORD_STRICT_ALL_DOOMED;
 }
 
 static __always_inline void lose(struct owner *o, __u64 *counter, enum record_kind kind)
@@ -213,18 +216,23 @@ int BPF_PROG(record_fork, struct task_struct *parent, struct task_struct *child)
 {
 	struct owner o;
 
-	if (child->pid != child->tgid || !find_owner(&o))
+	if (!find_owner(&o))
 		return 0;
 	bool born_doomed = is_doomed(&o);
+	if (child->pid != child->tgid) {
+		if (born_doomed) /* the mark is a thread's: another one would be without */
+			kill_self(&o);
+		return 0;
+	}
 	struct record_event *e = begin(&o, RECORD_FORK, sizeof(*e));
 	/* One look at it: the verifier of 6.1 takes a second one for a way to lose it. */
 	if (!e) {
 		if (o.agent->strict)
-			doom(child);
+			doom(&o, child);
 		return 0;
 	}
 	if (born_doomed)
-		doom(child);
+		doom(&o, child);
 	name_process(e, child, parent);
 	finish(e);
 	return 0;

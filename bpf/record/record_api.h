@@ -17,9 +17,11 @@
  * Strict mode is a sandbox's own. A tracepoint can prevent nothing, but a task that gets SIGKILL in
  * one does not return from the system call: a program that could not be recorded does not execute
  * one instruction. Of a process that could not be recorded the maker is killed at once, and it
- * itself with the first thing it does that would be recorded. What happened so is in `full` or
- * `over`. So that the ends of those that are killed have room, the last sixteenth of the ring is
- * for ends alone, and ends are within every budget.
+ * itself with the first thread it makes or the first thing it does that would be recorded. What
+ * happened so is in `full` or `over`. So that the ends of those that are killed have room, the last
+ * sixteenth of the ring is for ends in strict sandboxes alone, and those are within every budget.
+ * So that nobody else can have a strict sandbox's processes killed by filling the ring, the half
+ * before that is for strict sandboxes alone.
  */
 #pragma once
 
@@ -71,12 +73,19 @@ struct record_count {
 	__u64 over; /* lost: more than the budget */
 };
 
+/* Whether whoever does what cannot be recorded is killed. */
+enum record_strict {
+	RECORD_COUNTED = 0, /* nobody is */
+	RECORD_STRICT = 1,
+	RECORD_STRICT_ALL_DOOMED = 2, /* who it was could not be marked: everybody is */
+};
+
 struct record_agent {
 	__u8 execution[16];
 	__u32 iteration;
 	__u32 budget;
 	__u32 anew; /* it lived before these counters did, so they are not the whole */
-	__u32 strict; /* whoever does what cannot be recorded is killed */
+	__u32 strict; /* enum record_strict */
 	__u64 second; /* in which `used` counts */
 	__u64 used;
 	__u64 killed; /* strict: so often */

@@ -40,12 +40,13 @@ RECORD_INLINE enum record_room record_may_take(struct record_agent *a, enum reco
 	__u64 now_ns, __u64 waiting, __u64 ring_bytes)
 {
 	int within = record_within_budget(a, now_ns);
+	__u64 ends = ring_bytes / 16, strict = ring_bytes / 2;
 
 	if (a->strict && kind == RECORD_EXIT)
 		return RECORD_ROOM;
 	if (!within)
 		return RECORD_OVER;
-	return a->strict && waiting > ring_bytes - ring_bytes / 16 ? RECORD_FULL : RECORD_ROOM;
+	return waiting > ring_bytes - ends - (a->strict ? 0 : strict) ? RECORD_FULL : RECORD_ROOM;
 }
 
 /* Whether who did what could not be recorded is killed for it; what ends is at its end. */

@@ -35,10 +35,16 @@ static void a_second_has_its_budget(void **state)
 
 static void a_strict_sandbox_leaves_room_for_ends(void **state)
 {
-	enum { RING = 1600, LEFT = 1500 };
+	enum { RING = 1600, LEFT = 1500, LEFT_BY_ALL = 700 };
 	struct record_agent loose = {.budget = BUDGET}, strict = {.budget = BUDGET, .strict = 1};
 
-	assert_int_equal(record_may_take(&loose, RECORD_FORK, 1, RING, RING), RECORD_ROOM);
+	assert_int_equal(record_may_take(&loose, RECORD_FORK, 1, LEFT_BY_ALL, RING), RECORD_ROOM);
+	for (int kind = RECORD_FORK; kind < RECORD_KINDS; kind++) {
+		struct record_agent flood = {.budget = BUDGET};
+		assert_int_equal(
+			record_may_take(&flood, (enum record_kind)kind, 1, LEFT_BY_ALL + 1, RING),
+			RECORD_FULL);
+	}
 	assert_int_equal(record_may_take(&strict, RECORD_FORK, 1, LEFT, RING), RECORD_ROOM);
 	assert_int_equal(record_may_take(&strict, RECORD_EXEC, 1, LEFT + 1, RING), RECORD_FULL);
 	assert_int_equal(record_may_take(&strict, RECORD_EXIT, 1, LEFT + 1, RING), RECORD_ROOM);

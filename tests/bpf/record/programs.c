@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <liburing.h>
 #include <linux/magic.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
@@ -372,18 +373,29 @@ static void a_full_ring_is_counted(void **state)
 /* ---- strict mode ---- */
 
 static int let_go[2];
+static bool in_a_thread;
 
-/* Waits for its turn, and then makes a process of its own. */
-static void wait_and_fork(void)
+static void *fork_and_end(void *arg)
 {
-	char turn;
-
-	if (read(let_go[0], &turn, 1) != 1)
-		_exit(1);
 	pid_t pid = fork();
 	if (pid == 0)
 		_exit(0);
 	_exit(pid > 0 && waitpid(pid, NULL, 0) == pid ? 42 : 2);
+}
+
+/* Waits for its turn, and then makes a process of its own. */
+static void wait_and_fork(void)
+{
+	pthread_t thread;
+	char turn;
+
+	if (read(let_go[0], &turn, 1) != 1)
+		_exit(1);
+	if (!in_a_thread)
+		fork_and_end(NULL);
+	(void)!pthread_create(&thread, NULL, fork_and_end, NULL);
+	pthread_join(thread, NULL);
+	_exit(3);
 }
 
 static int fork_without_end(void)
@@ -417,24 +429,23 @@ static void let_all_go(struct small *y, size_t *ret_did, size_t *ret_killed)
 	assert_int_equal(errno, ECHILD);
 }
 
-/* Who makes a process that cannot be recorded is killed; the process is with the first thing it
- * does that would be recorded, though there is room again; and nobody else is. */
-static void what_cannot_be_recorded_is_killed(void **state)
+/* Of each who is let go four are recorded: it was born and ended, and so did its child; then the
+ * end of the maker, and what the killed one adds: with that they are `more`. */
+static void kill_what_cannot_be_recorded(size_t more)
 {
 	struct small y;
 	size_t did, killed;
 	pid_t pid;
 
-	need_programs();
 	must(prctl(PR_SET_CHILD_SUBREAPER, 1), "subreaper");
 	must(pipe2(let_go, O_CLOEXEC), "pipe");
-	small_begin(&y, (struct record_agent){.budget = RECORD_BUDGET, .strict = 1});
+	small_begin(&y, (struct record_agent){.budget = RECORD_BUDGET, .strict = RECORD_STRICT});
 	int status = cgroup_run(cgroups.sandbox, fork_without_end, &pid);
 	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 	(void)ring_buffer__consume(y.ring);
 	assert_true(y.recorded > 4); /* processes made, and the end of their maker: it had room */
 	let_all_go(&y, &did, &killed);
-	assert_int_equal(did, (y.recorded - 4) / 4);
+	assert_int_equal(did, (y.recorded - more) / 4);
 	assert_int_equal(killed, 1);
 	const struct record_agent a = small_end(&y);
 	assert_int_equal(record_agent_lost(&a), 1);
@@ -443,6 +454,22 @@ static void what_cannot_be_recorded_is_killed(void **state)
 	close(let_go[0]);
 	close(let_go[1]);
 	must(prctl(PR_SET_CHILD_SUBREAPER, 0), "subreaper");
+}
+
+/* Who makes a process that cannot be recorded is killed; the process is with the first thing it
+ * does that would be recorded, though there is room again; and nobody else is. */
+static void what_cannot_be_recorded_is_killed(void **state)
+{
+	need_programs();
+	in_a_thread = false;
+	kill_what_cannot_be_recorded(4); /* it made its child, and both ended */
+}
+
+static void a_thread_is_no_way_out(void **state)
+{
+	need_programs();
+	in_a_thread = true;
+	kill_what_cannot_be_recorded(2); /* it ended */
 }
 
 static int execute_true(void)
@@ -458,7 +485,7 @@ static void no_budget_no_program(void **state)
 	pid_t pid;
 
 	need_programs();
-	small_begin(&y, (struct record_agent){.budget = 0, .strict = 1});
+	small_begin(&y, (struct record_agent){.budget = 0, .strict = RECORD_STRICT});
 	int status = cgroup_run(cgroups.sandbox, execute_true, &pid);
 	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 	struct record_agent a = small_end(&y);
@@ -470,6 +497,45 @@ static void no_budget_no_program(void **state)
 	a = small_end(&y);
 	assert_int_equal(a.killed, 0);
 	assert_int_equal(record_agent_lost(&a), 2);
+}
+
+/* As if there had been no memory for a mark. */
+static void who_could_not_be_marked_is_everybody(void **state)
+{
+	struct small y;
+	pid_t pid;
+
+	need_programs();
+	small_begin(&y,
+		(struct record_agent){.budget = RECORD_BUDGET, .strict = RECORD_STRICT_ALL_DOOMED});
+	int status = cgroup_run(cgroups.sandbox, execute_true, &pid);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	assert_int_equal(small_end(&y).killed, 1);
+}
+
+/* A sandbox that is only counted leaves a strict one the room to go on. */
+static void a_flood_of_others_kills_nobody(void **state)
+{
+	enum { FORKS = 100 };
+	struct record_agent strict = {.budget = RECORD_BUDGET, .strict = RECORD_STRICT}, a;
+	struct small y;
+	pid_t pid;
+
+	need_programs();
+	small_begin(&y, (struct record_agent){.budget = RECORD_BUDGET});
+	for (int i = 0; i < FORKS; i++)
+		assert_int_equal(cgroup_run(cgroups.sandbox, nothing, &pid), 0);
+	must(bpf_map_lookup_elem(y.agents, &cgroups.id, &a), "counters");
+	assert_true(record_agent_lost(&a) > 0);
+	must(bpf_map_update_elem(y.agents, &cgroups.id, &strict, BPF_EXIST), "strict from now on");
+	assert_int_equal(WEXITSTATUS(cgroup_run(cgroups.sandbox, fork_once, &pid)), 5);
+	must(bpf_map_lookup_elem(y.agents, &cgroups.id, &strict), "counters");
+	assert_int_equal(strict.killed, 0);
+	assert_int_equal(record_agent_lost(&strict), 0);
+	must(bpf_map_update_elem(y.agents, &cgroups.id, &a, BPF_EXIST), "counters");
+	(void)ring_buffer__consume(y.ring);
+	y.recorded -= record_agent_happened(&strict);
+	(void)small_end(&y);
 }
 
 static void a_strict_one_is_not_taken_up_after_a_pause(void **state)
@@ -540,7 +606,10 @@ int main(void)
 		cmocka_unit_test(another_helper_goes_on),
 		cmocka_unit_test(a_full_ring_is_counted),
 		cmocka_unit_test(what_cannot_be_recorded_is_killed),
+		cmocka_unit_test(a_thread_is_no_way_out),
 		cmocka_unit_test(no_budget_no_program),
+		cmocka_unit_test(who_could_not_be_marked_is_everybody),
+		cmocka_unit_test(a_flood_of_others_kills_nobody),
 		cmocka_unit_test(a_strict_one_is_not_taken_up_after_a_pause),
 		cmocka_unit_test(requests_of_a_ring_are_recorded),
 	};
