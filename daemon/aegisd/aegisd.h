@@ -98,6 +98,7 @@ struct recorder {
 	struct journal *journal;
 	struct offload *files; /* reads files */
 	const struct config *config; /* that the daemon started with */
+	uint64_t begun; /* newest record of the journal when the daemon started */
 	struct record_hash hashes[RECORD_HASHES];
 	size_t next_hash;
 	/* Of the first batch: what a former daemon recorded of it. */
@@ -125,7 +126,8 @@ AWAITS void record_settle(void *ctx);
 /* The same for what sandboxes did. */
 AWAITS bool record_events(void *ctx, const struct record_event *const *events, size_t count);
 uint64_t record_position(void *ctx);
-AWAITS void record_resumed(void *ctx, uint64_t position);
+AWAITS bool record_resumed(
+	void *ctx, uint64_t position, const struct record_event *const *events, size_t count);
 /* Of the first batch: it is on record already. */
 bool record_is_repeated(const struct recorder *r, const struct record_event *e);
 void record_repeat_over(struct recorder *r); /* it is safe; again is allowed */

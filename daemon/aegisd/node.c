@@ -76,8 +76,10 @@ void notify_manager(const char *state)
 static int sandboxes_open(struct node *n)
 {
 	const struct aegisd *d = n->d;
-	n->recorder = (struct recorder){
-		.journal = n->journal, .files = n->files, .config = d->first_config};
+	n->recorder = (struct recorder){.journal = n->journal,
+		.files = n->files,
+		.config = d->first_config,
+		.begun = journal_stats(n->journal).records};
 	int r = record_servers(&n->recorder, d->config);
 	if (r < 0)
 		return err_trace(r);

@@ -3,7 +3,7 @@
  * What a former daemon recorded and did not live to let go of. The kernel gives it once more; what
  * of that stands in the journal already is told by the numbers that the kernel gave it. All of it
  * was one batch, so it is within the first that is handed over, and it stands behind the record
- * that was the newest when that batch was begun.
+ * that was the newest when that batch was begun, and before what this daemon wrote.
  */
 #include "daemon/aegisd/aegisd.h"
 #include <stdlib.h>
@@ -13,7 +13,7 @@ enum { READ_MS = 600000 };
 
 struct search {
 	struct recorder *recorder;
-	uint64_t position;
+	uint64_t position, until;
 };
 
 static bool is_process_kind(struct span kind)
@@ -70,35 +70,19 @@ static int search(void *arg)
 
 	if (r == 0)
 		r = audit_reader_seek(reader, s->position + 1);
-	while (r == 0 && (r = audit_reader_next(reader, &record)) == 0)
+	while (r == 0 && (r = audit_reader_next(reader, &record)) == 0 && record.number <= s->until)
 		r = note(s->recorder, a, &record);
-	if (r == AUDIT_END)
+	if (r >= 0)
 		qsort(s->recorder->repeated, s->recorder->repeated_count,
 			sizeof(*s->recorder->repeated), compare);
 	audit_reader_close(reader);
 	free(dir);
-	return r == AUDIT_END ? 0 : err_trace(r);
+	return r >= 0 ? 0 : err_trace(r);
 }
 
 uint64_t record_position(void *ctx)
 {
 	return journal_stats(((struct recorder *)ctx)->journal).records;
-}
-
-void record_resumed(void *ctx, uint64_t position)
-{
-	struct search s = {ctx, position};
-
-	record_repeat_over(s.recorder);
-	fiber_shield_begin();
-	int r = offload_call(s.recorder->files, search, &s, deadline_in_ms(READ_MS));
-	if (r < 0)
-		err_log(r,
-			"look in the journal for what sandboxes did before the daemon was killed: "
-			"some of it may be recorded twice");
-	if (r < 0)
-		record_repeat_over(s.recorder);
-	fiber_shield_end();
 }
 
 bool record_is_repeated(const struct recorder *r, const struct record_event *e)
@@ -107,6 +91,28 @@ bool record_is_repeated(const struct recorder *r, const struct record_event *e)
 
 	return r->repeated_count > 0 &&
 		bsearch(&key, r->repeated, r->repeated_count, sizeof(key), compare) != NULL;
+}
+
+bool record_resumed(
+	void *ctx, uint64_t position, const struct record_event *const *events, size_t count)
+{
+	struct recorder *k = ctx;
+	struct search s = {k, position, k->begun};
+	bool repeated = false;
+
+	record_repeat_over(k);
+	fiber_shield_begin();
+	int r = offload_call(k->files, search, &s, deadline_in_ms(READ_MS));
+	if (r < 0)
+		err_log(r,
+			"look in the journal for what sandboxes did before the daemon was killed: "
+			"some of it may be recorded twice");
+	for (size_t i = 0; r == 0 && i < count && !repeated; i++)
+		repeated = record_is_repeated(k, events[i]);
+	if (!repeated)
+		record_repeat_over(k);
+	fiber_shield_end();
+	return repeated;
 }
 
 void record_repeat_over(struct recorder *r)

@@ -42,8 +42,8 @@ struct process_driver {
 	struct group group; /* the reader of denials */
 	struct record_sensor *record; /* likewise, and while no sandbox lives */
 	uint64_t record_instance;
-	bool record_resumed; /* what a former daemon may have recorded of the ring was asked for */
-	bool record_again; /* the ring still begins where it did when that was asked for */
+	uint64_t record_begun; /* what the kernel remembers of where we began, as far as we know */
+	bool record_again; /* the ring begins with what a former daemon recorded */
 	struct group record_group; /* the reader of what they do */
 	struct fiber_lock record_lock; /* of who empties the ring */
 	int starting; /* sandboxes that are being made or taken up: records are read for them */

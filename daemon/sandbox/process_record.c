@@ -55,28 +55,39 @@ static void unlock(struct process_driver *d)
 }
 
 /* What is in the ring may be on record already, if a daemon was killed before it could let go of
- * it. Where the record stood when it began with that, the kernel remembers beside the ring. */
-static AWAITS void resume(struct process_driver *d)
+ * it. Where the record stood when that daemon began with it, the kernel remembers beside the ring;
+ * what this one began with itself, it need not look for. While the ring begins with something that
+ * is on record, the position stays; else it is now, also of an empty ring: nobody shall ever have
+ * much to look through. */
+static AWAITS void begin(
+	struct process_driver *d, const struct record_event *const *events, size_t count)
 {
-	uint64_t position = record_sensor_begun(d->record);
+	uint64_t begun = record_sensor_begun(d->record);
 
-	if (d->record_resumed)
-		return;
-	d->record_resumed = true;
-	d->record_again = position != 0;
-	if (position && d->observer.resumed)
-		d->observer.resumed(d->observer.ctx, position);
+	if (begun != d->record_begun)
+		d->record_again = begun && count > 0 && d->observer.resumed &&
+			d->observer.resumed(d->observer.ctx, begun, events, count);
+	if (!d->record_again && d->observer.position) {
+		uint64_t now = d->observer.position(d->observer.ctx);
+		if (now != begun)
+			record_sensor_begin(d->record, now);
+		begun = record_sensor_begun(d->record);
+	}
+	d->record_begun = begun;
 }
 
 /* True: they are safe. */
 static AWAITS bool hand_over(
 	struct process_driver *d, const struct record_event *const *events, size_t count)
 {
-	if (!d->record_again && d->observer.position)
-		record_sensor_begin(d->record, d->observer.position(d->observer.ctx));
+	begin(d, events, count);
+	if (count == 0)
+		return true;
 	if (d->observer.recorded && !d->observer.recorded(d->observer.ctx, events, count))
 		return false;
+	record_sensor_done(d->record);
 	d->record_again = false;
+	begin(d, NULL, 0);
 	return true;
 }
 
@@ -85,17 +96,12 @@ static AWAITS void drain(struct process_driver *d)
 {
 	const struct record_event *const *events;
 	size_t count, all = 0;
-	bool safe = true;
+	bool safe;
 
 	lock(d);
-	if (d->record)
-		resume(d);
 	do {
 		count = d->record ? record_sensor_next(d->record, &events) : 0;
-		if (count > 0)
-			safe = hand_over(d, events, count);
-		if (d->record && safe)
-			record_sensor_done(d->record);
+		safe = d->record && hand_over(d, events, count);
 		all += count;
 	} while (safe && count == RECORD_SENSOR_BATCH && all < DRAIN_MAX);
 	unlock(d);
@@ -191,7 +197,6 @@ void process_record_close(struct process_driver *d)
 	group_init(&d->record_group);
 	lock(d);
 	d->record = record_sensor_free(d->record);
-	d->record_resumed = false;
 	unlock(d);
 	d->record_instance = 0;
 }

@@ -367,9 +367,11 @@ struct sandbox_network_observer {
 	/* Where in the record the next of them will stand behind: the kernel remembers it before
 	 * they are handed over. */
 	uint64_t (*position)(void *ctx);
-	/* A former daemon had begun with what is handed over next when it stood at that position:
-	 * what of it is on record behind that is not to be recorded again. */
-	AWAITS void (*resumed)(void *ctx, uint64_t position);
+	/* A former daemon had begun with these when it stood at that position; they are handed over
+	 * next: what of them is on record behind that is not to be recorded again. False: nothing
+	 * is. */
+	AWAITS bool (*resumed)(void *ctx, uint64_t position,
+		const struct record_event *const *events, size_t count);
 	/* All that an ended sandbox did, counted by the kernel; every record of it was reported. */
 	AWAITS void (*counted)(
 		void *ctx, const struct sandbox_origin *o, const struct record_agent *counters);
