@@ -36,7 +36,8 @@ static void a_second_has_its_budget(void **state)
 static void a_strict_sandbox_leaves_room_for_ends(void **state)
 {
 	enum { RING = 1600, LEFT = 1500, LEFT_BY_ALL = 700 };
-	struct record_agent loose = {.budget = BUDGET}, strict = {.budget = BUDGET, .strict = 1};
+	struct record_agent loose = {.budget = BUDGET},
+			    strict = {.budget = BUDGET, .strict = RECORD_STRICT};
 
 	assert_int_equal(record_may_take(&loose, RECORD_FORK, 1, LEFT_BY_ALL, RING), RECORD_ROOM);
 	for (int kind = RECORD_FORK; kind < RECORD_KINDS; kind++) {
@@ -90,13 +91,14 @@ static void the_kernel_counts_alike(void **state)
 	assert_int_equal(bpf_object__load(o), 0);
 	struct bpf_program *p = bpf_object__find_program_by_name(o, "record_wrapped");
 	int map = bpf_object__find_map_fd_by_name(o, "wrapped_agent");
-	struct record_agent ours = {.budget = BUDGET, .strict = 1}, theirs;
+	struct record_agent ours = {.budget = BUDGET}, theirs;
 	uint32_t zero = 0;
 	uint64_t packet[8] = {0}; /* as long as one must be */
 	struct random random = {20261125};
 
-	assert_int_equal(bpf_map_update_elem(map, &zero, &ours, BPF_ANY), 0);
 	for (int i = 0; i < ROUNDS; i++) {
+		ours.strict = (uint32_t)random_below(&random, RECORD_STRICT_ALL_DOOMED + 1);
+		assert_int_equal(bpf_map_update_elem(map, &zero, &ours, BPF_ANY), 0);
 		packet[0] += random_below(&random, UINT64_C(1) << (RECORD_SECOND_SHIFT - 1));
 		packet[1] = random_below(&random, RECORD_RING_BYTES + 1);
 		packet[2] = RECORD_FORK + random_below(&random, RECORD_KINDS - RECORD_FORK);
