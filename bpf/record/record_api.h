@@ -20,8 +20,8 @@
  * itself with the first thread it makes or the first thing it does that would be recorded. What
  * happened so is in `full` or `over`. So that the ends of those that are killed have room, the last
  * sixteenth of the ring is for ends in strict sandboxes alone, and those are within every budget.
- * So that nobody else can have a strict sandbox's processes killed by filling the ring, the half
- * before that is for strict sandboxes alone.
+ * So that no counted sandbox can have processes of strict ones killed by filling the ring, the half
+ * before that is for strict sandboxes alone; these share it.
  */
 #pragma once
 
