@@ -30,6 +30,7 @@ static struct recordprog programs;
 static struct record_sensor *sensor;
 static struct test_cgroups cgroups;
 static char call_path[160], why[700];
+static bool refused; /* by the verifier: the kernel has the hooks */
 static uint64_t call_cgroup;
 static const struct uuid execution = {{1, 2, 3}}, call = {{9, 8, 7}};
 
@@ -56,6 +57,7 @@ static int show(enum libbpf_print_level level, const char *fmt, va_list args)
 	char *end = strstr(text, "\nprocessed ");
 	if (!end)
 		return 0;
+	refused = true;
 	char *begin = end - MIN((size_t)(end - text), sizeof(why) - 1);
 	snprintf(why, sizeof(why), "%.*s", (int)(end - begin), begin);
 	for (char *c = why; *c; c++)
@@ -84,7 +86,9 @@ static int set_up(void **state)
 		snprintf(why, sizeof(why), "%s", err_message(r));
 		err_clear();
 		show_refusal();
-		return 0;
+		if (refused)
+			print_message("# the verifier: %s\n", why);
+		return refused ? -1 : 0;
 	}
 	if (r == 0)
 		r = recordprog_attach(&programs, cgroups.fd);
