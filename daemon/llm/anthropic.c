@@ -8,7 +8,7 @@
 #include "daemon/llm/anthropic.h"
 
 /* Upstream's. spec.llm_providers[].models[].max_output_tokens says more. */
-enum { DEFAULT_MAX_TOKENS = 4096 };
+enum { DEFAULT_MAX_TOKENS = 4096, ARGUMENTS_ARENA_BYTES = 16 * LIMIT_LLM_REPLY_BYTES };
 
 /* ---- requests ---- */
 
@@ -45,9 +45,13 @@ static void text_block_put(struct json_writer *w, struct span text)
 
 /* What a model wrote that is no object cannot be sent back as it was; that it was refused stands in
  * the result. */
-static int tool_use_put(struct json_writer *w, const struct llm_tool_call *c, struct arena *a)
+static int tool_use_put(struct json_writer *w, const struct llm_tool_call *c)
 {
+	/* Each turn sends all the calls before it again. */
+	struct arena *a CLEANUP(arena_cleanup) = arena_new(ARGUMENTS_ARENA_BYTES);
 	const struct json *input;
+	if (!a)
+		return err_raise(-ENOMEM, "model request: out of memory");
 	int r = json_parse(a, c->arguments, NULL, &input);
 	if (r == -ENOMEM)
 		return err_trace(r);
@@ -74,8 +78,7 @@ static void tool_result_put(struct json_writer *w, const struct llm_message *m)
 }
 
 /* One message of the API: of ours the one at *at, with what follows it if both are results. */
-static int message_put(
-	struct json_writer *w, const struct llm_request *q, size_t *at, struct arena *a)
+static int message_put(struct json_writer *w, const struct llm_request *q, size_t *at)
 {
 	const struct llm_message *m = &q->messages[*at];
 	int r = 0;
@@ -87,7 +90,7 @@ static int message_put(
 	if (m->role != LLM_TOOL)
 		text_block_put(w, m->content);
 	for (size_t i = 0; r == 0 && i < m->tool_call_count; i++)
-		r = tool_use_put(w, &m->tool_calls[i], a);
+		r = tool_use_put(w, &m->tool_calls[i]);
 	if (m->role == LLM_TOOL)
 		tool_result_put(w, m);
 	while (m->role == LLM_TOOL && *at + 1 < q->message_count &&
@@ -114,7 +117,7 @@ static void tools_put(struct json_writer *w, const struct llm_request *q)
 	json_end(w);
 }
 
-int anthropic_request(const struct wire_request *r, struct arena *a, struct buf *b)
+int anthropic_request(const struct wire_request *r, struct buf *b)
 {
 	const struct llm_request *q = r->q;
 	struct json_writer w = json_writer(b);
@@ -128,7 +131,7 @@ int anthropic_request(const struct wire_request *r, struct arena *a, struct buf 
 	json_array(&w);
 	for (size_t i = 0; error == 0 && i < q->message_count; i++)
 		if (q->messages[i].role != LLM_SYSTEM && !is_empty(&q->messages[i]))
-			error = message_put(&w, q, &i, a);
+			error = message_put(&w, q, &i);
 	json_end(&w);
 	if (q->tool_count)
 		tools_put(&w, q);

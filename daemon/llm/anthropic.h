@@ -4,8 +4,7 @@
 
 #include "daemon/llm/answer.h"
 
-/* The arena is for arguments of earlier tool calls, which are values here and not text. */
-int anthropic_request(const struct wire_request *r, struct arena *a, struct buf *b) MUST_USE;
+int anthropic_request(const struct wire_request *r, struct buf *b) MUST_USE;
 int anthropic_reply(const struct llm_request *q, struct span body, struct arena *a,
 	struct llm_reply *ret) MUST_USE;
 /* As openai_stream_event; -EAGAIN if the provider says that it is overloaded or broken. */

@@ -120,8 +120,8 @@ static int request_make(const struct provider *p, const struct llm_turn *t, stru
 		.stream = p->stream || t->on_text,
 		.genuine = p->form == FORM_OPENAI_GENUINE,
 	};
-	return err_trace(p->form == FORM_ANTHROPIC ? anthropic_request(&r, t->arena, b)
-						   : openai_request(&r, b));
+	return err_trace(
+		p->form == FORM_ANTHROPIC ? anthropic_request(&r, b) : openai_request(&r, b));
 }
 
 /* The key, as the form has it; `secret` holds a copy that the caller wipes. */

@@ -227,7 +227,7 @@ int sensor_agent_learn(struct sensor_agent *a, struct span name, const uint8_t (
 {
 	uint64_t now_ns = sensor_boot_ns(),
 		 expires_ns = now_ns + (ttl_s + (uint64_t)SENSOR_GRACE_S) * 1000000000U;
-	struct learned_name *n;
+	struct learned_name *n = NULL;
 
 	if (a->address_count + count > SENSOR_ADDRESSES_MAX)
 		sweep_addresses(a, now_ns);

@@ -21,7 +21,7 @@ static void asks_again(struct arena *a, const struct llm_message *answer)
 	CHECK(openai_request(&r, &b) == 0);
 	CHECK(json_parse(a, buf_view(&b), NULL, &v) == 0);
 	buf_reset(&b);
-	CHECK(anthropic_request(&r, a, &b) == 0);
+	CHECK(anthropic_request(&r, &b) == 0);
 	CHECK(json_parse(a, buf_view(&b), NULL, &v) == 0);
 }
 

@@ -575,8 +575,9 @@ static int by_size(const void *a, const void *b)
 static void put_figures(const char *what, int64_t *ns, size_t n)
 {
 	qsort(ns, n, sizeof(*ns), by_size);
-	print_message("# %s: p50 %.1f us, p99 %.1f us\n", what, (double)ns[n / 2] / 1000,
-		(double)ns[n * 99 / 100] / 1000);
+	int64_t p50_ns = ns[n / 2], p99_ns = ns[n * 99 / 100];
+	print_message("# %s: p50 %.1f us, p99 %.1f us\n", what, (double)p50_ns / 1000,
+		(double)p99_ns / 1000);
 }
 
 static void opening_and_closing(void **state)

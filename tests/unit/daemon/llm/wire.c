@@ -79,10 +79,9 @@ static void openai_options(void **state)
 static void anthropic_asks(void **state)
 {
 	(void)state;
-	struct arena *a CLEANUP(arena_cleanup) = arena_new(1 << 20);
 	struct buf b CLEANUP(buf_fini) = buf_init(1 << 20);
 	struct wire_request r = {.q = &request, .model = "m", .temperature = -1};
-	assert_int_equal(anthropic_request(&r, a, &b), 0);
+	assert_int_equal(anthropic_request(&r, &b), 0);
 	expect_json(&b,
 		"{\"model\":\"m\",\"max_tokens\":4096,\"system\":\"Be good.\",\"messages\":["
 		"{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"Go.\"}]},"
