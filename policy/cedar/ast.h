@@ -60,7 +60,7 @@ struct expr {
 	enum expr_op op;
 	uint32_t pos;
 	uint32_t depth;
-	size_t count; /* of kids; of pieces for EXPR_LIKE (one kid) */
+	size_t count; /* of kids */
 	const struct expr **kids;
 	size_t name_count;
 	union {

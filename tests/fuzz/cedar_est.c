@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
-/* Any bytes as a Cedar policy in JSON. What is accepted must be the same after one more round. */
-#include "policy/cedar/cedar.h"
+/* Any bytes as a Cedar policy in JSON. What is accepted must be the same after one more round,
+ * unless it calls a function that does not exist: only the escape of a value can hold such a call,
+ * and it is written in the form of all calls, as the reference does. */
+#include "policy/cedar/ast.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -9,6 +11,22 @@ enum {
 	MEMORY_BYTES = 256 * 1024 * 1024,
 	TEXT_BYTES = 64 * 1024 * 1024
 };
+
+static bool calls_nothing(const struct expr *e)
+{
+	bool found = e->op == EXPR_CALL && e->ext == EXT_UNKNOWN;
+	for (size_t i = 0; !found && i < e->count && e->kids; i++)
+		found = calls_nothing(e->kids[i]);
+	return found;
+}
+
+static bool makes_a_round(const struct cedar_policy *p)
+{
+	for (size_t i = 0; i < p->condition_count; i++)
+		if (calls_nothing(p->conditions[i].body))
+			return false;
+	return true;
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -23,10 +41,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		w = json_writer(&first);
 		cedar_policy_to_json(&w, p);
 		CHECK(json_parse(a, buf_view(&first), NULL, &v) == 0);
-		CHECK(cedar_policy_from_json(a, v, (struct span){0}, &q) == 0);
-		w = json_writer(&second);
-		cedar_policy_to_json(&w, q);
-		CHECK(span_eq(buf_view(&first), buf_view(&second)));
+		if (makes_a_round(p)) {
+			CHECK(cedar_policy_from_json(a, v, (struct span){0}, &q) == 0);
+			w = json_writer(&second);
+			cedar_policy_to_json(&w, q);
+			CHECK(span_eq(buf_view(&first), buf_view(&second)));
+		}
 	}
 	err_clear();
 	return 0;
