@@ -2,9 +2,13 @@
 #include "tests/sim/scenario.h"
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-enum { OPERATIONS_MAX = 20000 }; /* of one run: beyond that failing each would take too long */
+enum {
+	SHORT_SHARE = 2,
+	OPERATIONS_MAX = 20000
+}; /* of one run: beyond that failing each would take too long */
 
 static bool faulty;
 static char failure[512]; /* the first of the current run */
@@ -58,8 +62,16 @@ static void run_twice(
 		complain(s, options, "the same seed gave another trace");
 }
 
+/* The first of them alone in the short run. */
+static int share_of(int n)
+{
+	const char *level = getenv("AEGIS_TEST_LEVEL");
+	return level && strcmp(level, "short") == 0 ? (n + 1) / SHORT_SHARE : n;
+}
+
 void scenario_seeds(const struct scenario *s, int n)
 {
+	n = share_of(n);
 	struct sim_options options = s->options;
 	struct sim_result result;
 	uint64_t first = 0;
@@ -97,6 +109,7 @@ void scenario_chaos(const struct scenario *s, int n, int fail_per_mille)
 	struct sim_options options = s->options;
 	struct sim_result result;
 	options.fail_per_mille = fail_per_mille;
+	n = share_of(n);
 	for (int i = 1; i <= n; i++) {
 		options.seed = (uint64_t)i;
 		run_twice(s, &options, &result);

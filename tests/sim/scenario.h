@@ -22,14 +22,14 @@ struct scenario {
 	struct sim_options options; /* seed and faults are filled in */
 };
 
-/* Seeds 1 to n, without faults. In a cmocka case. */
+/* Seeds 1 to n, without faults; the first half of them in the short run. In a cmocka case. */
 void scenario_seeds(const struct scenario *s, int n);
 
 /* For some seeds: every operation that a run without faults does, and each that only such runs
  * do, fails in turn. */
 void scenario_failures(const struct scenario *s, int seeds);
 
-/* n runs in which operations fail by chance. */
+/* n runs in which operations fail by chance; half as many in the short run. */
 void scenario_chaos(const struct scenario *s, int n, int fail_per_mille);
 
 bool scenario_faulty(void);
