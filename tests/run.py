@@ -28,7 +28,7 @@ QUICK = ["unit", "prop", "sim", "conformance", "bpf", "fuzz", "integration"]
 THOROUGH = ["vm", "crash", "peer"]
 
 ALL_BUDGET_S = 40 * 60
-FUZZ_TOTAL_S = {"short": 40, "all": 240, "long": 3600}
+FUZZ_TOTAL_S = {"short": 40, "all": 120, "long": 3600}
 SHOWN_LINES = 200
 SUMMED_LINES, SUMMED_COLUMNS = 8, 300  # of what a failed case said, in the list at the end
 LONG_FACTOR = 30
