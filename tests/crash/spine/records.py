@@ -2,7 +2,10 @@
 # SPDX-License-Identifier: AGPL-3.0-only
 """What the kernel saw an agent's programs do, on a whole node: the tree of a call's processes is in
 the journal, attributed to execution, iteration and call, and what happened is what is recorded and
-what is counted as lost, also over the deaths of the daemon and the helper."""
+what is counted as lost, also over the deaths of the daemon and the helper.
+
+    records.py [emulated]    less of everything, and no ring is filled: that takes too long there
+"""
 
 import glob
 import hashlib
@@ -56,9 +59,10 @@ while n < FLOOD_ROUNDS or (n % 100 == 0 and not os.path.exists("/workspace/stop"
     if n % 100 == 0 and n >= FLOOD_ROUNDS and not os.path.exists("/workspace/stop"):
         n -= 100
 """
-ROUNDS = 2000
+EMULATED = sys.argv[1:] == ["emulated"]
+ROUNDS = 500 if EMULATED else 2000
 DAEMON, HELPER = ("aegisd", "start_aegisd"), ("helper", "start_helper")
-DEATHS = [DAEMON, HELPER] + [DAEMON] * 6
+DEATHS = [DAEMON, HELPER] + [DAEMON] * (1 if EMULATED else 6)
 
 
 # Programs with long arguments until one of them is no more; what is left in the ring then are ends.
@@ -254,7 +258,10 @@ def main():
             getattr(node, start)()
             floods(node, execution, time.clock_gettime_ns(time.CLOCK_BOOTTIME))
         tap.equal("nor over many deaths", counts("over many deaths", execution, finish(node, execution)), 0)
-        strict(node)
+        if EMULATED:
+            tap.skip("strict", "to fill the ring takes too long in an emulated guest; bpf/record tries it there")
+        else:
+            strict(node)
         tap.equal("the journal holds", node.audit("verify").returncode, 0)
     finally:
         codes = node.stop()
