@@ -354,7 +354,7 @@ def find_tests(preset):
 def fuzz_runs(tests, level):
     """A bounded run of each libFuzzer target, as tests named fuzz/run/TARGET; each has a replay test, too."""
     targets = [test.name[len("fuzz/"):] for test in tests if test.kind == "fuzz"]
-    seconds = max(2, FUZZ_TOTAL_S[level] // max(1, len(targets)))
+    seconds = max(1, FUZZ_TOTAL_S[level] // max(1, len(targets)))
     return [Test(f"fuzz/run/{target}", [f"{TOP}/tools/fuzz", "--no-build", "--tap", target, str(seconds)],
                  "fuzz", timeout=seconds + 120) for target in targets]
 
@@ -371,7 +371,9 @@ def choose(tests, options):
     if options.filters:
         return [test for test in tests if matches(test.name, options.filters)]
     kinds = QUICK + THOROUGH if options.all or options.long else QUICK
-    return sorted((test for test in tests if test.kind in kinds), key=lambda test: kinds.index(test.kind))
+    # Of the quick ones first those that keep others of their kind waiting: the rest fills in beside them.
+    return sorted((test for test in tests if test.kind in kinds),
+                  key=lambda test: (test.kind in THOROUGH, test.kind in QUICK and not test.locks, kinds.index(test.kind)))
 
 
 def main():

@@ -62,16 +62,16 @@ static void run_twice(
 		complain(s, options, "the same seed gave another trace");
 }
 
-/* The first of them alone in the short run. */
-static int share_of(int n)
+/* One in so many is tried. */
+static int share(void)
 {
 	const char *level = getenv("AEGIS_TEST_LEVEL");
-	return level && strcmp(level, "short") == 0 ? (n + 1) / SHORT_SHARE : n;
+	return level && strcmp(level, "short") == 0 ? SHORT_SHARE : 1;
 }
 
 void scenario_seeds(const struct scenario *s, int n)
 {
-	n = share_of(n);
+	n = (n + share() - 1) / share();
 	struct sim_options options = s->options;
 	struct sim_result result;
 	uint64_t first = 0;
@@ -93,7 +93,7 @@ void scenario_failures(const struct scenario *s, int seeds)
 		struct sim_options options = s->options;
 		struct sim_result result;
 		options.seed = (uint64_t)i;
-		for (int64_t k = 1;; k++) {
+		for (int64_t k = 1;; k += share()) {
 			options.fail_at = k;
 			run_once(s, &options, &result);
 			if (!result.failed)
@@ -109,7 +109,7 @@ void scenario_chaos(const struct scenario *s, int n, int fail_per_mille)
 	struct sim_options options = s->options;
 	struct sim_result result;
 	options.fail_per_mille = fail_per_mille;
-	n = share_of(n);
+	n = (n + share() - 1) / share();
 	for (int i = 1; i <= n; i++) {
 		options.seed = (uint64_t)i;
 		run_twice(s, &options, &result);

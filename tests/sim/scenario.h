@@ -26,7 +26,7 @@ struct scenario {
 void scenario_seeds(const struct scenario *s, int n);
 
 /* For some seeds: every operation that a run without faults does, and each that only such runs
- * do, fails in turn. */
+ * do, fails in turn; in the short run each other one. */
 void scenario_failures(const struct scenario *s, int seeds);
 
 /* n runs in which operations fail by chance; half as many in the short run. */

@@ -10,7 +10,8 @@ import sys
 import threading
 import time
 
-sys.path[:0] = [os.environ.get("AEGIS_SOURCE", ".") + "/tests", os.path.dirname(os.path.abspath(__file__))]
+sys.path[:0] = [os.environ.get("AEGIS_SOURCE", ".") + "/tests",
+                os.environ.get("AEGIS_SOURCE", ".") + "/tests/integration/spine"]
 import model
 import node as nodes
 import tap
