@@ -50,3 +50,11 @@ AWAITS int volume_make(
 /* Removes the directory of one that is being deleted, and ends its deletion. */
 AWAITS int volume_unmake(
 	const struct volumes *v, struct uuid id, struct arena *a, int64_t deadline_ns) MUST_USE;
+
+/* Visits each volume that the query finds; *ret_stays, false before: the query would find it still.
+ * One that visit() fails at is said in the log ("`what` volume NAME") and left as it is, for the
+ * next start: the others go on. */
+typedef AWAITS int (*volume_visit)(
+	void *ctx, const struct store_volume *row, struct arena *a, bool *ret_stays);
+AWAITS int volumes_each(const struct volumes *v, struct store_volume_query q, const char *what,
+	volume_visit visit, void *ctx, int64_t deadline_ns) MUST_USE;

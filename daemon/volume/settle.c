@@ -1,12 +1,54 @@
 /* SPDX-License-Identifier: AGPL-3.0-only */
 /*
  * What nobody asks for: finishing what a process that died had begun, and deleting what has
- * expired. Both walk the rows in rounds, since each row that is dealt with leaves its state.
+ * expired.
  */
 #include "daemon/volume/internal.h"
 #include <stdio.h>
 
 enum { ROUND = 100, ARENA_BYTES = 4 * 1024 * 1024 };
+
+/* ---- many of them ---- */
+
+static bool left(int r, const char *what, const struct store_volume *row)
+{
+	if (r >= 0 || r == -ECANCELED)
+		return false;
+	char words[96];
+	snprintf(words, sizeof(words), "%s volume " SPAN_FMT, what,
+		SPAN_ARG(span_sub(row->name, 0, 64)));
+	err_log(r, words);
+	err_clear();
+	return true;
+}
+
+/* In rounds; those that the query finds again are passed over by the offset. */
+int volumes_each(const struct volumes *v, struct store_volume_query q, const char *what,
+	volume_visit visit, void *ctx, int64_t deadline_ns)
+{
+	struct store_volumes rows;
+	int r;
+
+	q.page.limit = ROUND;
+	do {
+		struct arena *a CLEANUP(arena_cleanup) = arena_new(ARENA_BYTES);
+		if (!a)
+			return err_raise(-ENOMEM, "volumes: out of memory");
+		r = store_volume_list(v->store, &q, a, &rows, deadline_ns);
+		for (size_t i = 0; r == 0 && i < rows.count; i++) {
+			bool stays = false;
+			r = visit(ctx, &rows.items[i], a, &stays);
+			if (left(r, what, &rows.items[i])) {
+				stays = true;
+				r = 0;
+			}
+			q.page.offset += stays;
+		}
+	} while (r == 0 && rows.count == ROUND);
+	return err_trace(r);
+}
+
+/* ---- after a restart ---- */
 
 struct settling {
 	const struct volumes *v;
@@ -33,11 +75,11 @@ static AWAITS int settle_loans(
 	return err_trace(r);
 }
 
-/* *ret_stays: it is in its state still. */
 static AWAITS int settle_one(
-	const struct settling *s, const struct store_volume *row, struct arena *a, bool *ret_stays)
+	void *ctx, const struct store_volume *row, struct arena *a, bool *ret_stays)
 {
-	*ret_stays = false;
+	const struct settling *s = ctx;
+
 	switch ((enum volume_state)volume_state(row)) {
 	case VOLUME_CREATING:
 		return err_trace(volume_make(s->v, row->id, a, s->deadline_ns));
@@ -50,50 +92,18 @@ static AWAITS int settle_one(
 	}
 }
 
-/* One that cannot be settled is left as it is, for the next start: the others go on. */
-static bool left(int r, const struct store_volume *row)
+static AWAITS int settle_state(struct settling *s, enum volume_state state)
 {
-	if (r >= 0 || r == -ECANCELED)
-		return false;
-	char what[96];
-	snprintf(what, sizeof(what), "settle volume " SPAN_FMT,
-		SPAN_ARG(span_sub(row->name, 0, 64)));
-	err_log(r, what);
-	err_clear();
-	return true;
-}
+	const struct store_volume_query q = {.status = volume_states.rows[state].name};
 
-/* Rows that stay in the state are passed over by the offset. */
-static AWAITS int settle_state(const struct settling *s, enum volume_state state)
-{
-	struct store_volume_query q = {
-		.status = volume_states.rows[state].name, .page = {.limit = ROUND}};
-	struct store_volumes rows;
-	int r;
-
-	do {
-		struct arena *a CLEANUP(arena_cleanup) = arena_new(ARENA_BYTES);
-		if (!a)
-			return err_raise(-ENOMEM, "volumes: out of memory");
-		r = store_volume_list(s->v->store, &q, a, &rows, s->deadline_ns);
-		for (size_t i = 0; r == 0 && i < rows.count; i++) {
-			bool stays;
-			r = settle_one(s, &rows.items[i], a, &stays);
-			if (left(r, &rows.items[i])) {
-				stays = true;
-				r = 0;
-			}
-			q.page.offset += stays;
-		}
-	} while (r == 0 && rows.count == ROUND);
-	return err_trace(r);
+	return err_trace(volumes_each(s->v, q, "settle", settle_one, s, s->deadline_ns));
 }
 
 int volumes_settle(const struct volumes *v,
 	AWAITS int (*lives)(void *ctx, struct uuid execution, bool *ret), void *ctx,
 	int64_t deadline_ns)
 {
-	const struct settling s = {v, lives, ctx, deadline_ns};
+	struct settling s = {v, lives, ctx, deadline_ns};
 	int r = settle_state(&s, VOLUME_CREATING);
 
 	if (r == 0)
@@ -103,40 +113,34 @@ int volumes_settle(const struct volumes *v,
 	return err_trace(r);
 }
 
-static AWAITS int reap_one(const struct volumes *v, const struct store_volume *row, struct arena *a,
-	int64_t deadline_ns)
+/* ---- what has expired ---- */
+
+struct reaping {
+	const struct volumes *v;
+	int64_t deadline_ns;
+};
+
+static AWAITS int reap_one(
+	void *ctx, const struct store_volume *row, struct arena *a, bool *ret_stays)
 {
+	const struct reaping *p = ctx;
 	struct store_volume same = {.id = row->id};
 	struct volume_move m = {.type = EVENT_VOLUME_EXPIRED, .row = &same};
 	struct span why;
-	int r = volume_record(v, &m, a, &why, deadline_ns);
 
+	*ret_stays = volume_state(row) == VOLUME_ATTACHED;
+	if (*ret_stays)
+		return 0;
+	int r = volume_record(p->v, &m, a, &why, p->deadline_ns);
 	if (r == 0)
-		r = volume_delete(v, row, a, &why, deadline_ns);
+		r = volume_delete(p->v, row, a, &why, p->deadline_ns);
 	return r > 0 ? 0 : err_trace(r); /* somebody else was first */
 }
 
 int volumes_reap(const struct volumes *v, int64_t wall_ns, int64_t deadline_ns)
 {
-	struct store_volume_query q = {.expired_by_ns = wall_ns, .page = {.limit = ROUND}};
-	struct store_volumes rows;
-	int r;
+	const struct store_volume_query q = {.expired_by_ns = wall_ns};
+	struct reaping p = {v, deadline_ns};
 
-	do {
-		struct arena *a CLEANUP(arena_cleanup) = arena_new(ARENA_BYTES);
-		if (!a)
-			return err_raise(-ENOMEM, "volumes: out of memory");
-		r = store_volume_list(v->store, &q, a, &rows, deadline_ns);
-		for (size_t i = 0; r == 0 && i < rows.count; i++) {
-			bool stays = volume_state(&rows.items[i]) == VOLUME_ATTACHED;
-			if (!stays)
-				r = reap_one(v, &rows.items[i], a, deadline_ns);
-			if (left(r, &rows.items[i])) {
-				stays = true;
-				r = 0;
-			}
-			q.page.offset += stays;
-		}
-	} while (r == 0 && rows.count == ROUND);
-	return err_trace(r);
+	return err_trace(volumes_each(v, q, "reap", reap_one, &p, deadline_ns));
 }

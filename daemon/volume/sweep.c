@@ -13,7 +13,7 @@
 
 #define PART_PREFIX ".upload-"
 
-enum { ROUND = 100, ARENA_BYTES = 4 * 1024 * 1024, DEPTH_MAX = 256 };
+enum { DEPTH_MAX = 256 };
 _Static_assert(sizeof(PART_PREFIX) - 1 + UUID_TEXT_BYTES <= VOLUME_PART_BYTES, "room for both");
 
 void volume_part_name(char ret[VOLUME_PART_BYTES])
@@ -120,42 +120,33 @@ static bool may_have_parts(const struct store_volume *row, struct arena *a)
 	return true;
 }
 
+struct sweeping {
+	const struct volumes *v;
+	int64_t deadline_ns;
+};
+
 static AWAITS int sweep_one(
-	const struct volumes *v, struct uuid id, struct arena *a, int64_t deadline_ns)
+	void *ctx, const struct store_volume *found, struct arena *a, bool *ret_stays)
 {
+	const struct sweeping *p = ctx;
 	struct volume_lock *lock;
 	struct store_volume row;
-	int r = volume_lock(v, id, &lock, deadline_ns);
 
+	*ret_stays = true;
+	int r = volume_lock(p->v, found->id, &lock, p->deadline_ns);
 	if (r < 0)
 		return err_trace(r);
-	r = volume_read(v, id, a, &row, deadline_ns);
+	r = volume_read(p->v, found->id, a, &row, p->deadline_ns);
 	if (r == 0 && may_have_parts(&row, a))
-		r = sweep_locked(v, id, deadline_ns);
-	volume_unlock(v, lock);
+		r = sweep_locked(p->v, found->id, p->deadline_ns);
+	volume_unlock(p->v, lock);
 	return r > 0 ? 0 : err_trace(r);
 }
 
 int volumes_sweep(const struct volumes *v, int64_t deadline_ns)
 {
-	struct store_volume_query q = {.page = {.limit = ROUND}};
-	struct store_volumes rows;
-	int r;
+	const struct store_volume_query q = {0};
+	struct sweeping p = {v, deadline_ns};
 
-	do {
-		struct arena *a CLEANUP(arena_cleanup) = arena_new(ARENA_BYTES);
-		if (!a)
-			return err_raise(-ENOMEM, "volumes: out of memory");
-		r = store_volume_list(v->store, &q, a, &rows, deadline_ns);
-		for (size_t i = 0; r == 0 && i < rows.count; i++) {
-			r = sweep_one(v, rows.items[i].id, a, deadline_ns);
-			if (r < 0 && r != -ECANCELED) {
-				err_log(r, "sweep a volume");
-				err_clear();
-				r = 0;
-			}
-		}
-		q.page.offset += ROUND;
-	} while (r == 0 && rows.count == ROUND);
-	return err_trace(r);
+	return err_trace(volumes_each(v, q, "sweep", sweep_one, &p, deadline_ns));
 }
