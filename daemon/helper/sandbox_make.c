@@ -10,8 +10,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { CREATE_TRIES = 3 };
-
 uint64_t sandbox_next_id(struct sandbox_set *set)
 {
 	set->last_id = MAX((uint64_t)clock_wall_ns(), set->last_id + 1);
@@ -169,7 +167,7 @@ int sandbox_create(
 	if (r < 0)
 		return err_trace(r);
 	r = create(set, w, runtime, ret);
-	for (int i = 1; r == -ESRCH && i < CREATE_TRIES; i++) {
+	for (size_t i = 0; r == -ESRCH && i < set->host->options.prepared; i++) {
 		err_clear();
 		r = create(set, w, runtime, ret);
 	}

@@ -183,22 +183,29 @@ static void test_sandbox_dies_unseen(void **state)
 	fixture_release(f, &s);
 }
 
-/* Kills pid 1 of a sandbox while the helper stands still: it hears of that and of what is asked of
- * it next at once, in the order that it likes. */
-static void kill_unseen(const struct fixture *f, pid_t victim)
+/* Stops the helper and has a child kill these first processes of sandboxes when a request of ours
+ * waits for it: it comes to the request first, and has not heard of the deaths. */
+static pid_t kill_unseen(const struct fixture *f, const pid_t *victims, size_t count)
 {
-	AUTO_FD pidfd = (int)syscall(SYS_pidfd_open, victim, 0);
-	struct pollfd p = {pidfd, POLLIN, 0};
-	assert_true(pidfd >= 0);
 	assert_int_equal(kill(f->helper, SIGSTOP), 0);
-	assert_int_equal(kill(victim, SIGKILL), 0);
-	assert_int_equal(poll(&p, 1, PATIENCE_MS), 1);
 	pid_t child = fork();
-	if (child == 0) {
-		poll(NULL, 0, 50);
-		_exit(kill(f->helper, SIGCONT) < 0);
+	assert_true(child >= 0);
+	if (child > 0)
+		return child;
+	poll(NULL, 0, 100);
+	int bad = 0;
+	for (size_t i = 0; i < count; i++) {
+		struct pollfd p = {(int)syscall(SYS_pidfd_open, victims[i], 0), POLLIN, 0};
+		bad |= p.fd < 0 || kill(victims[i], SIGKILL) < 0 || poll(&p, 1, PATIENCE_MS) != 1;
 	}
-	assert_true(child > 0);
+	_exit(bad | (kill(f->helper, SIGCONT) < 0));
+}
+
+static void wait_child(pid_t child)
+{
+	int status;
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
 }
 
 static void expect_code(
@@ -219,9 +226,9 @@ static void test_dies_before_its_call(void **state)
 	struct wire_sandbox s = fixture_sandbox(f, uuid_new(), "live", fds);
 	struct wire_call call = {.id = s.id, .execution = s.execution, .call = uuid_new()};
 	free(fixture_log(fds[2], "alive"));
-	kill_unseen(f, s.pid);
+	pid_t child = kill_unseen(f, &s.pid, 1);
 	expect_code(f, WIRE_CALL_OPEN, &call, sizeof(call), -ESRCH);
-	assert_true(wait(NULL) > 0);
+	wait_child(child);
 	for (int i = 0; i < PATIENCE_MS / 10 && only_one(f).state != HELPER_SANDBOX_ENDED; i++)
 		poll(NULL, 0, 10);
 	close_all(fds);
@@ -576,19 +583,27 @@ static size_t prepared_pids(const struct fixture *f, pid_t *ret, size_t room)
 static void test_pool_is_killed(void **state)
 {
 	struct fixture *f = *state;
+	struct {
+		struct wire_create w;
+		char tail[64];
+	} c;
+	struct wire_execution open = {.execution = uuid_new()};
+	struct answer a;
 	pid_t victims[8];
-	int fds[3];
-	size_t n = prepared_pids(f, victims, ARRAY_LEN(victims));
-	assert_true(n > 0);
-	for (size_t i = 0; i + 1 < n; i++)
-		assert_int_equal(kill(victims[i], SIGKILL), 0);
-	kill_unseen(f, victims[n - 1]);
-	struct wire_sandbox s = fixture_sandbox(f, uuid_new(), "live", fds);
-	assert_true(wait(NULL) > 0);
-	free(fixture_log(fds[2], "alive"));
+	size_t count = prepared_pids(f, victims, ARRAY_LEN(victims));
+	assert_int_equal(count, f->prepared);
+	expect_code(f, WIRE_WORKSPACE_OPEN, &open, sizeof(open), 0);
+	size_t n = fixture_create(&c.w, sizeof(c), open.execution, 1, "live");
+	pid_t child = kill_unseen(f, victims, count);
+	fixture_call(f, WIRE_SANDBOX_CREATE, &c, n, &a);
+	wait_child(child);
+	if (a.code < 0)
+		fail_msg("SANDBOX_CREATE: %s", a.message);
+	struct wire_sandbox s = a.u.sandboxes[0];
+	free(fixture_log(a.fds[2], "alive"));
+	answer_close(&a);
 	stop(f, &s, HELPER_STOP_KILL);
 	fixture_wait_end(f, s.id);
-	close_all(fds);
 	fixture_release(f, &s);
 }
 
